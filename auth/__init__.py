@@ -1,0 +1,1 @@
+"""Who asks, and may they; no tile, no pixel, no HTTP."""

@@ -1,0 +1,207 @@
+"""API keys: how one is made, written, checked and turned into a principal; says who, never what they may.
+
+A key reads `flx_<environment>_<id>_<secret><checksum>`. The id is no secret and may stand in logs; the
+secret is shown once and kept only as an HMAC under a pepper that lives outside the database.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+from zlib import crc32
+
+from auth.errors import (
+    CredentialExpiredError,
+    CredentialInvalidError,
+    CredentialNotForUrlsError,
+    CredentialRevokedError,
+    InstitutionSuspendedError,
+    InvalidIdError,
+)
+from auth.models import (
+    Institution,
+    InstitutionStatus,
+    Key,
+    PolicySnapshot,
+    Principal,
+    PrincipalKind,
+)
+
+ENVIRONMENT_GRAMMAR: Final = "[a-z0-9]{1,8}"
+"""What the second part of a key may be: which installation it belongs to, such as live or test."""
+
+KEY_ID_GRAMMAR: Final = "[0-9A-Za-z]{8}"
+"""What the id of a key looks like."""
+
+KEY_PATTERN: Final = f"flx_{ENVIRONMENT_GRAMMAR}_{KEY_ID_GRAMMAR}_[0-9A-Za-z]{{38}}"
+"""Regular expression of a whole key, for secret scanners, log redaction and path patterns; no groups."""
+
+_ALPHABET: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
+_ID_LENGTH: Final = 8
+_SECRET_LENGTH: Final = 32
+_CHECKSUM_LENGTH: Final = 6
+_TAIL_LENGTH: Final = _SECRET_LENGTH + _CHECKSUM_LENGTH
+_KEY: Final = re.compile(KEY_PATTERN)
+_ENVIRONMENT: Final = re.compile(ENVIRONMENT_GRAMMAR)
+_NO_HMAC: Final = bytes(32)
+_SHORTEST_PEPPER: Final = 16
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Peppers:
+    """The secrets outside the database that the secrets of keys are kept under; several for rotation."""
+
+    by_version: Mapping[int, bytes] = field(repr=False)
+    """Version (1 or more) to pepper, at least 16 bytes each; all of them verify."""
+    newest: int = field(init=False)
+    """The greatest version: new keys are kept under it."""
+
+    def __post_init__(self) -> None:
+        if not self.by_version or min(self.by_version) < 1:
+            raise ValueError("at least one pepper is needed, numbered from 1")
+        if any(len(pepper) < _SHORTEST_PEPPER for pepper in self.by_version.values()):
+            raise ValueError(f"a pepper must have at least {_SHORTEST_PEPPER} bytes")
+        object.__setattr__(self, "by_version", dict(self.by_version))
+        object.__setattr__(self, "newest", max(self.by_version))
+
+
+def new_key(
+    env: str,
+    institution_id: str,
+    peppers: Peppers,
+    *,
+    label: str,
+    url_allowed: bool,
+    expires: datetime | None,
+    now: datetime,
+) -> tuple[Key, str]:
+    """Make a key for an institution.
+
+    Args:
+        env: Which installation the key is for, `[a-z0-9]{1,8}`.
+        institution_id: Whose key it is; the store checks that it exists.
+        peppers: The newest keeps the secret.
+        label: What the key is for, in its owner's words.
+        url_allowed: Whether the key may stand in addresses.
+        expires: First instant at which it opens nothing, with a time zone; None: no end.
+        now: When it is made, with a time zone.
+
+    Returns:
+        The key as it is stored, and its text: the only time that the text exists.
+
+    Raises:
+        InvalidIdError: If `env` breaks its grammar.
+        ValueError: If a date has no time zone, or the end is not after `now`.
+    """
+    if _ENVIRONMENT.fullmatch(env) is None:
+        raise InvalidIdError("key environment", env, ENVIRONMENT_GRAMMAR)
+    if now.tzinfo is None or (expires is not None and expires.tzinfo is None):
+        raise ValueError("the dates of a key need a time zone")
+    if expires is not None and expires <= now:
+        raise ValueError("a key must end after it begins")
+    key_id = _random_text(_ID_LENGTH)
+    secret = _random_text(_SECRET_LENGTH)
+    body = f"flx_{env}_{key_id}_{secret}"
+    key = Key(
+        id=key_id,
+        institution_id=institution_id,
+        secret_hmac=hmac.digest(peppers.by_version[peppers.newest], secret.encode(), "sha256"),
+        pepper_version=peppers.newest,
+        url_allowed=url_allowed,
+        label=label,
+        created=now,
+        expires=expires,
+        revoked=None,
+    )
+    return key, body + _checksum(body)
+
+
+def read_key_id(text: str) -> str | None:
+    """Read the id part of a key that is well written; None for any other text.
+
+    It proves nothing: it is for logs, and for an administrator who pastes a whole key.
+    """
+    if _KEY.fullmatch(text) is None or _checksum(text[:-_CHECKSUM_LENGTH]) != text[-_CHECKSUM_LENGTH:]:
+        return None
+    return text[-_TAIL_LENGTH - 1 - _ID_LENGTH : -_TAIL_LENGTH - 1]
+
+
+def authenticate(
+    snapshot: PolicySnapshot, peppers: Peppers, text: str, *, in_url: bool, now: datetime
+) -> Principal:
+    """Tell whose key a text is.
+
+    A well-written key costs one HMAC whether its id is known or not, so the time it takes tells nothing;
+    why a key is refused is in the class of the error, for the log, and only told after the secret matched.
+
+    Args:
+        snapshot: The rights at this moment.
+        peppers: All that may still verify.
+        text: What the caller showed.
+        in_url: True when it stood in a query string or a path.
+        now: The clock, with a time zone.
+
+    Returns:
+        An institution, or an operator.
+
+    Raises:
+        CredentialInvalidError: If the text is no key of ours, or one of its leaves: revoked, expired, of a
+            suspended institution, or in an address though it may not stand there.
+    """
+    key_id = read_key_id(text)
+    if key_id is None:
+        raise CredentialInvalidError
+    key = snapshot.keys.get(key_id)
+    pepper = peppers.by_version.get(key.pepper_version) if key is not None else None
+    shown = hmac.digest(
+        peppers.by_version[peppers.newest] if pepper is None else pepper,
+        text[-_TAIL_LENGTH:-_CHECKSUM_LENGTH].encode(),
+        "sha256",
+    )
+    matches = hmac.compare_digest(shown, _NO_HMAC if key is None else key.secret_hmac)
+    if key is None or pepper is None or not matches:
+        raise CredentialInvalidError(key_id)
+    institution = _holder(snapshot, key, now)
+    if in_url and not key.url_allowed:
+        raise CredentialNotForUrlsError(key_id)
+    return Principal(
+        kind=PrincipalKind.OPERATOR if institution.operator else PrincipalKind.INSTITUTION,
+        institution_id=institution.id,
+        key_id=key_id,
+        url_allowed=key.url_allowed,
+    )
+
+
+def _holder(snapshot: PolicySnapshot, key: Key, now: datetime) -> Institution:
+    """Give the institution of a key whose secret matched, if both still live."""
+    # A revocation holds from the moment it is known, whatever the clock says.
+    if key.revoked is not None:
+        raise CredentialRevokedError(key.id)
+    if key.expires is not None and key.expires <= now:
+        raise CredentialExpiredError(key.id)
+    institution = snapshot.institutions.get(key.institution_id)
+    if institution is None:
+        raise CredentialInvalidError(key.id)
+    if institution.status is not InstitutionStatus.ACTIVE:
+        raise InstitutionSuspendedError(key.id)
+    return institution
+
+
+def _random_text(length: int) -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+
+
+def _checksum(body: str) -> str:
+    """CRC-32 of everything before it, 6 base62 digits, the most significant first."""
+    value = crc32(body.encode())
+    digits = ""
+    for _ in range(_CHECKSUM_LENGTH):
+        value, digit = divmod(value, 62)
+        digits = _ALPHABET[digit] + digits
+    return digits
