@@ -1,0 +1,1 @@
+"""The catalogue: its stores, and the index that answers requests from memory."""

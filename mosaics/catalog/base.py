@@ -1,0 +1,57 @@
+"""What a catalogue store can do; each implementation passes tests/contracts/test_catalog.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from mosaics.models import Collection
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """What became different after a sequence number."""
+
+    sequence: int
+    """The newest sequence included."""
+    collections: dict[str, Collection | None]
+    """Collections by id; None: removed."""
+    items: dict[tuple[str, str], tuple[int, dict[str, Any]] | None]
+    """(sequence, STAC item) by (collection id, scene id); None: removed."""
+
+
+class CatalogReader(Protocol):
+    """Feeds the index of a worker."""
+
+    def changes(self, since: int) -> Changes:
+        """Give what became different after `since`; 0 gives everything.
+
+        Raises:
+            CatalogUnavailableError: If the store does not answer.
+        """
+
+
+class CatalogWriter(Protocol):
+    """What banking needs."""
+
+    def find_by_digest(self, digest: str) -> tuple[str, str] | None:
+        """Give (collection id, scene id) of the scene with this content, if there is one."""
+
+    def scene_exists(self, collection_id: str, scene_id: str) -> bool:
+        """Tell whether the scene id is taken in the collection."""
+
+    def collection(self, collection_id: str) -> Collection | None:
+        """Give a collection, if there is one."""
+
+    def put_collection(self, collection: Collection) -> None:
+        """Add or replace a collection; an equal one again changes nothing."""
+
+    def put_scene(self, collection_id: str, item: dict[str, Any], digest: str) -> int:
+        """Add or replace a scene by its STAC item and give its sequence; the collection must exist."""
+
+    def remove_scene(self, collection_id: str, scene_id: str) -> bool:
+        """Take a scene out of the catalogue (its file stays); False where there was none."""
+
+
+class Catalog(CatalogReader, CatalogWriter, Protocol):
+    """A whole store."""

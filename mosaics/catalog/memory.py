@@ -1,0 +1,73 @@
+"""A catalogue in memory: the twin of the SQL one, for tests and for trying things."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mosaics.catalog.base import Changes
+from mosaics.models import Collection
+
+
+class MemoryCatalog:
+    """A `Catalog` that forgets everything when it goes."""
+
+    def __init__(self) -> None:
+        self._sequence = 0
+        self._collections: dict[str, tuple[int, Collection]] = {}
+        self._items: dict[tuple[str, str], tuple[int, dict[str, Any] | None]] = {}
+        self._digests: dict[str, tuple[str, str]] = {}
+
+    def changes(self, since: int) -> Changes:
+        """Give what became different after `since`."""
+        return Changes(
+            sequence=self._sequence,
+            collections={i: c for i, (n, c) in self._collections.items() if n > since},
+            items={
+                key: None if item is None else (n, item)
+                for key, (n, item) in self._items.items()
+                if n > since and not (since == 0 and item is None)
+            },
+        )
+
+    def find_by_digest(self, digest: str) -> tuple[str, str] | None:
+        """Give (collection id, scene id) of the scene with this content."""
+        return self._digests.get(digest)
+
+    def scene_exists(self, collection_id: str, scene_id: str) -> bool:
+        """Tell whether the scene id is taken."""
+        return self._items.get((collection_id, scene_id), (0, None))[1] is not None
+
+    def collection(self, collection_id: str) -> Collection | None:
+        """Give a collection."""
+        found = self._collections.get(collection_id)
+        return found[1] if found else None
+
+    def put_collection(self, collection: Collection) -> None:
+        """Add or replace a collection."""
+        if self.collection(collection.id) != collection:
+            self._sequence += 1
+            self._collections[collection.id] = (self._sequence, collection)
+
+    def put_scene(self, collection_id: str, item: dict[str, Any], digest: str) -> int:
+        """Add or replace a scene."""
+        if collection_id not in self._collections:
+            raise KeyError(collection_id)
+        self._sequence += 1
+        self._forget_digest(collection_id, item["id"])
+        self._items[collection_id, item["id"]] = (self._sequence, item)
+        self._digests[digest] = (collection_id, item["id"])
+        return self._sequence
+
+    def remove_scene(self, collection_id: str, scene_id: str) -> bool:
+        """Take a scene out."""
+        if not self.scene_exists(collection_id, scene_id):
+            return False
+        self._sequence += 1
+        self._items[collection_id, scene_id] = (self._sequence, None)
+        self._forget_digest(collection_id, scene_id)
+        return True
+
+    def _forget_digest(self, collection_id: str, scene_id: str) -> None:
+        gone = [d for d, key in self._digests.items() if key == (collection_id, scene_id)]
+        for digest in gone:
+            del self._digests[digest]

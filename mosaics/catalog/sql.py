@@ -1,0 +1,170 @@
+"""The catalogue in a relational database; everything portable between SQLite and PostgreSQL is here."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
+
+from mosaics.catalog.base import Changes
+from mosaics.errors import CatalogUnavailableError
+from mosaics.models import Collection, Text
+
+metadata = sa.MetaData()
+
+collections_table = sa.Table(
+    "mosaics_collections",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("document", sa.Text, nullable=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False, index=True),
+)
+
+scenes_table = sa.Table(
+    "mosaics_scenes",
+    metadata,
+    sa.Column("collection_id", sa.String(64), primary_key=True),
+    sa.Column("id", sa.String(128), primary_key=True),
+    sa.Column("digest", sa.String(64), unique=True),
+    sa.Column("item", sa.Text, comment="STAC item; NULL: removed"),
+    sa.Column("sequence", sa.BigInteger, nullable=False, index=True),
+)
+
+sequence_table = sa.Table(
+    "mosaics_sequence",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("value", sa.BigInteger, nullable=False),
+)
+
+
+class SqlCatalog:
+    """A `Catalog` over an SQLAlchemy engine whose tables exist (see `mosaics.catalog.migrate`)."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def changes(self, since: int) -> Changes:
+        """Give what became different after `since`."""
+        with _translated(), self._engine.connect() as connection:
+            newest = connection.scalar(sa.select(sequence_table.c.value)) or 0
+            if newest <= since:
+                return Changes(sequence=newest, collections={}, items={})
+            collections = connection.execute(
+                sa.select(collections_table.c.id, collections_table.c.document).where(
+                    collections_table.c.sequence > since
+                )
+            ).all()
+            query = sa.select(
+                scenes_table.c.collection_id, scenes_table.c.id, scenes_table.c.sequence, scenes_table.c.item
+            ).where(scenes_table.c.sequence > since)
+            if since == 0:
+                query = query.where(scenes_table.c.item.is_not(None))
+            scenes = connection.execute(query).all()
+        return Changes(
+            sequence=newest,
+            collections={row.id: _collection_from(row.document) for row in collections},
+            items={
+                (row.collection_id, row.id): None
+                if row.item is None
+                else (row.sequence, json.loads(row.item))
+                for row in scenes
+            },
+        )
+
+    def find_by_digest(self, digest: str) -> tuple[str, str] | None:
+        """Give (collection id, scene id) of the scene with this content."""
+        with _translated(), self._engine.connect() as connection:
+            row = connection.execute(
+                sa.select(scenes_table.c.collection_id, scenes_table.c.id).where(
+                    scenes_table.c.digest == digest
+                )
+            ).first()
+        return (row.collection_id, row.id) if row else None
+
+    def scene_exists(self, collection_id: str, scene_id: str) -> bool:
+        """Tell whether the scene id is taken."""
+        with _translated(), self._engine.connect() as connection:
+            return bool(
+                connection.scalar(
+                    sa.select(sa.func.count())
+                    .select_from(scenes_table)
+                    .where(_is_scene(collection_id, scene_id), scenes_table.c.item.is_not(None))
+                )
+            )
+
+    def collection(self, collection_id: str) -> Collection | None:
+        """Give a collection."""
+        with _translated(), self._engine.connect() as connection:
+            document = connection.scalar(
+                sa.select(collections_table.c.document).where(collections_table.c.id == collection_id)
+            )
+        return _collection_from(document) if document else None
+
+    def put_collection(self, collection: Collection) -> None:
+        """Add or replace a collection."""
+        if self.collection(collection.id) == collection:
+            return
+        with _translated(), self._engine.begin() as connection:
+            values = {"document": json.dumps(dataclasses.asdict(collection)), "sequence": _next(connection)}
+            where = collections_table.c.id == collection.id
+            if not connection.execute(sa.update(collections_table).where(where).values(values)).rowcount:
+                connection.execute(sa.insert(collections_table).values(id=collection.id, **values))
+
+    def put_scene(self, collection_id: str, item: dict[str, Any], digest: str) -> int:
+        """Add or replace a scene."""
+        if self.collection(collection_id) is None:
+            raise KeyError(collection_id)
+        with _translated(), self._engine.begin() as connection:
+            sequence = _next(connection)
+            values = {"item": json.dumps(item), "digest": digest, "sequence": sequence}
+            where = _is_scene(collection_id, item["id"])
+            if not connection.execute(sa.update(scenes_table).where(where).values(values)).rowcount:
+                connection.execute(
+                    sa.insert(scenes_table).values(collection_id=collection_id, id=item["id"], **values)
+                )
+        return sequence
+
+    def remove_scene(self, collection_id: str, scene_id: str) -> bool:
+        """Take a scene out; a row without an item stays so that every worker hears of it."""
+        with _translated(), self._engine.begin() as connection:
+            sequence = _next(connection)
+            return bool(
+                connection.execute(
+                    sa.update(scenes_table)
+                    .where(_is_scene(collection_id, scene_id), scenes_table.c.item.is_not(None))
+                    .values(item=None, digest=None, sequence=sequence)
+                ).rowcount
+            )
+
+
+def _next(connection: sa.Connection) -> int:
+    """Advance the sequence; the row is locked until the transaction ends, so numbers are seen in order."""
+    connection.execute(sa.update(sequence_table).values(value=sequence_table.c.value + 1))
+    value = connection.scalar(sa.select(sequence_table.c.value))
+    assert value is not None, "the migration makes the row"
+    return int(value)
+
+
+def _is_scene(collection_id: str, scene_id: str) -> sa.ColumnElement[bool]:
+    return sa.and_(scenes_table.c.collection_id == collection_id, scenes_table.c.id == scene_id)
+
+
+def _collection_from(document: str) -> Collection:
+    values = json.loads(document)
+    values["title"] = Text(**values["title"])
+    values["description"] = Text(**values["description"])
+    return Collection(**values)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        raise CatalogUnavailableError("the catalogue does not answer") from error

@@ -1,0 +1,99 @@
+"""Composes a tile from its scenes: the first valid pixel has the say, and what rights cut is never there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
+
+from mosaics.errors import SceneUnreadableError
+from mosaics.geodesy import ground_pixel_size, lonlat_transformer
+from mosaics.models import Frame, Picture
+from mosaics.read import SceneReader
+from mosaics.render import Recipe, render
+from mosaics.resolve import Contribution, ResolvedTile
+
+Used = tuple[Contribution, ...]
+
+
+def compose(
+    tile: ResolvedTile, reader: SceneReader, on_unreadable: Callable[[SceneUnreadableError], None]
+) -> tuple[Picture, Used]:
+    """Render the scenes of a tile one over the other, stopping when it is full.
+
+    Args:
+        tile: The ordered scenes and the frame.
+        reader: How scenes are read.
+        on_unreadable: Told of each scene whose file fails; the others go on.
+
+    Returns:
+        The picture, and the contributions that gave at least one pixel.
+
+    Raises:
+        SceneUnreadableError: If every scene of the tile fails.
+    """
+    height, width = tile.frame.height, tile.frame.width
+    rgb = np.zeros((height, width, 3), dtype="uint8")
+    alpha = np.zeros((height, width), dtype="uint8")
+    used: list[Contribution] = []
+    failures: list[SceneUnreadableError] = []
+    for contribution in tile.contributions:
+        try:
+            picture = _scene_picture(contribution, tile.frame, reader)
+        except SceneUnreadableError as error:
+            failures.append(error)
+            on_unreadable(error)
+            continue
+        fresh = (alpha == 0) & (picture.alpha > 0)
+        if fresh.any():
+            rgb[fresh] = picture.rgb[fresh]
+            alpha[fresh] = picture.alpha[fresh]
+            used.append(contribution)
+            if alpha.all():
+                break
+    if failures and len(failures) == len(tile.contributions):
+        raise failures[0]
+    return Picture(rgb=rgb, alpha=alpha), tuple(used)
+
+
+def _scene_picture(contribution: Contribution, frame: Frame, reader: SceneReader) -> Picture:
+    scene, style = contribution.scene, contribution.style
+    indexes = style.bind(scene.bands, scene.kind)
+    assert indexes is not None, "resolve chose a style that the scene lists"
+    padded = frame.padded(style.buffer) if style.buffer else frame
+    raster = reader.read(scene, indexes, padded, style.resampling)
+    recipe = Recipe(style=style, bands=tuple(scene.bands[i - 1] for i in indexes), colormap=scene.colormap)
+    ground = ground_pixel_size(padded) if style.algorithm else None
+    picture = render(raster, recipe, ground)
+    if contribution.mask is not None:
+        cut(picture, inside(contribution.mask, frame))
+    return picture
+
+
+def cut(picture: Picture, keep: NDArray[np.bool_]) -> None:
+    """Blank the picture, colours too, wherever `keep` is False (in place: compose owns it)."""
+    picture.rgb[~keep] = 0
+    picture.alpha[~keep] = 0
+
+
+def inside(area: BaseGeometry, frame: Frame) -> NDArray[np.bool_]:
+    """Test each output pixel's centre against an area.
+
+    Args:
+        area: Longitude and latitude.
+        frame: The pixels.
+
+    Returns:
+        True inside, shape (height, width).
+    """
+    left, bottom, right, top = frame.bounds
+    xs = left + (np.arange(frame.width) + 0.5) * ((right - left) / frame.width)
+    ys = top - (np.arange(frame.height) + 0.5) * ((top - bottom) / frame.height)
+    grid_x, grid_y = np.meshgrid(xs, ys)
+    longitude, latitude = lonlat_transformer(frame.crs).transform(grid_x, grid_y)
+    shapely.prepare(area)
+    held: NDArray[np.bool_] = shapely.contains_xy(area, longitude, latitude)
+    return held

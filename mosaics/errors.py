@@ -1,0 +1,88 @@
+"""The errors of mosaics, one root and leaves named for the fact; no status codes here.
+
+MosaicsError
+├── CatalogUnavailableError
+├── LayerNotFoundError
+├── StyleNotFoundError
+├── GridNotFoundError
+├── SensorNotFoundError
+├── TileOutsideGridError
+├── TimeNotFoundError
+├── SceneUnreadableError
+├── DataFileInvalidError        a grid, sensor or style file breaks its rule
+└── IngestError                 a file can't be banked; the message says what to do
+"""
+
+
+class MosaicsError(Exception):
+    """Root of all errors raised by mosaics."""
+
+
+class CatalogUnavailableError(MosaicsError):
+    """The catalogue's store does not answer."""
+
+
+class LayerNotFoundError(MosaicsError):
+    """No such layer, or none of its scenes is in the caller's filter; the two are never told apart."""
+
+    def __init__(self, layer_id: str) -> None:
+        super().__init__("no such layer")
+        self.layer_id = layer_id
+
+
+class StyleNotFoundError(MosaicsError):
+    """The layer has no style of that name."""
+
+    def __init__(self, style_id: str) -> None:
+        super().__init__("the layer has no such style")
+        self.style_id = style_id
+
+
+class GridNotFoundError(MosaicsError):
+    """No tile matrix set of that name."""
+
+    def __init__(self, tms_id: str) -> None:
+        super().__init__("no such tile matrix set")
+        self.tms_id = tms_id
+
+
+class SensorNotFoundError(MosaicsError):
+    """No sensor of that name."""
+
+    def __init__(self, sensor_id: str, known: tuple[str, ...]) -> None:
+        super().__init__(f"unknown sensor {sensor_id!r}; known are: {', '.join(known)}")
+        self.sensor_id = sensor_id
+        self.known = known
+
+
+class TileOutsideGridError(MosaicsError):
+    """The matrix, row or column does not exist in the grid."""
+
+    def __init__(self, part: str) -> None:
+        super().__init__("outside the tile matrix set")
+        self.part = part
+        """Which of 'matrix', 'row', 'col' is outside."""
+
+
+class TimeNotFoundError(MosaicsError):
+    """The layer has nothing at that date, or the time can't be parsed."""
+
+    def __init__(self, time: str) -> None:
+        super().__init__("the layer has no such date")
+        self.time = time
+
+
+class SceneUnreadableError(MosaicsError):
+    """A banked file can't be read any more; the scene fails alone."""
+
+    def __init__(self, scene_id: str) -> None:
+        super().__init__("a source file can't be read")
+        self.scene_id = scene_id
+
+
+class DataFileInvalidError(MosaicsError):
+    """A grid, sensor or style file breaks a rule of its folder's README."""
+
+
+class IngestError(MosaicsError):
+    """A file can't be banked; the message gives the reason and what would help."""

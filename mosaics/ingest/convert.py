@@ -1,0 +1,322 @@
+"""Writes a file again in the bank profile, in bounded memory and in a temporary folder until it is right."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import rasterio
+from rasterio._err import CPLE_BaseError  # copy() lets it through as it is
+from rasterio.crs import CRS
+from rasterio.enums import ColorInterp
+from rasterio.errors import RasterioError
+from rasterio.shutil import copy
+from rasterio.transform import Affine
+from rasterio.windows import Window
+from rio_cogeo.cogeo import cog_validate
+
+from mosaics.errors import IngestError
+from mosaics.gdal import deepest_reason, open_raster, unplaced_files_expected
+from mosaics.ingest.inspect import Inspection
+from mosaics.ingest.limits import incomplete_blocks
+from mosaics.ingest.overviews import halve
+from mosaics.ingest.profile import PROFILE_TAG, BankProfile, Reduction
+from mosaics.ingest.source import Progress, Source, windows
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from rasterio.io import DatasetReader, DatasetWriter
+
+RESULT_NAME: Final = "result.tif"
+"""The finished COG within the temporary folder."""
+_BASE_NAME: Final = "base.tif"
+_BASE_SHARE, _OVERVIEWS_SHARE = 0.45, 0.6
+_SPACE_NEEDED: Final = 16 << 20
+_DROPPED_TAGS: Final = frozenset(
+    {"AREA_OR_POINT", "OVR_RESAMPLING_ALG", "OVERVIEW_RESAMPLING", "INTERLEAVE", PROFILE_TAG}
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conversion:
+    """What is to be made of an inspected file."""
+
+    inspection: Inspection
+    """The file."""
+    profile: BankProfile
+    """How the result is laid out."""
+    reduction: Reduction
+    """How its overviews are made."""
+    has_unfinite: bool
+    """It has values that are NaN or infinite."""
+
+    @property
+    def nodata(self) -> float | None:
+        """Nodata value of the result; with an alpha band that tells all, so there is none."""
+        inspection = self.inspection
+        if inspection.alpha_band is not None:
+            return None
+        if inspection.nodata is not None:
+            return inspection.nodata
+        return float("nan") if self.has_unfinite and not self.has_mask else None
+
+    @property
+    def has_mask(self) -> bool:
+        """The result has an internal mask."""
+        inspection = self.inspection
+        masked = inspection.has_internal_mask or inspection.external_mask is not None
+        return masked and inspection.alpha_band is None and inspection.nodata is None
+
+
+def convert(conversion: Conversion, folder: Path, report: Progress) -> Path:
+    """Write the Cloud-Optimized GeoTIFF of an inspected file.
+
+    Args:
+        conversion: What to make of what.
+        folder: An empty folder on the disk of the destination; the caller removes it.
+        report: Called with ("converting", 0 to 1); silent while GDAL assembles the result, which grows.
+
+    Returns:
+        The finished file in the folder, flushed to the disk and checked: a valid COG of the same size.
+
+    Raises:
+        IngestError: If a block can't be decoded, the disk is full, or the result is not right.
+    """
+    inspection = conversion.inspection
+    base, result = folder / _BASE_NAME, folder / RESULT_NAME
+    with _disk_errors(inspection.path.name, folder), unplaced_files_expected():
+        _write_base(conversion, base, report)
+        _write_overviews(conversion, base, report)
+        _assemble(conversion, base, result)
+        report("converting", 0.98)
+        _check(conversion, result)
+        with result.open("rb") as file:
+            os.fsync(file.fileno())
+        report("converting", 1.0)
+    return result
+
+
+def _write_base(conversion: Conversion, base: Path, report: Progress) -> None:
+    """Copy the pixels block by block into a tiled file, with everything that describes them."""
+    inspection = conversion.inspection
+    nodata, total, done = conversion.nodata, inspection.width * inspection.height, 0
+    with (
+        Source(inspection) as source,
+        _create(conversion, base, inspection.width, inspection.height) as target,
+    ):
+        _describe(conversion, target)
+        for window in windows(
+            inspection.width, inspection.height, inspection.pixel_bytes, conversion.profile.block_size
+        ):
+            pixels = source.read(window)
+            values = pixels.values
+            if nodata is not None:
+                values[~pixels.valid] = nodata
+            target.write(values, indexes=inspection.band_indexes, window=window)
+            if pixels.alpha is not None:
+                pixels.alpha[~pixels.valid.any(axis=0)] = 0
+                target.write(pixels.alpha, inspection.alpha_band, window=window)
+            if conversion.has_mask:
+                target.write_mask(pixels.opaque, window=window)
+            done += int(window.width) * int(window.height)
+            report("converting", _BASE_SHARE * done / total)
+    _check_complete(inspection.path.name, base)
+
+
+def _write_overviews(conversion: Conversion, base: Path, report: Progress) -> None:
+    """Write each overview as the external overview of the file before it (`.ovr`, `.ovr.ovr` ...)."""
+    inspection, finer = conversion.inspection, base
+    sizes = conversion.profile.overview_sizes(inspection.width, inspection.height)
+    total, done = sum(width * height for width, height in sizes), 0
+    for width, height in sizes:
+        coarser = finer.with_name(f"{finer.name}.ovr")
+        with open_raster(finer) as source, _create(conversion, coarser, width, height) as target:
+            for window in windows(width, height, inspection.pixel_bytes * 4, conversion.profile.block_size):
+                _halve_window(conversion, source, target, window)
+                done += int(window.width) * int(window.height)
+                report("converting", _BASE_SHARE + (_OVERVIEWS_SHARE - _BASE_SHARE) * done / total)
+        _check_complete(inspection.path.name, coarser)
+        finer = coarser
+
+
+def _halve_window(
+    conversion: Conversion, source: DatasetReader, target: DatasetWriter, window: Window
+) -> None:
+    """Make one window of an overview from the four times as many pixels of the finer level."""
+    inspection = conversion.inspection
+    column, row = 2 * window.col_off, 2 * window.row_off
+    area = Window(
+        column,
+        row,
+        min(2 * window.width, source.width - column),
+        min(2 * window.height, source.height - row),
+    )
+    values = source.read(inspection.band_indexes, window=area)
+    valid = _valid(values, conversion.nodata)
+    opaque: NDArray[np.bool_] | None = None
+    if inspection.alpha_band is not None:
+        alpha = source.read([inspection.alpha_band], window=area)
+        opaque = alpha > 0
+        coarse, seen = halve(alpha, np.ones(alpha.shape, dtype=bool), "average", None)[0], _any(opaque)
+        coarse[seen & (coarse == 0)] = 1
+        target.write(coarse[0], inspection.alpha_band, window=window)
+    elif conversion.has_mask:
+        opaque = source.read_masks([inspection.band_indexes[0]], window=area) != 0
+        target.write_mask(_any(opaque)[0], window=window)
+    if opaque is not None:
+        valid &= opaque
+    halved, _ = halve(values, valid, conversion.reduction, conversion.nodata)
+    target.write(halved, indexes=inspection.band_indexes, window=window)
+
+
+def _valid(values: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
+    valid = np.isfinite(values) if values.dtype.kind == "f" else np.ones(values.shape, dtype=bool)
+    if nodata is not None and not np.isnan(nodata):
+        valid &= values != np.asarray(nodata).astype(values.dtype)
+    return valid
+
+
+def _any(flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Tell for each two by two whether any is set."""
+    found = halve(flags.astype(np.uint8), flags, "max", None)[1]
+    return np.asarray(found, dtype=bool)
+
+
+def _create(conversion: Conversion, path: Path, width: int, height: int) -> DatasetWriter:
+    inspection = conversion.inspection
+    bands = inspection.file_band_count
+    colours = _colours(inspection)
+    options = conversion.profile.work_options(inspection.data_type, bands)
+    if colours[:3] == [ColorInterp.red, ColorInterp.green, ColorInterp.blue]:
+        options["photometric"] = "RGB"
+    target = rasterio.open(
+        path,
+        "w",
+        width=width,
+        height=height,
+        count=bands,
+        dtype=inspection.data_type,
+        crs=CRS.from_wkt(inspection.crs),
+        transform=Affine(*inspection.transform),
+        nodata=conversion.nodata,
+        alpha="NON-PREMULTIPLIED" if inspection.alpha_band == bands else "NO",
+        **options,
+    )
+    if inspection.palette:
+        target.write_colormap(1, dict(inspection.palette))
+    else:
+        target.colorinterp = colours
+    return target
+
+
+def _colours(inspection: Inspection) -> list[ColorInterp]:
+    words = dict(zip(inspection.band_indexes, inspection.colour_interpretation, strict=True))
+    return [
+        ColorInterp[words[band]] if band in words else ColorInterp.alpha
+        for band in range(1, inspection.file_band_count + 1)
+    ]
+
+
+def _describe(conversion: Conversion, target: DatasetWriter) -> None:
+    """Hand on what the file says of itself and its bands, and state the profile."""
+    inspection = conversion.inspection
+    tags = {
+        key: value
+        for key, value in inspection.tags.items()
+        if key not in _DROPPED_TAGS and not key.startswith(("TIFFTAG_", "STATISTICS_", "IMAGERY:"))
+    }
+    target.update_tags(**tags, **{PROFILE_TAG: conversion.profile.version})
+    imagery = {
+        key.partition(":")[2]: value for key, value in inspection.tags.items() if key.startswith("IMAGERY:")
+    }
+    if imagery:
+        target.update_tags(ns="IMAGERY", **imagery)
+    for band, words in zip(inspection.band_indexes, inspection.descriptions, strict=True):
+        if words:
+            target.set_band_description(band, words)
+    if any(inspection.units):
+        target.units = _per_band(inspection, inspection.units, "")
+    if set(inspection.scales) != {1.0} or set(inspection.offsets) != {0.0}:
+        target.scales = _per_band(inspection, inspection.scales, 1.0)
+        target.offsets = _per_band(inspection, inspection.offsets, 0.0)
+
+
+def _per_band(inspection: Inspection, values: tuple[Any, ...], alpha: Any) -> tuple[Any, ...]:
+    """Give a value for every band of the file, one for the alpha band where there is one."""
+    known = dict(zip(inspection.band_indexes, values, strict=True))
+    return tuple(known.get(band, alpha) for band in range(1, inspection.file_band_count + 1))
+
+
+def _assemble(conversion: Conversion, base: Path, result: Path) -> None:
+    """Let GDAL lay out the COG; it finds the overviews beside the base, in a folder with nothing but ours."""
+    options = conversion.profile.copy_options(
+        conversion.inspection.data_type, conversion.inspection.file_band_count
+    )
+    with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="FALSE"), open_raster(base) as source:
+        try:
+            copy(source, result, **options)
+        except CPLE_BaseError as error:
+            raise RasterioError(deepest_reason(error)) from error
+
+
+def _check_complete(name: str, path: Path) -> None:
+    """Refuse a file of ours with blocks missing: a disk that was full when GDAL closed it may not be told."""
+    with open_raster(path) as made:
+        incomplete, total = incomplete_blocks(made, path.stat().st_size)
+    if incomplete:
+        raise IngestError(
+            f"{name}: the converted file is not complete ({incomplete} of {total} blocks are missing); try again"
+        )
+
+
+def _check(conversion: Conversion, result: Path) -> None:
+    """Refuse a result that is not what was asked for, such as one that a full disk cut short."""
+    inspection, name = conversion.inspection, conversion.inspection.path.name
+    with open_raster(result) as made:
+        sizes = conversion.profile.overview_sizes(inspection.width, inspection.height)
+        size = (inspection.width, inspection.height, inspection.file_band_count)
+        if (made.width, made.height, made.count) != size or len(made.overviews(1)) != len(sizes):
+            raise IngestError(f"{name}: the converted file is not what was asked for; try again")
+    _check_complete(name, result)
+    valid, errors, _ = cog_validate(result, quiet=True)
+    if not valid:
+        raise IngestError(f"{name}: the converted file is no valid COG: {'; '.join(errors)}")
+
+
+@contextmanager
+def _disk_errors(name: str, folder: Path) -> Iterator[None]:
+    """Turn errors of writing into refusals; a full disk is named as such."""
+    try:
+        yield
+    except (RasterioError, OSError, MemoryError, IngestError) as error:
+        if _is_disk_full(error, folder):
+            raise IngestError(
+                f"{name}: no space left (or none allowed) on the disk of the bank ({folder.parent}); about three "
+                "times the size of the image is needed while it is converted. Free some, or choose another --home"
+            ) from error
+        if isinstance(error, IngestError):
+            raise
+        reason = deepest_reason(error, str(folder))
+        raise IngestError(f"{name}: it can't be converted: {reason}") from error
+
+
+def _is_disk_full(error: BaseException, folder: Path) -> bool:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            return True
+        # libtiff tells that writing failed, not why
+        if any(words in str(cause) for words in ("Write error", "Seek error", "Write failed")):
+            return True
+        cause = cause.__cause__
+    try:
+        return shutil.disk_usage(folder).free < _SPACE_NEEDED
+    except OSError:
+        return False

@@ -1,0 +1,109 @@
+"""Everything that banking needs to know of a file, in one call for the sandbox."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from mosaics.ingest.footprint import footprint
+from mosaics.ingest.inspect import Inspection, inspect
+from mosaics.ingest.profile import PROFILE
+from mosaics.ingest.source import Progress, check_overviews
+from mosaics.ingest.statistics import BandStatistics, measure
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
+
+PLAIN_PATH: Final = re.compile(r"[A-Za-z0-9._/-]+")
+"""Paths that the catalogue holds and readers open."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Examination:
+    """A file that can be banked."""
+
+    inspection: Inspection
+    """Its header."""
+    bands: tuple[BandStatistics, ...]
+    """Its values, in file order without the alpha band."""
+    has_unfinite: bool
+    """Some values are NaN or infinite."""
+    footprint: BaseGeometry
+    """Outline of its valid data, longitude and latitude (WGS 84)."""
+    conversion_reason: str | None
+    """Why it must be converted; None: it can be served where it lies."""
+
+
+def examine(path: Path, data_roots: Sequence[Path], report: Progress) -> Examination:
+    """Inspect a file, read all of it, and decide whether it can be served where it lies.
+
+    Args:
+        path: The file, its real path.
+        data_roots: Folders whose files may be served in place, real paths.
+        report: Called with ("reading", 0 to 1).
+
+    Returns:
+        What was found.
+
+    Raises:
+        IngestError: If it can't be banked; the message gives the reason and what would help.
+    """
+    inspection = inspect(path)
+    statistics = measure(inspection, report)
+    outline = footprint(inspection, statistics.coverage)
+    reason = conversion_reason(inspection, data_roots, has_unfinite=statistics.has_unfinite)
+    if reason is None:
+        check_overviews(inspection)
+    return Examination(
+        inspection=inspection,
+        bands=statistics.bands,
+        has_unfinite=statistics.has_unfinite,
+        footprint=outline,
+        conversion_reason=reason,
+    )
+
+
+def conversion_reason(
+    inspection: Inspection, data_roots: Sequence[Path], *, has_unfinite: bool
+) -> str | None:
+    """Say why a file can't be served where it lies.
+
+    It can when it lies under a data root by a plain path, is a valid COG with overviews of its own (or no
+    larger than one block of the profile), and tells valid pixels in one way that is inside the file.
+
+    Args:
+        inspection: The file; its path is the real one.
+        data_roots: Folders whose files may be served in place, real paths.
+        has_unfinite: It has values that are NaN or infinite, which then must be its nodata value.
+
+    Returns:
+        The reason in a few words, or None.
+    """
+    size = PROFILE.block_size
+    small = inspection.width <= size and inspection.height <= size
+    ways = (
+        (inspection.nodata is not None) + inspection.has_internal_mask + (inspection.alpha_band is not None)
+    )
+    for applies, words in (
+        (not any(inspection.path.is_relative_to(root) for root in data_roots), "it lies under no data root"),
+        (
+            PLAIN_PATH.fullmatch(str(inspection.path)) is None,
+            "its path has characters other than letters, digits, dot, hyphen and underscore",
+        ),
+        (not inspection.is_valid_cog, f"it is no valid COG ({'; '.join(inspection.cog_errors)})"),
+        (not inspection.overviews and not small, f"it has no overviews and is larger than {size} pixels"),
+        (inspection.external_mask is not None, "its mask is in another file"),
+        (ways > 1, "it has more than one of nodata value, mask and alpha band"),
+        (
+            has_unfinite and (inspection.nodata is None or not math.isnan(inspection.nodata)),
+            "it has values that are not finite, which its nodata value does not say",
+        ),
+        (inspection.stored_bits is not None, f"its values are stored in {inspection.stored_bits} bits"),
+    ):
+        if applies:
+            return words
+    return None

@@ -1,0 +1,155 @@
+"""Reads an inspected file window by window: values and what of them is valid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import numpy as np
+from rasterio.errors import RasterioError
+from rasterio.windows import Window
+
+from mosaics.errors import IngestError
+from mosaics.gdal import deepest_reason, open_raster, unplaced_files_expected
+from mosaics.ingest.inspect import Inspection
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from rasterio.io import DatasetReader
+
+Progress = Callable[[str, float], None]
+"""Called with the name of the stage and how far it is, 0 to 1."""
+
+WINDOW_BYTES: Final = 24 << 20
+"""Values that are read at once, all bands together."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pixels:
+    """A window of a file."""
+
+    values: NDArray[Any]
+    """Stored values, shape (bands, height, width), without the alpha band."""
+    valid: NDArray[np.bool_]
+    """True where a band has data: not nodata, masked, transparent or not finite; shape as the values."""
+    alpha: NDArray[Any] | None
+    """The alpha band, shape (height, width); None where the file has none."""
+    opaque: NDArray[np.bool_]
+    """True where mask and alpha let a pixel through, nodata apart; shape (height, width)."""
+
+
+class Source:
+    """An inspected file, open; a context manager for one thread."""
+
+    def __init__(self, inspection: Inspection) -> None:
+        self.inspection = inspection
+        self._stack = ExitStack()
+        self._dataset: DatasetReader
+        self._mask: DatasetReader | None = None
+
+    def __enter__(self) -> Self:
+        """Open the file and its external mask.
+
+        Raises:
+            IngestError: If they can't be opened.
+        """
+        inspection = self.inspection
+        try:
+            jp2 = inspection.driver == "JP2OpenJPEG"
+            self._dataset = self._stack.enter_context(open_raster(inspection.path, jp2=jp2))
+            if inspection.external_mask is not None:
+                with unplaced_files_expected():
+                    mask = open_raster(inspection.external_mask)
+                self._mask = self._stack.enter_context(mask)
+        except OSError as error:
+            self._stack.close()
+            raise IngestError(f"{inspection.path.name}: can't be opened any more: {error}") from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close both."""
+        self._stack.close()
+
+    def read(self, window: Window) -> Pixels:
+        """Read a window.
+
+        Raises:
+            IngestError: If a block can't be decoded; the message says where.
+        """
+        inspection = self.inspection
+        indexes = inspection.band_indexes
+        try:
+            values = self._dataset.read(indexes, window=window)
+            valid = np.isfinite(values) if values.dtype.kind == "f" else np.ones(values.shape, dtype=bool)
+            opaque = np.ones(values.shape[1:], dtype=bool)
+            if inspection.nodata is not None:
+                valid &= self._dataset.read_masks(indexes, window=window) != 0
+            elif inspection.has_internal_mask:
+                opaque &= self._dataset.read_masks(indexes[0], window=window) != 0
+            alpha = None
+            if inspection.alpha_band is not None:
+                alpha = self._dataset.read(inspection.alpha_band, window=window)
+                opaque &= alpha > 0
+            if self._mask is not None:
+                opaque &= (self._mask.read(window=window) != 0).any(axis=0)
+        except (RasterioError, OSError, MemoryError) as error:
+            raise _damaged(inspection, window, error) from error
+        valid &= opaque
+        return Pixels(values=values, valid=valid, alpha=alpha, opaque=opaque)
+
+
+def windows(width: int, height: int, pixel_bytes: int, step: int) -> Iterator[Window]:
+    """Cut an image into windows of at most about `WINDOW_BYTES`, row by row.
+
+    Args:
+        width: Columns of the image.
+        height: Rows of the image.
+        pixel_bytes: Bytes of one pixel, all bands together.
+        step: Windows begin at multiples of this, pixels.
+    """
+    rows = step
+    columns = max(step, WINDOW_BYTES // (pixel_bytes * rows) // step * step)
+    if columns >= width:
+        rows = max(step, WINDOW_BYTES // (pixel_bytes * width) // step * step)
+    for top in range(0, height, rows):
+        for left in range(0, width, columns):
+            yield Window(left, top, min(columns, width - left), min(rows, height - top))
+
+
+def check_overviews(inspection: Inspection) -> None:
+    """Decode every block of the overviews, so that a file served as it is can't fail later.
+
+    Raises:
+        IngestError: If one can't be decoded.
+    """
+    for level in range(len(inspection.overviews)):
+        try:
+            with open_raster(inspection.path, overview_level=level) as overview:
+                for _, window in overview.block_windows(1):
+                    overview.read(window=window)
+        except (RasterioError, OSError, MemoryError) as error:
+            reason = deepest_reason(error, str(inspection.path))
+            raise IngestError(
+                f"{inspection.path.name}: damaged: its overview {level + 1} can't be decoded "
+                f"({reason}); copy it again from its source"
+            ) from error
+
+
+def _damaged(inspection: Inspection, window: Window, error: BaseException) -> IngestError:
+    name, reason = inspection.path.name, deepest_reason(error, str(inspection.path))
+    lowered = reason.lower()
+    if isinstance(error, MemoryError) or "out of memory" in lowered or "cannot allocate" in lowered:
+        return IngestError(
+            f"{name}: reading it needs more memory than a file may take; write it again in blocks of 512, "
+            "for instance with: gdal_translate -of COG INPUT OUTPUT.tif"
+        )
+    bottom, right = window.row_off + window.height, window.col_off + window.width
+    return IngestError(
+        f"{name}: damaged or truncated: pixels between rows {window.row_off} and {bottom} and columns "
+        f"{window.col_off} and {right} can't be decoded ({reason}); copy it again from its source"
+    )

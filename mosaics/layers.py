@@ -1,0 +1,226 @@
+"""What a layer is for one caller: the scenes, extent, dates and styles that the filter leaves."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
+
+import shapely
+
+from mosaics.catalog.index import CatalogIndex
+from mosaics.errors import LayerNotFoundError, StyleNotFoundError, TimeNotFoundError
+from mosaics.filters import SceneFilter
+from mosaics.grids import Grid
+from mosaics.models import Bounds, Collection, Scene, Text
+
+COLLECTION_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+SCENE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+DEFAULT = "default"
+"""The word that stands for the default style and the default time."""
+LATEST = "latest"
+"""The newest pixel at each place, which is also the default time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeSpan:
+    """A half-open span of acquisition times, UTC; None on both sides: any time, undated scenes too."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+    def holds(self, scene: Scene) -> bool:
+        """Tell whether the scene was acquired within."""
+        if self.start is None and self.end is None:
+            return True
+        if scene.acquired is None:
+            return False
+        return (self.start is None or self.start <= scene.acquired) and (
+            self.end is None or scene.acquired < self.end
+        )
+
+
+ANY_TIME = TimeSpan()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """A collection, or one scene of it, as a caller sees it; never empty."""
+
+    id: str
+    collection: Collection
+    scenes: tuple[Scene, ...]
+    """The scenes that the filter sees, newest first."""
+    single: bool
+    """True for a layer of one scene (`collection:scene`)."""
+
+    @cached_property
+    def title(self) -> Text:
+        """Title of the collection, with the scene's id for a layer of one scene."""
+        if not self.single:
+            return self.collection.title
+        scene = self.scenes[0].id
+        return Text(fr=f"{self.collection.title.fr} : {scene}", en=f"{self.collection.title.en}: {scene}")
+
+    @cached_property
+    def bounds(self) -> Bounds:
+        """Longitudes and latitudes around all scenes; -180..180 where they cross the antimeridian."""
+        return Bounds(*(float(v) for v in shapely.total_bounds([s.footprint for s in self.scenes])))
+
+    @cached_property
+    def times(self) -> tuple[str, ...]:
+        """Distinct acquisition dates (UTC), ascending, as YYYY-MM-DD."""
+        return tuple(sorted({s.acquired.date().isoformat() for s in self.scenes if s.acquired}))
+
+    @cached_property
+    def styles(self) -> tuple[str, ...]:
+        """Style ids, the default first: those of the scene banked first, then what others add."""
+        ordered: dict[str, None] = {}
+        for scene in sorted(self.scenes, key=lambda s: s.sequence):
+            ordered.update(dict.fromkeys(scene.styles))
+        return tuple(ordered)
+
+    @cached_property
+    def ground_resolution(self) -> float:
+        """Finest native ground sample distance of its scenes, metres per pixel."""
+        return min(scene.ground_resolution for scene in self.scenes)
+
+    @cached_property
+    def attribution(self) -> str:
+        """The distinct copyright lines of its scenes and collection."""
+        lines = dict.fromkeys(scene.attribution or self.collection.attribution for scene in self.scenes)
+        return ", ".join(line for line in lines if line)
+
+    @cached_property
+    def licences(self) -> tuple[str, ...]:
+        """The distinct licence ids of its scenes."""
+        return tuple(sorted({s.licence_id for s in self.scenes if s.licence_id}))
+
+    @cached_property
+    def sensors(self) -> tuple[str, ...]:
+        """The distinct sensor ids of its scenes."""
+        return tuple(sorted({s.sensor_id for s in self.scenes}))
+
+    @cached_property
+    def generation(self) -> str:
+        """Changes whenever something that this caller sees of the layer does; 16 hex characters."""
+        canonical = repr([(s.id, s.generation, s.sequence) for s in self.scenes])
+        return hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
+
+    def style_id(self, asked: str | None) -> str | None:
+        """Check a style name; None stands for each scene's default.
+
+        Raises:
+            StyleNotFoundError: If no scene of the layer has it.
+        """
+        if asked in {None, "", DEFAULT}:
+            return None
+        assert asked is not None
+        if asked not in self.styles:
+            raise StyleNotFoundError(asked)
+        return asked
+
+    def span(self, asked: str | None) -> TimeSpan:
+        """Parse a time: None, `default`, `latest`, a date of the layer, an instant, or `A/B` (`A--B`).
+
+        Both ends of an interval are inside; an end given as a date means the whole day.
+
+        Raises:
+            TimeNotFoundError: If it can't be parsed, or is a single date without a scene.
+        """
+        if asked in {None, "", DEFAULT, LATEST, "current"}:
+            return ANY_TIME
+        assert asked is not None
+        parts = asked.split("/") if "/" in asked else asked.split("--")
+        if len(parts) == 1:
+            span = TimeSpan(start=_parse(parts[0], asked)[0], end=_parse(parts[0], asked)[1])
+            if not any(span.holds(scene) for scene in self.scenes):
+                raise TimeNotFoundError(asked)
+            return span
+        if len(parts) != 2:
+            raise TimeNotFoundError(asked)
+        start = None if parts[0] == ".." else _parse(parts[0], asked)[0]
+        end = None if parts[1] == ".." else _parse(parts[1], asked)[1]
+        if start is not None and end is not None and start >= end:
+            raise TimeNotFoundError(asked)
+        return TimeSpan(start=start, end=end)
+
+
+def find_layer(index: CatalogIndex, layer_id: str, scene_filter: SceneFilter) -> Layer:
+    """Give the layer as the filter leaves it.
+
+    Args:
+        index: The catalogue.
+        layer_id: A collection id, or `collection:scene`.
+        scene_filter: What the caller may see.
+
+    Raises:
+        LayerNotFoundError: If there is no such layer, or the filter leaves nothing of it.
+    """
+    collection_id, colon, scene_id = layer_id.partition(":")
+    collection = index.collections.get(collection_id)
+    group = index.by_collection.get(collection_id)
+    if collection is None or group is None:
+        raise LayerNotFoundError(layer_id)
+    if colon:
+        scene = index.scenes.get((collection_id, scene_id))
+        candidates = [scene] if scene is not None else []
+    else:
+        candidates = list(group.scenes)
+    scenes = tuple(scene for scene in candidates if scene_filter.sees(scene))
+    if not scenes:
+        raise LayerNotFoundError(layer_id)
+    return Layer(id=layer_id, collection=collection, scenes=scenes, single=bool(colon))
+
+
+def list_layers(index: CatalogIndex, scene_filter: SceneFilter) -> tuple[Layer, ...]:
+    """Give the collections of which the filter leaves something, ordered by id."""
+    layers = []
+    for collection_id in sorted(index.by_collection):
+        try:
+            layers.append(find_layer(index, collection_id, scene_filter))
+        except LayerNotFoundError:
+            continue
+    return tuple(layers)
+
+
+def _parse(text: str, asked: str) -> tuple[datetime, datetime]:
+    """Give the first instant of a date or time and the first instant after it, UTC."""
+    try:
+        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+            day = datetime.combine(date.fromisoformat(text), time(), UTC)
+            return day, day + timedelta(days=1)
+        if re.fullmatch(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})?", text):
+            instant = datetime.fromisoformat(text)
+            instant = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+            return instant, instant + timedelta(seconds=1)
+    except (ValueError, OverflowError) as error:
+        raise TimeNotFoundError(asked) from error
+    raise TimeNotFoundError(asked)
+
+
+def zoom_range(grid: Grid, ground_resolution: float, bounds: Bounds) -> tuple[int, int]:
+    """Give the zooms that a layer is served at in a grid without being enlarged.
+
+    Args:
+        grid: The tile matrix set.
+        ground_resolution: Native, metres per pixel.
+        bounds: Longitudes and latitudes of the data.
+
+    Returns:
+        The grid's coarsest zoom, and the native one.
+    """
+    return grid.minzoom, grid.zoom_for(ground_resolution, (bounds.bottom + bounds.top) / 2)
+
+
+def overview_zoom(grid: Grid, bounds: Bounds, finest: int) -> int:
+    """Give the finest zoom up to `finest` at which lon/lat bounds lie on at most 2 x 2 tiles."""
+    zoom = finest
+    while zoom > grid.minzoom:
+        tiles = grid.tiles(bounds, zoom)
+        if tiles and tiles.max_col - tiles.min_col <= 1 and tiles.max_row - tiles.min_row <= 1:
+            break
+        zoom -= 1
+    return zoom

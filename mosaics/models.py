@@ -1,0 +1,182 @@
+"""The frozen values of mosaics: bands, scenes, collections, frames and encoded tiles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from shapely.geometry.base import BaseGeometry
+
+
+class Bounds(NamedTuple):
+    """A rectangle: left, bottom, right, top, in the units of a CRS that stands beside it."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Text:
+    """A text that end users read, in both languages."""
+
+    fr: str
+    """French."""
+    en: str
+    """English."""
+
+
+Kind = Literal["optical", "sar", "elevation", "night", "classes", "other"]
+"""What a scene's numbers mean; it decides which styles make sense."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Band:
+    """One band of a scene's file, in file order."""
+
+    name: str
+    """The provider's name, such as B2; unique within the scene."""
+    common_name: str | None = None
+    """STAC eo:common_name (red, nir, pan ...) or our word for other kinds (elevation, amplitude, hh ...)."""
+    data_type: str = "uint8"
+    """numpy dtype name of the stored values."""
+    unit: str | None = None
+    """Unit of the stored values, such as m or dB."""
+    minimum: float | None = None
+    """Least valid value of the whole scene."""
+    maximum: float | None = None
+    """Greatest valid value of the whole scene."""
+    p2: float | None = None
+    """2nd percentile of the valid values of the whole scene, in stored units."""
+    p98: float | None = None
+    """98th percentile of the valid values of the whole scene, in stored units."""
+    p50: float | None = None
+    """Median of the valid values of the whole scene, in stored units."""
+    p999: float | None = None
+    """99.9th percentile of the valid values of the whole scene, in stored units (night lights)."""
+    wavelength_um: float | None = None
+    """Centre wavelength, micrometres."""
+    fwhm_um: float | None = None
+    """Full width at half maximum, micrometres."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scene:
+    """One acquisition as it is served: what tiles and rights need of its STAC item."""
+
+    id: str
+    """STAC item id, `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`."""
+    collection_id: str
+    """Id of its collection."""
+    licence_id: str | None
+    """Licence of the scene; None: under no licence, so only a grant on its collection or id opens it."""
+    sensor_id: str
+    """Id of its sensor file."""
+    kind: Kind
+    """What the numbers mean."""
+    acquired: datetime | None
+    """Acquisition time, UTC; None where it isn't known (then it fails any acquisition window)."""
+    footprint: BaseGeometry
+    """Outline of the valid data, longitude and latitude (WGS 84), split at the antimeridian."""
+    href: str
+    """Absolute path of the GeoTIFF."""
+    generation: str
+    """Changes whenever the bytes of the file do: digest or ETag, or size + mtime."""
+    width: int
+    """Columns at full resolution."""
+    height: int
+    """Rows at full resolution."""
+    ground_resolution: float
+    """Native ground sample distance, metres per pixel, the finer of both axes at the centre."""
+    bands: tuple[Band, ...]
+    """Bands in file order (an alpha band is not listed)."""
+    styles: tuple[str, ...]
+    """Ids of the styles that suit it, the default first."""
+    attribution: str = ""
+    """The copyright line that the product states."""
+    colormap: tuple[tuple[int, tuple[int, int, int, int]], ...] = ()
+    """Palette of a class image: (value, (red, green, blue, alpha)); empty for others."""
+    sequence: int = 0
+    """Catalogue sequence of the last change of this scene."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Collection:
+    """A group of scenes of one product family."""
+
+    id: str
+    """`[a-z0-9][a-z0-9._-]{0,63}`, one namespace with the named mosaics."""
+    title: Text
+    """What capabilities and the map page show."""
+    description: Text
+    """One or two sentences; may be empty."""
+    licence_id: str | None = None
+    """Licence that new scenes get when none is named."""
+    attribution: str = ""
+    """Copyright line for all its scenes; a scene's own comes first."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Frame:
+    """A rectangle of output pixels: what every read, render and mask is made for.
+
+    Pixel (0, 0) is the upper left; bounds go around the outside of the pixels.
+    """
+
+    crs: str
+    """Anything pyproj understands, such as EPSG:3857."""
+    bounds: Bounds
+    """In the CRS, x (east) before y (north) whatever its official axis order."""
+    width: int
+    """Columns."""
+    height: int
+    """Rows."""
+
+    def padded(self, pixels: int) -> Frame:
+        """Give the same frame with `pixels` more on each side, at the same resolution."""
+        dx = (self.bounds.right - self.bounds.left) / self.width * pixels
+        dy = (self.bounds.top - self.bounds.bottom) / self.height * pixels
+        left, bottom, right, top = self.bounds
+        return Frame(
+            crs=self.crs,
+            bounds=Bounds(left - dx, bottom - dy, right + dx, top + dy),
+            width=self.width + 2 * pixels,
+            height=self.height + 2 * pixels,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Raster:
+    """Values read for a frame."""
+
+    data: NDArray[Any]
+    """Stored values, shape (bands, height, width)."""
+    valid: NDArray[np.bool_]
+    """True where there is data, shape (height, width). The inverse of numpy's mask."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Picture:
+    """Rendered pixels."""
+
+    rgb: NDArray[np.uint8]
+    """Red, green, blue, shape (height, width, 3); 0 wherever alpha is 0."""
+    alpha: NDArray[np.uint8]
+    """0 (nothing) to 255 (opaque), shape (height, width)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EncodedTile:
+    """Bytes of an image file and what they are."""
+
+    data: bytes
+    """The file."""
+    media_type: str
+    """Such as image/png."""
+    contributors: tuple[tuple[str, str, str, str | None], ...] = field(default=())
+    """(collection, scene, sensor, licence) of every scene that gave pixels; empty for an empty tile."""

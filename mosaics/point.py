@@ -1,0 +1,66 @@
+"""The stored values under a point, as far as the caller's rights let them be read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import shapely
+
+from mosaics.filters import SceneFilter
+from mosaics.layers import Layer, TimeSpan
+from mosaics.models import Scene
+from mosaics.read import SceneReader
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointValues:
+    """What one scene has at a point."""
+
+    scene: Scene
+    values: tuple[float | None, ...]
+    """One per band of the scene, in stored units; None where that band has no number."""
+
+
+def values_at(
+    layer: Layer,
+    scene_filter: SceneFilter,
+    reader: SceneReader,
+    *,
+    longitude: float,
+    latitude: float,
+    span: TimeSpan,
+) -> PointValues | None:
+    """Read the scene that a tile shows at a point: the first that is open and valid there.
+
+    Args:
+        layer: The layer as the caller sees it.
+        scene_filter: What the caller may read; a limit of resolution averages what is finer.
+        reader: How scenes are read.
+        longitude: Degrees east.
+        latitude: Degrees north.
+        span: Acquisition times asked for.
+
+    Raises:
+        SceneUnreadableError: If the scene that has the say can't be read.
+    """
+    for scene in layer.scenes:
+        if not span.holds(scene) or not _near(scene, longitude, latitude):
+            continue
+        finest = scene_filter.finest_at(scene, longitude, latitude)
+        if finest is None:
+            continue
+        values = reader.sample(scene, longitude, latitude, finest)
+        if values is not None:
+            return PointValues(scene=scene, values=values)
+    return None
+
+
+def _near(scene: Scene, longitude: float, latitude: float) -> bool:
+    """Tell whether the point is within the footprint's box (the outline itself is simplified)."""
+    west, south, east, north = scene.footprint.bounds
+    slack = max(east - west, north - south) * 0.01
+    return bool(
+        shapely.box(west - slack, south - slack, east + slack, north + slack).covers(
+            shapely.Point(longitude, latitude)
+        )
+    )

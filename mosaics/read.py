@@ -1,0 +1,148 @@
+"""Reads stored values for a frame; the seam behind which readers may differ.
+
+With `mosaics.ingest` this is the only room that opens a raster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from pyproj import Transformer
+from rasterio.crs import CRS
+from rasterio.errors import RasterioError
+from rasterio.transform import from_bounds
+from rasterio.windows import Window
+from rio_tiler.reader import read as rio_tiler_read
+
+from mosaics.errors import SceneUnreadableError
+from mosaics.gdal import open_raster
+from mosaics.models import Frame, Raster, Scene
+
+Resampling = Literal["nearest", "bilinear", "cubic"]
+
+
+class SceneReader(Protocol):
+    """Reads scenes; any implementation gives the pixels of the rio-tiler one."""
+
+    def read(self, scene: Scene, indexes: Sequence[int], frame: Frame, resampling: Resampling) -> Raster:
+        """Read bands of a scene, resampled onto a frame.
+
+        Args:
+            scene: What to read.
+            indexes: 1-based band numbers in the file.
+            frame: Output pixels; it may lie partly or wholly outside the scene.
+            resampling: How stored pixels become output pixels.
+
+        Returns:
+            Values of shape (len(indexes), height, width) and where they are valid.
+
+        Raises:
+            SceneUnreadableError: If the file can't be read.
+        """
+
+    def sample(
+        self, scene: Scene, longitude: float, latitude: float, ground_resolution: float
+    ) -> tuple[float | None, ...] | None:
+        """Read the stored values at a place, at a level no finer than a resolution.
+
+        Args:
+            scene: What to read.
+            longitude: Degrees east, WGS 84.
+            latitude: Degrees north, WGS 84.
+            ground_resolution: Metres per pixel; 0 for native.
+
+        Returns:
+            One value per band (None where that band alone is not finite), or None where the scene has no
+            valid pixel there.
+
+        Raises:
+            SceneUnreadableError: If the file can't be read.
+        """
+
+
+@dataclass(frozen=True)
+class GuardedReader:
+    """A reader that opens nothing outside the data folders, whatever the catalogue says."""
+
+    inner: SceneReader
+    roots: tuple[Path, ...]
+    """Resolved folders."""
+
+    def read(self, scene: Scene, indexes: Sequence[int], frame: Frame, resampling: Resampling) -> Raster:
+        """Read bands of a scene, resampled onto a frame."""
+        self._check(scene)
+        return self.inner.read(scene, indexes, frame, resampling)
+
+    def sample(
+        self, scene: Scene, longitude: float, latitude: float, ground_resolution: float
+    ) -> tuple[float | None, ...] | None:
+        """Read the stored values at a place."""
+        self._check(scene)
+        return self.inner.sample(scene, longitude, latitude, ground_resolution)
+
+    def _check(self, scene: Scene) -> None:
+        path = Path(scene.href).resolve()
+        if not any(path.is_relative_to(root) for root in self.roots):
+            raise SceneUnreadableError(scene.id)
+
+
+class RioTilerReader:
+    """The reference: rio-tiler over GDAL's warper, one open per read."""
+
+    def read(self, scene: Scene, indexes: Sequence[int], frame: Frame, resampling: Resampling) -> Raster:
+        """Read bands of a scene, resampled onto a frame."""
+        transform = from_bounds(*frame.bounds, frame.width, frame.height)
+        crs = CRS.from_user_input(frame.crs)
+        try:
+            with open_raster(scene.href) as source:
+                image = rio_tiler_read(
+                    source,
+                    indexes=list(indexes),
+                    vrt_options={
+                        "crs": crs,
+                        "transform": transform,
+                        "width": frame.width,
+                        "height": frame.height,
+                    },
+                    resampling_method=resampling,
+                    reproject_method=resampling,
+                )
+        except (RasterioError, OSError, ValueError) as error:
+            raise SceneUnreadableError(scene.id) from error
+        data = np.asarray(image.array.data)
+        valid = np.asarray(image.mask) != 0
+        if np.issubdtype(data.dtype, np.floating):
+            valid &= np.isfinite(data).all(axis=0)
+        return Raster(data=data, valid=valid)
+
+    def sample(
+        self, scene: Scene, longitude: float, latitude: float, ground_resolution: float
+    ) -> tuple[float | None, ...] | None:
+        """Read the stored values at a place."""
+        try:
+            with open_raster(scene.href) as source:
+                to_scene = Transformer.from_crs("OGC:CRS84", source.crs.to_wkt(), always_xy=True)
+                x, y = to_scene.transform(longitude, latitude)
+                if not (np.isfinite(x) and np.isfinite(y)):
+                    return None
+                column, row = ~source.transform @ (x, y)
+                factor = max(1, int(np.ceil(ground_resolution / scene.ground_resolution - 1e-6)))
+                column, row = int(column // factor) * factor, int(row // factor) * factor
+                if not (0 <= column < source.width and 0 <= row < source.height):
+                    return None
+                window = Window(
+                    column, row, min(factor, source.width - column), min(factor, source.height - row)
+                )
+                count = len(scene.bands)
+                values = source.read(list(range(1, count + 1)), window=window).astype("float64")
+                inside = (source.dataset_mask(window=window) != 0) & np.isfinite(values).any(axis=0)
+        except (RasterioError, OSError, ValueError) as error:
+            raise SceneUnreadableError(scene.id) from error
+        if not inside.any():
+            return None
+        means = [band[inside & np.isfinite(band)] for band in values]
+        return tuple(float(band.mean()) if band.size else None for band in means)

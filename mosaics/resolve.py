@@ -1,0 +1,130 @@
+"""Which scenes a caller's tile is made of, in order, and the key that names its content."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import shapely
+from pyproj import Transformer
+from shapely.geometry.base import BaseGeometry
+
+from mosaics.catalog.index import whole_earth
+from mosaics.filters import SceneFilter
+from mosaics.geodesy import lonlat_transformer
+from mosaics.layers import Layer, TimeSpan
+from mosaics.models import Frame, Scene
+from mosaics.registry import Registry
+from mosaics.styles import Style
+
+RENDERER_VERSION = 1
+"""Raised with every change of reading, rendering or encoding that changes pixels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contribution:
+    """One scene as it enters a tile."""
+
+    scene: Scene
+    style: Style
+    mask: BaseGeometry | None
+    """Where the scene is open, lon/lat; None: on the whole tile."""
+
+    def token(self) -> str:
+        """Write what this scene contributes in one canonical line."""
+        mask = "" if self.mask is None else hashlib.blake2b(shapely.to_wkb(self.mask)).hexdigest()
+        scene = self.scene
+        return (
+            f"{scene.collection_id}:{scene.id}:{scene.generation}:{scene.sequence}:{mask}:{self.style.digest}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedTile:
+    """The ordered scenes of a tile, for one caller."""
+
+    frame: Frame
+    contributions: tuple[Contribution, ...]
+    """The first has the say where several are valid."""
+    resolution_refused: bool = False
+    """True when no scene of the layer is open at this resolution, here or anywhere."""
+
+    def key(self, output: str) -> str:
+        """Give the content key: equal for all callers and addresses that mean the same bytes.
+
+        Args:
+            output: Format and quality, in one canonical word.
+        """
+        frame = self.frame
+        head = f"{RENDERER_VERSION}|{frame.crs}|{frame.bounds!r}|{frame.width}x{frame.height}|{output}"
+        lines = [head, *(contribution.token() for contribution in self.contributions)]
+        return hashlib.blake2b("\n".join(lines).encode(), digest_size=20).hexdigest()
+
+
+def resolve(
+    layer: Layer,
+    scene_filter: SceneFilter,
+    frame: Frame,
+    *,
+    ground_resolution: float,
+    span: TimeSpan,
+    style_id: str | None,
+    styles: Registry[Style],
+) -> ResolvedTile:
+    """Choose the scenes of a tile.
+
+    Args:
+        layer: The layer as the caller sees it.
+        scene_filter: What the caller may see; the same that made the layer.
+        frame: The output pixels.
+        ground_resolution: Of the frame, metres per pixel, finest over both axes.
+        span: Acquisition times asked for.
+        style_id: A style of the layer; None: each scene's default.
+        styles: All styles.
+
+    Returns:
+        Scenes newest first; none where the layer has no data.
+    """
+    outline = frame_outline(frame)
+    contributions = []
+    for scene in layer.scenes:
+        if not span.holds(scene) or (style_id is not None and style_id not in scene.styles):
+            continue
+        if not shapely.intersects(scene.footprint, outline):
+            continue
+        opening = scene_filter.opening(scene, ground_resolution)
+        if opening is None:
+            continue
+        mask = opening.area
+        if mask is not None:
+            shapely.prepare(mask)
+            if shapely.covers(mask, outline):
+                mask = None
+            elif not shapely.intersects(mask, outline):
+                continue
+        style = styles.get(style_id if style_id is not None else scene.styles[0])
+        contributions.append(Contribution(scene=scene, style=style, mask=mask))
+    return ResolvedTile(
+        frame=frame,
+        contributions=tuple(contributions),
+        resolution_refused=not contributions
+        and not any(scene_filter.opening(scene, ground_resolution) for scene in layer.scenes),
+    )
+
+
+def frame_outline(frame: Frame) -> BaseGeometry:
+    """Give the frame's outline in lon/lat, densified; the whole Earth if it leaves the Earth."""
+    steps = 16
+    left, bottom, right, top = frame.bounds
+    edge = [i / steps for i in range(steps)]
+    xs = [left + (right - left) * t for t in edge] + [right] * steps
+    xs += [right - (right - left) * t for t in edge] + [left] * steps
+    ys = [bottom] * steps + [bottom + (top - bottom) * t for t in edge]
+    ys += [top] * steps + [top - (top - bottom) * t for t in edge]
+    transformer: Transformer = lonlat_transformer(frame.crs)
+    lon, lat = transformer.transform(xs, ys)
+    if not all(-1e9 < v < 1e9 for v in (*lon, *lat)):
+        return whole_earth()
+    outline = shapely.Polygon(list(zip(lon, lat, strict=True)))
+    wraps = max(lon) - min(lon) > 180 and frame.crs not in {"EPSG:3857", "OGC:CRS84", "EPSG:4326"}
+    return whole_earth() if wraps or not outline.is_valid else outline

@@ -1,0 +1,82 @@
+"""Answers as values, and the headers that every one of them gets."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What goes back to the client."""
+
+    status: int = 200
+    body: bytes = b""
+    media_type: str = JSON
+    headers: tuple[tuple[str, str], ...] = ()
+    """Further headers."""
+    etag: str | None = None
+    """Strong validator without quotes; the dispatcher answers 304 by it."""
+    cacheable: bool = True
+    """False: no-store (errors, health)."""
+    immutable: bool = False
+    """True: the address names this generation of the content."""
+
+
+def json_answer(value: Any, *, status: int = 200, media_type: str = JSON, tagged: bool = True) -> Answer:
+    """Give a JSON answer with a validator over its bytes."""
+    body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return Answer(
+        status=status,
+        body=body,
+        media_type=media_type,
+        etag=digest(body) if tagged else None,
+        cacheable=tagged,
+    )
+
+
+def digest(body: bytes) -> str:
+    """Give the strong validator of bytes."""
+    return hashlib.blake2b(body, digest_size=16).hexdigest()
+
+
+def problem(status: int, code: str, detail: str, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
+    """Give an RFC 9457 problem with a stable code.
+
+    Args:
+        status: HTTP status.
+        code: Stable word that programs may test.
+        detail: One sentence for the person who can act; never an echoed name, path or stack.
+        headers: Such as Retry-After.
+    """
+    body = {"type": "about:blank", "title": code, "status": status, "code": code, "detail": detail}
+    answer = json_answer(body, status=status, media_type="application/problem+json", tagged=False)
+    return replace(answer, headers=headers)
+
+
+def matches(if_none_match: str | None, etag: str | None) -> bool:
+    """Tell whether an If-None-Match header names the validator (weak comparison, RFC 9110 §13.1.2)."""
+    if if_none_match is None or etag is None:
+        return False
+    if if_none_match.strip() == "*":
+        return True
+    names = (name.strip().removeprefix("W/").strip('"') for name in if_none_match.split(","))
+    return etag in names
+
+
+def cache_control(answer: Answer, *, public: bool, public_max_age: int) -> str:
+    """Say how long who may keep an answer.
+
+    Answers to a credential are never public; only what stands below /public/ may be shared.
+    """
+    if not answer.cacheable or answer.status >= 400:
+        return "no-store"
+    if public:
+        return f"public, max-age={public_max_age}"
+    if answer.immutable:
+        return "private, max-age=31536000, immutable"
+    return "private, max-age=0, must-revalidate"

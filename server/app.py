@@ -1,0 +1,115 @@
+"""Builds the services and the application; the only place that constructs stores, caches and pools."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from auth.credentials import Peppers
+from auth.store import SqlPolicyStore
+from mosaics.catalog.sql import SqlCatalog
+from mosaics.grids import load_grids
+from mosaics.item import scene_from_item
+from mosaics.models import Scene
+from mosaics.read import GuardedReader, RioTilerReader
+from mosaics.sensors import load_sensors
+from mosaics.styles import load_styles
+from server.cache.memory import MemoryTileCache
+from server.dispatcher import Dispatcher
+from server.metrics import Metrics
+from server.pepper import load_peppers
+from server.routes.health import Readiness
+from server.routes.table import routes
+from server.routing import Router
+from server.services import Services
+from server.settings import Settings
+from server.snapshots import Knowledge
+
+
+@dataclass(frozen=True, kw_only=True)
+class Application:
+    """The ASGI application and the handles its process needs."""
+
+    asgi: Dispatcher
+    services: Services
+    readiness: Readiness
+
+
+def build_services(settings: Settings, engine: sa.Engine, peppers: Peppers | None = None) -> Services:
+    """Construct what a server, the seeding or a benchmark is made of.
+
+    Args:
+        settings: All settings.
+        engine: The database, migrated.
+        peppers: Secrets of keys; None: from the settings or the home.
+    """
+
+    def scene_from(item: dict[str, Any], sequence: int) -> Scene:
+        return scene_from_item(item, root=settings.data, sequence=sequence)
+
+    extra = settings.data_folder
+    return Services(
+        settings=settings,
+        knowledge=Knowledge(
+            policy_store=SqlPolicyStore(engine),
+            catalog=SqlCatalog(engine),
+            scene_from=scene_from,
+            stale_seconds=settings.auth.stale_seconds,
+        ),
+        peppers=peppers if peppers is not None else load_peppers(settings),
+        grids=load_grids(_sub(extra, "grids")),
+        sensors=load_sensors(_sub(extra, "sensors")),
+        styles=load_styles(_sub(extra, "styles")),
+        reader=GuardedReader(RioTilerReader(), settings.readable_roots),
+        cache=MemoryTileCache(settings.tiles.cache_megabytes * 1_000_000),
+        pool=ThreadPoolExecutor(settings.http.threads, thread_name_prefix="tile"),
+    )
+
+
+def create_app(settings: Settings, engine: sa.Engine, metrics_folder: Path | None = None) -> Application:
+    """Build the application of one worker.
+
+    Args:
+        settings: All settings.
+        engine: The database, migrated; opened in this process.
+        metrics_folder: Where the workers' counters are shared; None: this process alone.
+    """
+    services = build_services(settings, engine)
+    readiness = Readiness(services)
+    metrics = Metrics(metrics_folder)
+
+    @contextlib.asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(services.pool, services.knowledge.refresh)
+        poll = loop.create_task(_poll(services))
+        try:
+            yield
+        finally:
+            readiness.draining = True
+            poll.cancel()
+            services.pool.shutdown(wait=True)
+            engine.dispose()
+
+    asgi = Dispatcher(services, Router(routes=routes(metrics, readiness)), metrics, lifespan)
+    return Application(asgi=asgi, services=services, readiness=readiness)
+
+
+async def _poll(services: Services) -> None:
+    """Ask each second whether rights or catalogue changed, in a thread of its own."""
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(1, thread_name_prefix="poll") as pool:
+        while True:
+            await asyncio.sleep(services.settings.auth.poll_seconds)
+            await loop.run_in_executor(pool, services.knowledge.refresh)
+
+
+def _sub(folder: Path | None, name: str) -> Path | None:
+    return folder / name if folder is not None and (folder / name).is_dir() else None

@@ -1,0 +1,1 @@
+"""Caches of encoded tiles: bytes and a content key, nothing else."""

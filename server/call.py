@@ -1,0 +1,122 @@
+"""One request as a handler sees it: who asks, for what, and what the one `decide` opens for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from urllib.parse import quote
+
+from auth.models import Action, Decision, PolicySnapshot, Principal
+from auth.policy import decide
+from mosaics.catalog.index import CatalogIndex
+from mosaics.errors import LayerNotFoundError
+from mosaics.filters import SceneFilter
+from mosaics.layers import Layer, find_layer
+from server.access import scene_filter
+from server.identity import Way
+from server.requests import HttpRequest
+from server.routing import Route
+from server.services import Services
+
+PUBLIC_PREFIX = "public"
+KEY_PREFIX = "k"
+
+
+class AccessDeniedError(Exception):
+    """The caller may know the layer, but not this action, date or resolution of it."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__("not allowed")
+        self.code = code
+        """Stable word: no_grant, resolution_limit, operator_only."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """Everything a handler needs; rights and catalogue are the same throughout one request."""
+
+    services: Services
+    request: HttpRequest
+    route: Route
+    path: Mapping[str, str]
+    """Values of the route's variables, decoded."""
+    query: tuple[tuple[str, str], ...]
+    """Query without credentials."""
+    principal: Principal
+    way: Way
+    """How the credential came."""
+    key_text: str | None
+    """The key as sent; only ever written back into addresses."""
+    public: bool
+    """True below /public/, where everybody is nobody."""
+    root: str
+    """Address of the server's root, without a trailing slash."""
+    language: str
+    """fr or en."""
+    policy: PolicySnapshot
+    index: CatalogIndex
+    now: datetime
+
+    def decision(self, action: Action) -> Decision:
+        """Ask the one `decide`; a handler can only ask for what its route declares."""
+        if action not in self.route.actions:
+            raise AssertionError(f"route {self.route.id} does not declare {action}")
+        return decide(self.policy, self.principal, action, self.now)
+
+    def filter(self, action: Action) -> SceneFilter:
+        """Give what the caller may see of the catalogue for an action."""
+        return _filter(self.decision(action))
+
+    def layer(self, layer_id: str, action: Action) -> tuple[Layer, SceneFilter]:
+        """Give a layer as the caller sees it for an action, and the filter that made it so.
+
+        Raises:
+            LayerNotFoundError: If it is missing or hidden, which are never told apart.
+            AccessDeniedError: If the caller may know it, but nothing of it for this action.
+        """
+        opened = self.filter(action)
+        try:
+            return find_layer(self.index, layer_id, opened), opened
+        except LayerNotFoundError:
+            if action is not Action.CATALOGUE and Action.CATALOGUE in self.route.actions:
+                find_layer(self.index, layer_id, self.filter(Action.CATALOGUE))
+                raise AccessDeniedError("no_grant") from None
+            raise
+
+    @property
+    def url_key(self) -> str | None:
+        """The key, where it came in the address and may stand in others."""
+        return self.key_text if self.way in {Way.QUERY, Way.PATH} and self.principal.url_allowed else None
+
+    @property
+    def base(self) -> str:
+        """Root of the addresses we give back, with the key's path form or /public where it was asked so."""
+        if self.public:
+            return f"{self.root}/{PUBLIC_PREFIX}"
+        if self.way is Way.PATH and self.url_key:
+            return f"{self.root}/{KEY_PREFIX}/{quote(self.url_key, safe='')}"
+        return self.root
+
+    @property
+    def credential_query(self) -> str | None:
+        """`key=...`, where the key came in the query."""
+        if self.way is Way.QUERY and self.url_key:
+            return f"key={quote(self.url_key, safe='')}"
+        return None
+
+    def href(self, path: str, query: str = "") -> str:
+        """Give an address below the base that opens with the caller's own credential.
+
+        Args:
+            path: Without a leading slash; may hold `{...}` template variables.
+            query: Further query, already encoded.
+        """
+        whole = "&".join(part for part in (query, self.credential_query) if part)
+        return f"{self.base}/{path}" + (f"?{whole}" if whole else "")
+
+
+@lru_cache(maxsize=512)
+def _filter(decision: Decision) -> SceneFilter:
+    return scene_filter(decision)

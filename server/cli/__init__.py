@@ -1,0 +1,1 @@
+"""Commands: each parses, calls what a route or a test could call, and prints."""

@@ -1,0 +1,205 @@
+"""`dinamis-flux bank`: takes files into the catalogue."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from auth.models import EVERYWHERE, PUBLIC, Licence, Selector
+from auth.rules import new_grant
+from mosaics.errors import CatalogUnavailableError, IngestError
+from mosaics.ingest.bank import Bank, BankOptions, BankResult
+from mosaics.ingest.sandbox import Sandbox
+from mosaics.ingest.scan import scan
+from mosaics.sensors import find_sensor, load_sensors
+from mosaics.styles import load_styles
+from server.cli.context import FAILED, Context, context_of, fail, messages, told
+from server.quicklook import quicklook_maker
+
+_DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%S"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of one file."""
+
+    path: Path
+    result: BankResult | None
+    """None: refused."""
+    reason: str = ""
+    """Why it was refused."""
+
+    def row(self) -> dict[str, Any]:
+        """Give the outcome for programs."""
+        result = self.result
+        if result is None:
+            return {"path": str(self.path), "status": "refused", "reason": self.reason}
+        return {
+            "path": str(self.path),
+            "status": result.status,
+            "layer": f"{result.collection_id}:{result.scene_id}",
+            "collection": result.collection_id,
+            "scene": result.scene_id,
+            "in_place": result.in_place if result.status == "banked" else None,
+            "messages": list(result.messages),
+        }
+
+
+def bank(
+    command: typer.Context,
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="GeoTIFFs, or folders of them.")],
+    collection: Annotated[
+        str | None, typer.Option(help="Collection they belong to, made if new. [default: the sensor's id]")
+    ] = None,
+    licence: Annotated[str | None, typer.Option(help="Licence they are under, made if new.")] = None,
+    sensor: Annotated[
+        str | None, typer.Option(help="Sensor, such as pleiades, spot-6-7, dsm. [default: found out]")
+    ] = None,
+    acquired: Annotated[
+        datetime | None,
+        typer.Option("--datetime", formats=_DATES, help="Acquisition, UTC. [default: from file or name]"),
+    ] = None,
+    public: Annotated[bool, typer.Option("--public", help="Let everybody see the collection.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what became of each file as JSON.")] = False,
+) -> None:
+    """Bank images: check, convert where needed, measure and catalogue them.
+
+    A valid COG below a configured data root is served where it lies; anything else readable is converted.
+    A file that can't be served is refused by name and reason, the others go on and the exit status is 1.
+    The same file again, or a copy of it, changes nothing.
+    """
+    context = context_of(command)
+    with told():
+        sensors = load_sensors(context.settings.data_folder)
+        options = BankOptions(
+            collection_id=collection,
+            licence_id=licence,
+            sensor=find_sensor(sensors, sensor) if sensor else None,
+            acquired=acquired.replace(tzinfo=UTC) if acquired else None,
+        )
+        files, missing = _found(paths)
+        if licence is not None:
+            _make_licence(context, licence)
+    with Sandbox() as sandbox:
+        banker = Bank(
+            home_data=context.settings.data,
+            catalog=context.catalog,
+            sensors=sensors,
+            styles=load_styles(context.settings.data_folder),
+            sandbox=sandbox,
+            data_roots=context.settings.data_roots,
+            quicklook=quicklook_maker(context.settings),
+        )
+        outcomes = [*missing, *_bank_all(banker, files, options, quiet=as_json)]
+    if public:
+        with told():
+            _publish(context, outcomes)
+    if as_json:
+        print(json.dumps([outcome.row() for outcome in outcomes], ensure_ascii=False, indent=1))
+    if not outcomes:
+        fail("nothing to bank: no .tif, .tiff or .jp2 file there")
+    if any(outcome.result is None for outcome in outcomes):
+        raise typer.Exit(FAILED)
+
+
+def _found(paths: list[Path]) -> tuple[list[Path], list[Outcome]]:
+    """Find the files; a path that isn't there is refused like a bad file, and the others go on."""
+    files: dict[Path, None] = {}
+    missing = []
+    for path in paths:
+        try:
+            files.update(dict.fromkeys(scan([path])))
+        except IngestError as error:
+            messages.print(f"refused {error}", style="red", markup=False, soft_wrap=True)
+            missing.append(Outcome(path=path, result=None, reason=str(error)))
+    return list(files), missing
+
+
+def _bank_all(banker: Bank, files: list[Path], options: BankOptions, *, quiet: bool) -> Iterator[Outcome]:
+    known = {collection_id for collection_id in (options.collection_id,) if collection_id}
+    new = {c for c in known if banker.catalog.collection(c) is None}
+    with _progress(len(files)) as report:
+        for path in files:
+            report.begin(path)
+            outcome = _bank_one(banker, path, options, report)
+            report.end()
+            if outcome.result is not None and outcome.result.collection_id in new:
+                new.discard(outcome.result.collection_id)
+                messages.print(f"collection {outcome.result.collection_id} made")
+            if not quiet or outcome.result is None:
+                _tell(outcome)
+            yield outcome
+
+
+def _bank_one(banker: Bank, path: Path, options: BankOptions, report: _Report) -> Outcome:
+    try:
+        return Outcome(path=path, result=banker.bank_file(path, options, report.stage))
+    except IngestError as error:
+        return Outcome(path=path, result=None, reason=str(error))
+    except CatalogUnavailableError as error:
+        fail(str(error))
+
+
+def _tell(outcome: Outcome) -> None:
+    if outcome.result is None:
+        reason = outcome.reason.removeprefix(f"{outcome.path.name}: ")
+        messages.print(f"refused {outcome.path}: {reason}", style="red", markup=False, soft_wrap=True)
+        return
+    result = outcome.result
+    place = "" if result.status == "unchanged" else " in place" if result.in_place else " converted"
+    line = f"{result.status}{place} {outcome.path} as {result.collection_id}:{result.scene_id}"
+    messages.print(line, markup=False, soft_wrap=True)
+    for message in result.messages:
+        messages.print(f"  {message}", markup=False, soft_wrap=True, style="dim")
+
+
+def _make_licence(context: Context, licence: str) -> None:
+    if licence in context.policy.snapshot().licences:
+        return
+    context.policy.add_licence(Licence(id=licence, title=licence))
+    messages.print(f"licence {licence} made")
+
+
+def _publish(context: Context, outcomes: list[Outcome]) -> None:
+    """Grant the collections of what was banked to everybody."""
+    collections = sorted({o.result.collection_id for o in outcomes if o.result is not None})
+    for collection_id in collections:
+        selector = Selector(collections=frozenset({collection_id}))
+        context.policy.add_grant(new_grant(PUBLIC, selector, area=EVERYWHERE, now=datetime.now(UTC)))
+        messages.print(f"collection {collection_id} is public")
+
+
+class _Report:
+    """Shows how far the files are: one bar for all, one for the file at hand."""
+
+    def __init__(self, bars: Progress, count: int) -> None:
+        self._bars = bars
+        self._all = bars.add_task("all files", total=count, visible=count > 1)
+        self._one = bars.add_task("", total=1.0)
+        self._name = ""
+
+    def begin(self, path: Path) -> None:
+        self._name = path.name
+        self.stage("starting", 0.0)
+
+    def stage(self, stage: str, done: float) -> None:
+        self._bars.update(self._one, description=f"{self._name}: {stage}", completed=done)
+
+    def end(self) -> None:
+        self._bars.advance(self._all)
+
+
+@contextmanager
+def _progress(count: int) -> Iterator[_Report]:
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=messages, transient=True, disable=not sys.stderr.isatty()) as bars:
+        yield _Report(bars, count)

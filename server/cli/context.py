@@ -1,0 +1,131 @@
+"""What commands share: settings, the stores, and how results and errors are printed."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NoReturn
+
+import structlog
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from auth.errors import AuthError
+from auth.store import PolicyStore, SqlPolicyStore
+from mosaics.catalog.sql import SqlCatalog
+from mosaics.errors import MosaicsError
+from server.database import open_database
+from server.settings import Settings, load_settings
+
+FAILED = 1
+USAGE = 2
+
+messages = Console(stderr=True, highlight=False)
+"""Progress and messages go to standard error, results to standard output."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """Made once per run of the command line; stores open when first used."""
+
+    home: Path | None
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings with the --home given."""
+        try:
+            return load_settings(home=self.home)
+        except ValidationError as error:
+            lines = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            fail(f"settings: {lines}", USAGE)
+        except ValueError as error:
+            fail(f"settings: {error}", USAGE)
+
+    @cached_property
+    def _engine(self) -> Any:
+        return open_database(self.settings.database_url, self.settings.home)
+
+    @cached_property
+    def policy(self) -> PolicyStore:
+        """The store of rights."""
+        return SqlPolicyStore(self._engine)
+
+    @cached_property
+    def catalog(self) -> SqlCatalog:
+        """The catalogue."""
+        return SqlCatalog(self._engine)
+
+
+def context_of(command: typer.Context) -> Context:
+    """Give the context that the main command made."""
+    found = command.find_object(Context)
+    assert found is not None, "the main command makes it"
+    return found
+
+
+def fail(message: str, status: int = FAILED) -> NoReturn:
+    """Print a message and end with a status."""
+    messages.print(message, style="red", markup=False, soft_wrap=True)
+    raise typer.Exit(status)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Turn the errors that a person can act on into a message and status 1."""
+    try:
+        yield
+    except (AuthError, MosaicsError, ValueError, PermissionError) as error:
+        fail(str(error))
+
+
+def print_rows(rows: Sequence[dict[str, Any]], *, as_json: bool, empty: str) -> None:
+    """Print a list, as a table for people or JSON for programs."""
+    if as_json:
+        print(json.dumps(rows, ensure_ascii=False, indent=1, default=str))
+        return
+    if not rows:
+        messages.print(empty)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in rows[0]:
+        table.add_column(name.replace("_", " "), overflow="fold")
+    for row in rows:
+        table.add_row(*(_shown(value) for value in row.values()))
+    Console(width=None if sys.stdout.isatty() else 200, highlight=False).print(table)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, list | tuple | set | frozenset):
+        return ", ".join(sorted(map(str, value))) or "any"
+    return str(value)
+
+
+def configure_logging(*, as_json: bool) -> None:
+    """Send the log to standard error, as JSON lines where no person is looking."""
+    renderer: Callable[..., Any] = (
+        structlog.processors.JSONRenderer()
+        if as_json
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )

@@ -1,0 +1,59 @@
+"""The main command: options that all commands share, and the list of commands."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+# Threads of these libraries would multiply with ours; they read the environment when they are loaded.
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+import typer  # noqa: E402 - see above
+
+from mosaics.gdal import configure  # noqa: E402
+from server.cli import bank, keys, layers, rights, serve  # noqa: E402
+from server.cli.context import Context, configure_logging  # noqa: E402
+
+app = typer.Typer(
+    name="dinamis-flux",
+    help="Banks satellite imagery and streams it as WMTS and XYZ tiles, to each institution its own.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def common(
+    context: typer.Context,
+    home: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="FLUX_HOME",
+            help="Folder of the database, the banked files and the secrets. [default: ./flux-home]",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Set up what every command needs."""
+    configure_logging(as_json=not sys.stderr.isatty())
+    configure()
+    context.obj = Context(home)
+
+
+app.command("bank")(bank.bank)
+app.command("layers")(layers.layers)
+app.command("serve")(serve.serve)
+app.add_typer(rights.institution, name="institution")
+app.add_typer(rights.licence, name="licence")
+app.add_typer(rights.grant, name="grant")
+app.add_typer(rights.operator, name="operator")
+app.add_typer(keys.key, name="key")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,74 @@
+"""`dinamis-flux serve`: starts the server."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from server.cli.context import context_of, fail, messages, told
+from server.database import open_database
+from server.settings import Settings, load_settings
+
+
+def serve(
+    command: typer.Context,
+    host: Annotated[str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="TCP port; 0 for a free one. [default: 8000]")] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes. [default: 2]")] = None,
+) -> None:
+    """Serve tiles until stopped.
+
+    Settings come from the options, then FLUX_* variables, then flux.toml in the home. SIGTERM finishes what
+    is under way and ends with status 0; SIGHUP reads the settings anew.
+    """
+    home = context_of(command).home
+    context_of(command).settings  # noqa: B018 - wrong settings are told before anything else
+    given = {name: v for name, v in (("host", host), ("port", port), ("workers", workers)) if v is not None}
+
+    def read() -> Settings:
+        return _with_http(load_settings(home=home), given)
+
+    try:
+        settings = read()
+    except ValueError as error:
+        fail(f"settings: {error}", 2)
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with told():
+        open_database(settings.database_url, settings.home).dispose()
+        _prepare(settings)
+    raise typer.Exit(_supervise(settings, read))
+
+
+def _with_http(settings: Settings, given: dict[str, Any]) -> Settings:
+    http = type(settings.http).model_validate({**settings.http.model_dump(), **given})
+    return settings.model_copy(update={"http": http})
+
+
+def _prepare(settings: Settings) -> None:
+    """Check the parts that would make every worker fail, before any is started."""
+    from mosaics.gdal import self_test  # noqa: PLC0415 - only serving pays for these imports
+    from server.pepper import load_peppers  # noqa: PLC0415
+
+    load_peppers(settings)
+    self_test()
+
+
+def _supervise(settings: Settings, read: Any) -> int:
+    # prometheus_client chooses its shared files when it is loaded, so the folder is named before that
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_folder(settings.home))
+    from server.supervisor import PortTakenError, Supervisor  # noqa: PLC0415
+    from server.worker import run  # noqa: PLC0415 - everything a worker needs, loaded once before the forks
+
+    try:
+        return Supervisor(settings, read, run).serve()
+    except PortTakenError as error:
+        messages.print(str(error), style="red")
+        return 1
+
+
+def metrics_folder(home: Path) -> Path:
+    """Name the folder of this server's counters."""
+    return home / "run" / f"metrics-{os.getpid()}"

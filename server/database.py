@@ -1,0 +1,56 @@
+"""Opens the database that auth and mosaics share, and brings both to their newest form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from auth.migrate import migrate as migrate_auth
+from mosaics.catalog.migrate import migrate as migrate_mosaics
+
+try:
+    import pysqlite3 as sqlite_module
+except ImportError:  # no wheel for this platform: the interpreter's own, see docs/decisions/0002
+    import sqlite3 as sqlite_module  # type: ignore[no-redef,unused-ignore]
+
+
+def open_database(url: str | None, home: Path) -> sa.Engine:
+    """Open the database and migrate it.
+
+    Args:
+        url: SQLAlchemy address; None: SQLite in the home.
+        home: The home folder, made if needed.
+    """
+    engine = connect(url, home)
+    migrate_auth(engine)
+    migrate_mosaics(engine)
+    return engine
+
+
+def connect(url: str | None, home: Path) -> sa.Engine:
+    """Open the database as it is; workers do this after the supervisor has migrated it."""
+    if url is not None and not url.startswith("sqlite"):
+        return sa.create_engine(url, pool_pre_ping=True)
+    if url is None:
+        home.mkdir(parents=True, exist_ok=True)
+        url = f"sqlite:///{(home / 'flux.db').resolve()}"
+    engine = sa.create_engine(url, module=sqlite_module, connect_args={"timeout": 30.0})
+    sa.event.listen(engine, "connect", _on_connect)
+    sa.event.listen(engine, "begin", _on_begin)
+    return engine
+
+
+def _on_connect(connection: Any, _record: Any) -> None:
+    """WAL, so that readers never wait for writers; transactions are opened by us, not by the driver."""
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=30000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _on_begin(connection: sa.Connection) -> None:
+    """Open a transaction ourselves; each writer's first statement raises a counter and so takes the lock."""
+    connection.exec_driver_sql("BEGIN")

@@ -1,0 +1,269 @@
+"""The ASGI application: from bytes of a request to one route's handler, and back.
+
+The order is always: parse, match, authenticate, decide, handle, finish. Nothing is looked up for a caller
+before the credential is known to be good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from auth.credentials import authenticate
+from auth.errors import CredentialInvalidError
+from auth.models import ANONYMOUS, Action, Principal
+from mosaics.errors import LayerNotFoundError
+from server.answers import Answer, cache_control, matches
+from server.call import KEY_PREFIX, PUBLIC_PREFIX, AccessDeniedError, Call
+from server.errors import (
+    CredentialRequiredError,
+    MethodNotAllowedError,
+    RouteNotFoundError,
+    answer_for,
+    fact_of,
+)
+from server.identity import Presented, Way, presented, without_credentials
+from server.metrics import Metrics
+from server.requests import HttpRequest, language, request_from_scope, root_url, segments
+from server.routing import Route, Router
+from server.services import Services
+
+log = structlog.get_logger(__name__)
+
+Scope = Mapping[str, Any]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+
+_CORS = (
+    ("Access-Control-Allow-Origin", "*"),
+    ("Access-Control-Expose-Headers", "ETag, X-Request-Id, Retry-After"),
+)
+_PREFLIGHT = (
+    ("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS"),
+    ("Access-Control-Allow-Headers", "Authorization, X-API-Key, If-None-Match, Accept, Accept-Language"),
+    ("Access-Control-Max-Age", "86400"),
+)
+_ALWAYS = (("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer"))
+
+
+class Dispatcher:
+    """Answers HTTP for the routes it is given."""
+
+    def __init__(
+        self,
+        services: Services,
+        router: Router,
+        metrics: Metrics,
+        lifespan: Callable[[], AbstractAsyncContextManager[None]],
+    ) -> None:
+        self._services = services
+        self._router = router
+        self._metrics = metrics
+        self._lifespan = lifespan
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI scope."""
+        if scope["type"] == "lifespan":
+            await _run_lifespan(self._lifespan, receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, send)
+        else:  # a web socket: nothing here speaks it
+            await send({"type": "websocket.close", "code": 1003})
+
+    async def _http(self, scope: Scope, send: Send) -> None:
+        started = time.perf_counter()
+        exchange = _Exchange()
+        answer = await self._answer(scope, exchange)
+        headers = self._headers(answer, exchange)
+        status = answer.status
+        if status == 200 and matches(exchange.if_none_match, answer.etag):
+            status = 304
+        body = b"" if status in {204, 304} else answer.body
+        if status not in {204, 304}:
+            headers.append(("Content-Length", str(len(body))))
+            headers.append(("Content-Type", answer.media_type))
+        raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
+        await send({"type": "http.response.start", "status": status, "headers": raw})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+        self._metrics.observe(exchange.route_id, status, time.perf_counter() - started, len(body))
+
+    async def _answer(self, scope: Scope, exchange: _Exchange) -> Answer:
+        try:
+            return await self._handle(scope, exchange)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # the last line of defence: every error becomes an answer
+            shown = _shown(error, exchange.principal)
+            if fact_of(shown).status >= 500:
+                log.error(  # noqa: TRY400 - a stack only where we did not foresee it
+                    "request_failed",
+                    request_id=exchange.request_id,
+                    route=exchange.route_id,
+                    key=exchange.principal.key_id,
+                    error=repr(error),
+                    exc_info=fact_of(shown).code == "internal",
+                )
+            return answer_for(
+                shown,
+                protocol=exchange.protocol,
+                kvp=exchange.kvp,
+                language=exchange.language,
+            )
+
+    async def _handle(self, scope: Scope, exchange: _Exchange) -> Answer:
+        request = request_from_scope(scope)
+        exchange.if_none_match = request.header("if-none-match")
+        exchange.language = language(request.query, request.header("accept-language"))
+        http = self._services.settings.http
+        root = root_url(request, http.public_url, http.trusted_proxies, http.allowed_hosts)
+        whole = segments(request.path)
+        if len(whole) == _BARE_PREFIX.get(whole[0]):
+            return _with_slash(request)
+        parts, path_key, public = _unprefixed(whole)
+        exchange.public = public
+        found = self._router.match(parts)
+        if found is None:
+            raise RouteNotFoundError
+        route, values = found
+        exchange.enter(route)
+        if request.method == "OPTIONS":
+            return Answer(status=204, headers=_PREFLIGHT)
+        if request.method not in route.methods:
+            raise MethodNotAllowedError
+        nobody = public or route.ignores_credentials
+        shown = Presented(text=None, way=Way.NONE) if nobody else presented(request, path_key)
+        try:
+            exchange.principal = self._authenticate(shown)
+        except CredentialInvalidError:
+            if not (route.shown_when_refused and "text/html" in (request.header("accept") or "")):
+                raise
+            refused = self._call(request, route, values, shown, exchange, root)
+            return replace(await route.handler(refused), status=401, cacheable=False, etag=None)
+        call = self._call(request, route, values, shown, exchange, root)
+        if Action.OPERATE in route.actions:
+            decision = call.decision(Action.OPERATE)
+            if not decision.allowed:
+                raise AccessDeniedError(decision.code)
+        return await route.handler(call)
+
+    def _authenticate(self, shown: Presented) -> Principal:
+        if shown.text is None:
+            return ANONYMOUS
+        return authenticate(
+            self._services.knowledge.rights(),
+            self._services.peppers,
+            shown.text,
+            in_url=shown.way in {Way.QUERY, Way.PATH},
+            now=datetime.now(UTC),
+        )
+
+    def _call(  # noqa: PLR0917 - one place, the values of one request
+        self,
+        request: HttpRequest,
+        route: Route,
+        values: Mapping[str, str],
+        shown: Presented,
+        exchange: _Exchange,
+        root: str,
+    ) -> Call:
+        knowledge = self._services.knowledge
+        return Call(
+            services=self._services,
+            request=request,
+            route=route,
+            path=values,
+            query=without_credentials(request.query),
+            principal=exchange.principal,
+            way=shown.way,
+            key_text=shown.text,
+            public=exchange.public,
+            root=root,
+            language=exchange.language,
+            policy=knowledge.rights(),
+            index=knowledge.index,
+            now=datetime.now(UTC),
+        )
+
+    def _headers(self, answer: Answer, exchange: _Exchange) -> list[tuple[str, str]]:
+        max_age = self._services.settings.tiles.public_max_age_seconds
+        headers = [
+            *answer.headers,
+            *_CORS,
+            *_ALWAYS,
+            ("X-Request-Id", exchange.request_id),
+            ("Cache-Control", cache_control(answer, public=exchange.public, public_max_age=max_age)),
+        ]
+        if answer.etag is not None:
+            headers.append(("ETag", f'"{answer.etag}"'))
+        return headers
+
+
+_BARE_PREFIX = {KEY_PREFIX: 2, PUBLIC_PREFIX: 1}
+"""Prefixes that are the whole path: the map page lives there, and its relative addresses need the slash."""
+
+
+def _with_slash(request: HttpRequest) -> Answer:
+    """Send a browser from `/k/{key}` or `/public` to the same with a slash, relatively, for proxies."""
+    last = request.path.rpartition("/")[2]
+    return Answer(status=308, headers=(("Location", f"./{last}/"),), cacheable=False)
+
+
+class _Exchange:
+    """What is known so far of a request, for the answer, the log and the metrics."""
+
+    def __init__(self) -> None:
+        self.request_id = secrets.token_hex(8)
+        self.route_id = "none"
+        self.protocol: Any = "problem"
+        self.kvp = False
+        self.public = False
+        self.language = "fr"
+        self.principal = ANONYMOUS
+        self.if_none_match: str | None = None
+
+    def enter(self, route: Route) -> None:
+        self.route_id = route.id
+        self.protocol = route.protocol
+        self.kvp = route.id == "wmts_kvp"
+
+
+def _unprefixed(parts: tuple[str, ...]) -> tuple[tuple[str, ...], str | None, bool]:
+    """Take `/k/{key}` or `/public` off: the rest, the key, and whether it was /public."""
+    if parts[:1] == (KEY_PREFIX,) and len(parts) >= 2 and parts[1]:
+        return parts[2:] or ("",), parts[1], False
+    if parts[:1] == (PUBLIC_PREFIX,):
+        return parts[1:] or ("",), None, True
+    return parts, None, False
+
+
+def _shown(error: Exception, principal: Principal) -> Exception:
+    """Give what a caller is told: to nobody, hidden and missing are one thing, and it wants a key."""
+    if principal.anonymous and isinstance(error, LayerNotFoundError | AccessDeniedError):
+        return CredentialRequiredError()
+    if isinstance(error, CredentialInvalidError):
+        log.info("credential_refused", key=error.key_id, why=type(error).__name__)
+    return error
+
+
+async def _run_lifespan(
+    lifespan: Callable[[], AbstractAsyncContextManager[None]], receive: Receive, send: Send
+) -> None:
+    await receive()
+    try:
+        context = lifespan()
+        await context.__aenter__()
+    except Exception as error:
+        await send({"type": "lifespan.startup.failed", "message": repr(error)})
+        raise
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await context.__aexit__(None, None, None)
+    await send({"type": "lifespan.shutdown.complete"})

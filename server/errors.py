@@ -1,0 +1,183 @@
+"""Facts to status codes: the one table, and the answers made of it in each protocol's form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from auth.errors import CredentialInvalidError, PolicyUnavailableError
+from mosaics.errors import (
+    CatalogUnavailableError,
+    GridNotFoundError,
+    LayerNotFoundError,
+    SceneUnreadableError,
+    StyleNotFoundError,
+    TileOutsideGridError,
+    TimeNotFoundError,
+)
+from mosaics.models import Text
+from server.answers import Answer, problem
+from server.call import AccessDeniedError
+from server.identity import CredentialConflictError
+from server.requests import BadRequestError
+from server.routing import Protocol
+from server.wmts.exceptions import MEDIA_TYPE as OWS_MEDIA_TYPE
+from server.wmts.exceptions import ExceptionCode, OwsError, render_exception
+from server.wmts.language import Language, in_language
+
+CHALLENGE = (("WWW-Authenticate", 'Basic realm="dinamis-flux"'),)
+RETRY = (("Retry-After", "5"),)
+
+
+class RouteNotFoundError(Exception):
+    """No route has this path."""
+
+
+class MethodNotAllowedError(Exception):
+    """The route does not take this method."""
+
+
+class CredentialRequiredError(Exception):
+    """Nothing of this is public; the same for what exists and what does not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fact:
+    """How an error is told."""
+
+    status: int
+    code: str
+    """Stable word of problem documents."""
+    said: Text | None = None
+    """Sentence for the person who can act; None: the error's own message, which echoes nothing."""
+    locator: str | None = None
+    """OWS: the parameter that is wrong; with one, the code is InvalidParameterValue."""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def _fact(status: int, code: str, fr: str, en: str, **more: Any) -> Fact:
+    return Fact(status=status, code=code, said=Text(fr=fr, en=en), **more)
+
+
+FACTS: dict[type[Exception], Fact] = {
+    CredentialRequiredError: _fact(
+        401, "credential_required", "Une clé est nécessaire ici.", "A key is needed here.", headers=CHALLENGE
+    ),
+    CredentialInvalidError: _fact(
+        401, "credential_invalid", "La clé n'est pas valable.", "The key is not valid.", headers=CHALLENGE
+    ),
+    CredentialConflictError: _fact(
+        400,
+        "credential_conflict",
+        "Deux clés différentes dans une requête.",
+        "Two different keys in one request.",
+    ),
+    AccessDeniedError: _fact(
+        403, "forbidden", "Vos droits n'ouvrent pas cela.", "Your rights do not open this."
+    ),
+    LayerNotFoundError: _fact(
+        404, "not_found", "Cette couche n'existe pas.", "There is no such layer.", locator="layer"
+    ),
+    RouteNotFoundError: _fact(
+        404, "no_such_route", "Rien n'est servi à cette adresse.", "Nothing is served at this address."
+    ),
+    MethodNotAllowedError: _fact(
+        405,
+        "method_not_allowed",
+        "GET, HEAD ou OPTIONS.",
+        "GET, HEAD or OPTIONS.",
+        headers=(("Allow", "GET, HEAD, OPTIONS"),),
+    ),
+    GridNotFoundError: _fact(
+        404,
+        "grid_not_found",
+        "Cette grille n'existe pas.",
+        "There is no such tile matrix set.",
+        locator="TileMatrixSet",
+    ),
+    TileOutsideGridError: _fact(404, "outside_grid", "Hors de la grille.", "Outside the tile matrix set."),
+    StyleNotFoundError: _fact(
+        400, "style_not_found", "La couche n'a pas ce style.", "The layer has no such style.", locator="Style"
+    ),
+    TimeNotFoundError: _fact(
+        400, "time_not_found", "La couche n'a pas cette date.", "The layer has no such date.", locator="Time"
+    ),
+    BadRequestError: Fact(status=400, code="bad_request"),
+    SceneUnreadableError: _fact(
+        502,
+        "source_unreadable",
+        "Un fichier source ne peut pas être lu.",
+        "A source file can't be read.",
+        headers=RETRY,
+    ),
+    PolicyUnavailableError: _fact(
+        503,
+        "rights_unavailable",
+        "Les droits ne peuvent pas être lus en ce moment.",
+        "The rights can't be read just now.",
+        headers=RETRY,
+    ),
+    CatalogUnavailableError: _fact(
+        503,
+        "catalogue_unavailable",
+        "Le catalogue ne peut pas être lu en ce moment.",
+        "The catalogue can't be read just now.",
+        headers=RETRY,
+    ),
+}
+
+INTERNAL = _fact(
+    500,
+    "internal",
+    "Une erreur interne ; son numéro de requête la nomme dans le journal.",
+    "An internal error; the request id names it in the log.",
+)
+
+
+def fact_of(error: Exception) -> Fact:
+    """Give how an error is told, by its nearest listed class."""
+    for kind in type(error).__mro__:
+        if kind in FACTS:
+            return FACTS[kind]
+    return INTERNAL
+
+
+def answer_for(error: Exception, *, protocol: Protocol, kvp: bool, language: str) -> Answer:
+    """Make the answer of an error in the protocol's own form.
+
+    Args:
+        error: What was raised.
+        protocol: The route's protocol.
+        kvp: True for OWS key-value requests, where wrong values are 400 (the conformance suite asserts it).
+        language: fr or en.
+    """
+    spoken: Language = "en" if language == "en" else "fr"
+    if isinstance(error, OwsError):
+        return _ows_answer(error, spoken, ())
+    fact = fact_of(error)
+    said = fact.said or Text(fr=str(error), en=str(error))
+    if protocol == "problem":
+        code = error.code if isinstance(error, AccessDeniedError) else fact.code
+        return problem(fact.status, code, in_language(said, spoken), fact.headers)
+    return _ows_answer(_as_ows(error, fact, said, kvp=kvp), spoken, fact.headers)
+
+
+def _as_ows(error: Exception, fact: Fact, said: Text, *, kvp: bool) -> OwsError:
+    status = 400 if kvp and fact.status == 404 else fact.status
+    if isinstance(error, TileOutsideGridError):
+        locator = {"matrix": "TileMatrix", "row": "TileRow", "col": "TileCol"}[error.part]
+        code: ExceptionCode = "InvalidParameterValue" if error.part == "matrix" else "TileOutOfRange"
+        return OwsError(code, said, locator=locator, status=status)
+    if fact.locator is not None:
+        return OwsError("InvalidParameterValue", said, locator=fact.locator, status=status)
+    return OwsError("NoApplicableCode", said, status=fact.status)
+
+
+def _ows_answer(error: OwsError, language: Language, headers: tuple[tuple[str, str], ...]) -> Answer:
+    return Answer(
+        status=error.status,
+        body=render_exception(error, language),
+        media_type=OWS_MEDIA_TYPE,
+        headers=headers,
+        cacheable=False,
+    )

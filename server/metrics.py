@@ -1,0 +1,39 @@
+"""Prometheus metrics of all workers, low in cardinality: never a key, a layer or an address."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """Counts answers; with a folder, the sums are over all workers (prometheus_client's files)."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._registry = CollectorRegistry()
+        self._answers = Counter(
+            "flux_http_answers", "Answers by route and status.", ["route", "status"], registry=self._registry
+        )
+        self._seconds = Histogram(
+            "flux_http_seconds", "Time to answer.", ["route"], buckets=_SECONDS, registry=self._registry
+        )
+        self._bytes = Counter("flux_http_bytes", "Bytes of bodies sent.", ["route"], registry=self._registry)
+
+    def observe(self, route: str, status: int, seconds: float, size: int) -> None:
+        """Count one answer."""
+        self._answers.labels(route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+        self._bytes.labels(route).inc(size)
+
+    def text(self) -> bytes:
+        """Give the exposition of all workers."""
+        if self._folder is None:
+            return generate_latest(self._registry)
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry, path=str(self._folder))  # type: ignore[no-untyped-call]
+        return generate_latest(registry)

@@ -1,0 +1,181 @@
+"""The way of one tile, from a parsed request to encoded bytes; every protocol comes through here."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import structlog
+
+from mosaics.compose import compose
+from mosaics.encode import Format, empty, encode, encode_within
+from mosaics.errors import SceneUnreadableError
+from mosaics.filters import SceneFilter
+from mosaics.geodesy import ground_resolution
+from mosaics.grids import find_grid
+from mosaics.layers import Layer
+from mosaics.models import EncodedTile, Frame
+from mosaics.resolve import Contribution, ResolvedTile, resolve
+from server.call import AccessDeniedError
+from server.services import Services
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TileRequest:
+    """A tile as any protocol asks for it, parsed and checked for form."""
+
+    layer_id: str
+    tms_id: str
+    """Id or alias of a tile matrix set."""
+    z: int
+    x: int
+    y: int
+    image_format: Format
+    scale: int = 1
+    """2 for @2x: twice the pixels of the same rectangle."""
+    style: str | None = None
+    time: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServedTile:
+    """A tile on its way out."""
+
+    tile: EncodedTile
+    key: str | None
+    """Content key, the strong validator; None where a source file failed, so that nobody keeps it."""
+    cached: bool
+    """True when no pixel was read for it."""
+
+
+def tile_frame(services: Services, request: TileRequest) -> Frame:
+    """Give the output pixels of a tile.
+
+    Raises:
+        GridNotFoundError: If there is no such grid.
+        TileOutsideGridError: If the grid has no such matrix, row or column.
+    """
+    return find_grid(services.grids, request.tms_id).frame(request.z, request.x, request.y, request.scale)
+
+
+async def serve_tile(
+    services: Services, request: TileRequest, layer: Layer, scene_filter: SceneFilter
+) -> ServedTile:
+    """Serve one tile of a layer that `decide` has opened.
+
+    Args:
+        services: The server's parts.
+        request: What is asked.
+        layer: The layer as this caller sees it.
+        scene_filter: The filter that made it so.
+
+    Raises:
+        GridNotFoundError, TileOutsideGridError, StyleNotFoundError, TimeNotFoundError: See their names.
+        AccessDeniedError: If nothing of the layer is open at the tile's ground resolution.
+        SceneUnreadableError: If all its files fail.
+    """
+    frame = tile_frame(services, request)
+    tile = _resolve(services, layer, scene_filter, frame, request.style, request.time)
+    return await _made(services, tile, request.image_format)
+
+
+async def serve_preview(
+    services: Services,
+    layer: Layer,
+    scene_filter: SceneFilter,
+    frame: Frame,
+    *,
+    image_format: Format,
+    style: str | None,
+    time: str | None,
+    max_bytes: int | None,
+) -> ServedTile | None:
+    """Serve a light picture of a whole layer; None if it can't be made as small as `max_bytes`."""
+    tile = _resolve(services, layer, scene_filter, frame, style, time)
+    if max_bytes is None:
+        return await _made(services, tile, image_format)
+    key = tile.key(f"{image_format}<{max_bytes}")
+    found = services.cache.get(key)
+    if found is not None:
+        return ServedTile(tile=found, key=key, cached=True)
+
+    def make() -> EncodedTile | None:
+        picture, _ = compose(tile, services.reader, _log_unreadable)
+        return encode_within(picture, image_format, max_bytes)
+
+    made = await asyncio.get_running_loop().run_in_executor(services.pool, make)
+    if made is None:
+        return None
+    services.cache.put(key, made)
+    return ServedTile(tile=made, key=key, cached=False)
+
+
+def _resolve(  # noqa: PLR0917 - private, called twice
+    services: Services,
+    layer: Layer,
+    scene_filter: SceneFilter,
+    frame: Frame,
+    style: str | None,
+    time: str | None,
+) -> ResolvedTile:
+    tile = resolve(
+        layer,
+        scene_filter,
+        frame,
+        ground_resolution=ground_resolution(frame),
+        span=layer.span(time),
+        style_id=layer.style_id(style),
+        styles=services.styles,
+    )
+    if tile.resolution_refused:
+        raise AccessDeniedError("resolution_limit")
+    return tile
+
+
+async def _made(services: Services, tile: ResolvedTile, image_format: Format) -> ServedTile:
+    """Look the tile up by its content, or make it in the pool and keep it."""
+    key = tile.key(image_format)
+    if not tile.contributions:
+        nothing = empty(image_format, tile.frame.width, tile.frame.height)
+        return ServedTile(tile=nothing, key=key, cached=True)
+    found = services.cache.get(key)
+    if found is not None:
+        return ServedTile(tile=found, key=key, cached=True)
+    loop = asyncio.get_running_loop()
+    made, whole = await loop.run_in_executor(services.pool, make_tile, services, tile, image_format)
+    if whole:
+        services.cache.put(key, made)
+    return ServedTile(tile=made, key=key if whole else None, cached=False)
+
+
+def make_tile(services: Services, tile: ResolvedTile, image_format: Format) -> tuple[EncodedTile, bool]:
+    """Read, compose, render and encode a tile.
+
+    Returns:
+        The tile, and whether all its sources could be read (only then may it be kept).
+    """
+    failures: list[SceneUnreadableError] = []
+
+    def failed(error: SceneUnreadableError) -> None:
+        failures.append(error)
+        _log_unreadable(error)
+
+    picture, used = compose(tile, services.reader, failed)
+    if not picture.alpha.any():
+        made = empty(image_format, tile.frame.width, tile.frame.height)
+        return EncodedTile(data=made.data, media_type=made.media_type), not failures
+    made = encode(picture, image_format)
+    return EncodedTile(
+        data=made.data, media_type=made.media_type, contributors=tuple(_contributor(c) for c in used)
+    ), not failures
+
+
+def _contributor(contribution: Contribution) -> tuple[str, str, str, str | None]:
+    scene = contribution.scene
+    return scene.collection_id, scene.id, scene.sensor_id, scene.licence_id
+
+
+def _log_unreadable(error: SceneUnreadableError) -> None:
+    log.error("scene_unreadable", scene=error.scene_id, cause=repr(error.__cause__))

@@ -1,0 +1,1 @@
+"""One file per question; `table.py` lists them all."""

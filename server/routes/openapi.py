@@ -1,0 +1,70 @@
+"""The OpenAPI document, made of the ROUTES table by FastAPI's own models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from fastapi.openapi.models import OpenAPI
+
+from server.answers import Answer, json_answer
+from server.call import Call
+from server.routing import Route
+
+SECURITY = {
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "query": {"type": "apiKey", "in": "query", "name": "key"},
+    "basic": {"type": "http", "scheme": "basic", "description": "Any user name, the key as password."},
+    "bearer": {"type": "http", "scheme": "bearer"},
+}
+
+
+class OpenApi:
+    """Describes the routes it is given."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self._routes = tuple(routes)
+
+    async def document(self, call: Call) -> Answer:
+        """Serve `/openapi.json`."""
+        return json_answer({**self._document, "servers": [{"url": call.base}]})
+
+    @cached_property
+    def _document(self) -> dict[str, Any]:
+        document = {
+            "openapi": "3.1.0",
+            "info": {"title": "dinamis-flux", "version": _version()},
+            "paths": {route.path: {"get": _operation(route)} for route in self._routes},
+            "components": {"securitySchemes": SECURITY},
+            "security": [{}, *({name: []} for name in SECURITY)],
+        }
+        return OpenAPI.model_validate(document).model_dump(by_alias=True, exclude_none=True, mode="json")
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    answers = route.answers or ((200, "Answered."),)
+    return {
+        "operationId": route.id,
+        "summary": route.summary,
+        "parameters": [
+            {
+                "name": parameter.name,
+                "in": parameter.where,
+                "description": parameter.description,
+                "required": parameter.required,
+                "schema": {"type": "string"},
+            }
+            for parameter in route.parameters
+        ],
+        "responses": {str(status): {"description": meaning} for status, meaning in answers},
+        "x-actions": sorted(route.actions),
+    }
+
+
+def _version() -> str:
+    try:
+        return version("dinamis-flux")
+    except PackageNotFoundError:
+        return "0"

@@ -1,0 +1,243 @@
+"""The ROUTES table: every address that is served, with its action; nothing else is reachable.
+
+It makes the dispatcher, the OpenAPI document, the `/k/{key}/...` and `/public/...` forms and the tests of
+access.
+"""
+
+from __future__ import annotations
+
+import functools
+
+from auth.models import Action
+from server.metrics import Metrics
+from server.routes import layers, preview, tiles, wmts
+from server.routes.capabilities import CapabilitiesCache
+from server.routes.health import MetricsRoute, Readiness, live
+from server.routes.openapi import OpenApi
+from server.routes.page import PAGE_FILES, Page
+from server.routing import Parameter, Route
+
+_LAYER = Parameter(
+    name="layer", where="path", description="Collection id, or `collection:scene`.", required=True
+)
+_TMS = Parameter(
+    name="tms",
+    where="path",
+    description="Tile matrix set, such as WebMercatorQuad (aliases PM, EPSG:3857) or 2154_50cm.",
+    required=True,
+)
+_STYLE = Parameter(name="style", where="query", description="A style of the layer; its default without.")
+_TIME = Parameter(
+    name="time",
+    where="query",
+    description="`latest` (the default), a date YYYY-MM-DD of the layer, or an interval A/B.",
+)
+_GENERATION = Parameter(
+    name="g", where="query", description="The layer's generation; makes the answer immutable."
+)
+
+
+def _path(name: str, description: str) -> Parameter:
+    return Parameter(name=name, where="path", description=description, required=True)
+
+
+_ZXY = (
+    _path("z", "Level."),
+    _path("x", "Column."),
+    _path("y", "Row, then optionally @2x and .png|jpg|webp."),
+)
+_REST = (
+    _LAYER,
+    _path("style", "A style, or `default`."),
+    _path("time", "`default`, `latest`, a date or A--B."),
+    _TMS,
+    _path("z", "Identifier of the tile matrix."),
+    _path("y", "Row."),
+    _path("x", "Column, with .png|jpg|webp."),
+)
+_READS = frozenset({Action.CATALOGUE, Action.TILE})
+_ALL_WMTS = frozenset({Action.CATALOGUE, Action.TILE, Action.INFO})
+_OPEN = frozenset({Action.OPEN})
+_LAYER_ANSWERS = (
+    (401, "A key is needed, or the key is not valid."),
+    (403, "Your rights do not open this."),
+    (404, "No such layer, or hidden from you."),
+)
+_TILE_ANSWERS = ((200, "An image."), (400, "A malformed parameter."), *_LAYER_ANSWERS)
+
+
+def routes(metrics: Metrics, readiness: Readiness) -> tuple[Route, ...]:
+    """Give all routes of a worker."""
+    page, service = Page(), wmts.Wmts(CapabilitiesCache())
+    described = _tile_routes() + _wmts_routes(service) + _layer_routes() + _operating(metrics, readiness)
+    return (
+        *described,
+        Route(
+            id="index",
+            path="/",
+            actions=_OPEN,
+            handler=page.index,
+            summary="Map page, or landing document.",
+            shown_when_refused=True,
+        ),
+        *(
+            Route(
+                id=f"page_{name.replace('.', '_')}",
+                path=f"/{name}",
+                actions=_OPEN,
+                handler=functools.partial(page.file, name),
+                summary="A file of the map page.",
+                ignores_credentials=True,
+            )
+            for name in PAGE_FILES
+        ),
+        Route(
+            id="openapi",
+            path="/openapi.json",
+            actions=_OPEN,
+            handler=OpenApi(described).document,
+            summary="This interface, OpenAPI 3.1.",
+        ),
+    )
+
+
+def _tile_routes() -> tuple[Route, ...]:
+    return (
+        Route(
+            id="xyz_tile",
+            path="/tiles/{layer}/{tms}/{z}/{x}/{y}",
+            actions=_READS,
+            handler=tiles.xyz,
+            summary="One XYZ tile, 256 px or 512 px with @2x.",
+            parameters=(_LAYER, _TMS, *_ZXY, _STYLE, _TIME, _GENERATION),
+            answers=_TILE_ANSWERS,
+        ),
+        Route(
+            id="tilejson",
+            path="/tiles/{layer}/{tms}/tilejson.json",
+            actions=_READS,
+            handler=tiles.tilejson,
+            summary="TileJSON 3.0 of a layer.",
+            parameters=(_LAYER, _TMS, _STYLE, _TIME),
+            answers=((200, "TileJSON."), *_LAYER_ANSWERS),
+        ),
+    )
+
+
+def _wmts_routes(service: wmts.Wmts) -> tuple[Route, ...]:
+    base = "/wmts/1.0.0/{layer}/{style}/{time}/{tms}/{z}/{y}/{x}"
+    return (
+        Route(
+            id="wmts_kvp",
+            path="/wmts",
+            actions=_ALL_WMTS,
+            handler=service.kvp,
+            summary="WMTS 1.0.0 by key-value pairs; without any, the capabilities.",
+            protocol="ows",
+            parameters=(
+                Parameter(name="service", where="query", description="WMTS."),
+                Parameter(
+                    name="request",
+                    where="query",
+                    description="GetCapabilities, GetTile or GetFeatureInfo, with their parameters.",
+                ),
+            ),
+            answers=((200, "A document, an image or values."), (400, "An exception report.")),
+        ),
+        Route(
+            id="wmts_capabilities",
+            path="/wmts/1.0.0/WMTSCapabilities.xml",
+            actions=_ALL_WMTS,
+            handler=service.rest_capabilities,
+            summary="WMTS capabilities: the layers that the caller may see.",
+            protocol="ows",
+        ),
+        Route(
+            id="wmts_tile",
+            path=base,
+            actions=_READS,
+            handler=wmts.rest_tile,
+            summary="One WMTS tile.",
+            protocol="ows",
+            parameters=_REST,
+            answers=_TILE_ANSWERS,
+        ),
+        Route(
+            id="wmts_feature_info",
+            path=base + "/{j}/{i}",
+            actions=_ALL_WMTS,
+            handler=wmts.rest_feature_info,
+            summary="Values under a pixel of a tile.",
+            protocol="ows",
+            parameters=(*_REST, _path("j", "Pixel row."), _path("i", "Pixel column, with .json|html|txt.")),
+            answers=((200, "Values of the scene on top."), *_LAYER_ANSWERS),
+        ),
+    )
+
+
+def _layer_routes() -> tuple[Route, ...]:
+    catalogue = frozenset({Action.CATALOGUE, Action.TILE, Action.PREVIEW})
+    return (
+        Route(
+            id="layers",
+            path="/layers",
+            actions=catalogue,
+            handler=layers.layers,
+            summary="The layers that the caller may see.",
+            answers=((200, "Layers."), (401, "The key is not valid.")),
+        ),
+        Route(
+            id="layer",
+            path="/layers/{layer}",
+            actions=catalogue,
+            handler=layers.layer,
+            summary="One layer and its scenes.",
+            parameters=(_LAYER,),
+            answers=((200, "A layer."), *_LAYER_ANSWERS),
+        ),
+        Route(
+            id="preview",
+            path="/preview/{layer}",
+            actions=frozenset({Action.CATALOGUE, Action.PREVIEW}),
+            handler=preview.preview,
+            summary="A light picture of a whole layer.",
+            parameters=(
+                _LAYER,
+                Parameter(name="width", where="query", description="Pixels, 16 to 1024; 512 without."),
+                Parameter(name="max_bytes", where="query", description="Greatest size of the file."),
+                _STYLE,
+                _TIME,
+            ),
+            answers=_TILE_ANSWERS,
+        ),
+    )
+
+
+def _operating(metrics: Metrics, readiness: Readiness) -> tuple[Route, ...]:
+    return (
+        Route(
+            id="health_live",
+            path="/health/live",
+            actions=_OPEN,
+            handler=live,
+            summary="200 while the process answers.",
+            ignores_credentials=True,
+        ),
+        Route(
+            id="health_ready",
+            path="/health/ready",
+            actions=_OPEN,
+            handler=readiness.ready,
+            summary="200 while a tile can be rendered.",
+            ignores_credentials=True,
+            answers=((200, "Ready."), (503, "Not ready.")),
+        ),
+        Route(
+            id="metrics",
+            path="/metrics",
+            actions=frozenset({Action.OPERATE}),
+            handler=MetricsRoute(metrics).text,
+            summary="Prometheus metrics; for operators.",
+            answers=((200, "Text."), (401, "An operator's key is needed."), (403, "Not an operator.")),
+        ),
+    )

@@ -1,0 +1,87 @@
+"""XYZ tiles and their TileJSON."""
+
+from __future__ import annotations
+
+import re
+
+from auth.models import Action
+from mosaics.grids import find_grid
+from mosaics.layers import DEFAULT, Layer, overview_zoom, zoom_range
+from server.answers import Answer, json_answer
+from server.call import Call
+from server.pipeline import ServedTile, TileRequest, serve_tile
+from server.requests import BadRequestError, image_format, number, single
+
+_LAST = re.compile(r"(?P<y>[^@.]*)(?P<scale>@2x)?(?:\.(?P<extension>[a-z]{2,5}))?")
+
+
+async def xyz(call: Call) -> Answer:
+    """Serve `/tiles/{layer}/{tms}/{z}/{x}/{y}[@2x][.ext]`."""
+    last = _LAST.fullmatch(call.path["y"])
+    if last is None:
+        raise BadRequestError("the tile must end in {y}, {y}@2x or {y}.png|jpg|webp")
+    request = TileRequest(
+        layer_id=call.path["layer"],
+        tms_id=call.path["tms"],
+        z=number(call.path["z"], "z"),
+        x=number(call.path["x"], "x"),
+        y=number(last["y"], "y"),
+        scale=2 if last["scale"] else 1,
+        image_format=image_format(last["extension"], call.request.header("accept")),
+        style=single(call.query, "style"),
+        time=single(call.query, "time"),
+    )
+    layer, scene_filter = call.layer(request.layer_id, Action.TILE)
+    served = await serve_tile(call.services, request, layer, scene_filter)
+    return tile_answer(call, served, layer, negotiated=last["extension"] is None)
+
+
+def tile_answer(call: Call, served: ServedTile, layer: Layer, *, negotiated: bool) -> Answer:
+    """Give the answer of a tile; an empty one as the settings want it."""
+    empty = call.services.settings.tiles.empty
+    if not served.tile.contributors and empty != "transparent" and call.route.protocol != "ows":
+        return Answer(status=int(empty), etag=served.key, cacheable=empty == "204")
+    return Answer(
+        body=served.tile.data,
+        media_type=served.tile.media_type,
+        etag=served.key,
+        cacheable=served.key is not None,
+        immutable=single(call.query, "g") == layer.generation,
+        headers=(("Vary", "Accept"),) if negotiated else (),
+    )
+
+
+async def tilejson(call: Call) -> Answer:
+    """Serve `/tiles/{layer}/{tms}/tilejson.json`, TileJSON 3.0."""
+    layer, _ = call.layer(call.path["layer"], Action.TILE)
+    grid = find_grid(call.services.grids, call.path["tms"])
+    style = layer.style_id(single(call.query, "style"))
+    time = single(call.query, "time")
+    layer.span(time)
+    query = "&".join(
+        part
+        for part in (
+            f"style={style}" if style else "",
+            f"time={time}" if time else "",
+            f"g={layer.generation}",
+        )
+        if part
+    )
+    minzoom, maxzoom = zoom_range(grid, layer.ground_resolution, layer.bounds)
+    west, south, east, north = layer.bounds
+    return json_answer(
+        {
+            "tilejson": "3.0.0",
+            "name": getattr(layer.title, call.language),
+            "description": getattr(layer.collection.description, call.language),
+            "attribution": layer.attribution,
+            "version": "1.0.0",
+            "scheme": "xyz",
+            "tiles": [call.href(f"tiles/{layer.id}/{grid.id}/{{z}}/{{x}}/{{y}}", query)],
+            "bounds": [west, south, east, north],
+            "center": [(west + east) / 2, (south + north) / 2, overview_zoom(grid, layer.bounds, maxzoom)],
+            "minzoom": minzoom,
+            "maxzoom": maxzoom,
+            "style": style or DEFAULT,
+        }
+    )

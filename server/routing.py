@@ -1,0 +1,109 @@
+"""Routes as data: pattern, methods, action, what it takes and gives; and the matching of a path."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal
+
+from auth.models import Action
+from server.answers import Answer
+
+if TYPE_CHECKING:
+    from server.call import Call
+
+Handler = Callable[["Call"], Awaitable[Answer]]
+Protocol = Literal["problem", "ows"]
+
+
+class RouteUndeclaredError(Exception):
+    """A route that can't be served as it is declared; the server does not start."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """One parameter of a route, for OpenAPI and the tests."""
+
+    name: str
+    where: Literal["path", "query", "header"]
+    description: str
+    required: bool = False
+    example: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """One line of the ROUTES table."""
+
+    id: str
+    """Name in logs and metrics, and OpenAPI's operationId."""
+    path: str
+    """Segments; `{name}` takes exactly one."""
+    actions: frozenset[Action]
+    """What the handler may decide; never empty. It can ask for no other."""
+    handler: Handler
+    summary: str
+    methods: frozenset[str] = frozenset({"GET", "HEAD"})
+    parameters: tuple[Parameter, ...] = ()
+    answers: tuple[tuple[int, str], ...] = ()
+    """(status, what it means)."""
+    protocol: Protocol = "problem"
+    """The form of its errors."""
+    ignores_credentials: bool = False
+    """True where everybody gets the same and a credential is not even looked at (health, page files)."""
+    shown_when_refused: bool = False
+    """True for a page that tells people in a browser that their key is not valid: it comes with the 401."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Router:
+    """Finds the route of a path."""
+
+    routes: tuple[Route, ...]
+    _by_shape: dict[tuple[str, int], tuple[tuple[tuple[str, ...], Route], ...]] = field(
+        default_factory=dict, repr=False
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse routes without an action, and index the rest by first segment and length."""
+        shapes: dict[tuple[str, int], list[tuple[tuple[str, ...], Route]]] = {}
+        for route in self.routes:
+            if not route.actions:
+                raise RouteUndeclaredError(f"route {route.id!r} declares no action")
+            parts = tuple(route.path.split("/")[1:])
+            if parts[0].startswith("{"):
+                raise RouteUndeclaredError(f"route {route.id!r} begins with a variable")
+            shapes.setdefault((parts[0], len(parts)), []).append((parts, route))
+        ids = [route.id for route in self.routes]
+        if len(set(ids)) != len(ids):
+            raise RouteUndeclaredError("two routes have one id")
+        self._by_shape.update({shape: tuple(found) for shape, found in shapes.items()})
+
+    def match(self, parts: Sequence[str]) -> tuple[Route, dict[str, str]] | None:
+        """Give the route of decoded path segments and the values of its variables."""
+        if not parts:
+            return None
+        for pattern, route in self._by_shape.get((parts[0], len(parts)), ()):
+            values = _values(pattern, parts)
+            if values is not None:
+                return route, values
+        return None
+
+
+def _values(pattern: Sequence[str], parts: Sequence[str]) -> dict[str, str] | None:
+    values: dict[str, str] = {}
+    for expected, part in zip(pattern, parts, strict=True):
+        if expected.startswith("{"):
+            if not part:
+                return None
+            values[expected[1:-1]] = part
+        elif expected != part:
+            return None
+    return values
+
+
+@lru_cache(maxsize=1024)
+def variables(path: str) -> tuple[str, ...]:
+    """Give the names of a pattern's variables."""
+    return tuple(part[1:-1] for part in path.split("/") if part.startswith("{"))

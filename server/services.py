@@ -1,0 +1,32 @@
+"""What a running server is made of; built once by app.py and handed on."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from auth.credentials import Peppers
+from mosaics.grids import Grid
+from mosaics.read import SceneReader
+from mosaics.registry import Registry
+from mosaics.sensors import Sensor
+from mosaics.styles import Style
+from server.cache.base import TileCache
+from server.settings import Settings
+from server.snapshots import Knowledge
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """Everything a handler may use."""
+
+    settings: Settings
+    knowledge: Knowledge
+    peppers: Peppers
+    grids: Registry[Grid]
+    sensors: Registry[Sensor]
+    styles: Registry[Style]
+    reader: SceneReader
+    cache: TileCache
+    pool: Executor
+    """Bounded threads for pixels; never the event loop."""

@@ -1,0 +1,157 @@
+"""The only reader of environment variables and configuration files."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+CONFIG_FILE = "flux.toml"
+"""Read from the home folder; environment variables win over it."""
+
+
+class HttpSettings(BaseModel, frozen=True):
+    """How the server listens and what it believes of requests."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = Field(default=8000, ge=0, le=65535)
+    """TCP port; 0 chooses a free one."""
+    workers: int = Field(default=2, ge=1, le=256)
+    """Worker processes."""
+    threads: int = Field(default=2, ge=1, le=64)
+    """Threads that read and render tiles, per worker."""
+    public_url: str | None = None
+    """Address that clients use, such as https://flux.example.org/imagery; wins over all headers."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Peer addresses whose X-Forwarded-Proto, -Host, -Port and -Prefix are believed."""
+    allowed_hosts: tuple[str, ...] = ("*",)
+    """Host names that are answered; `*` any well-formed one."""
+
+
+class AuthSettings(BaseModel, frozen=True):
+    """Keys and rights."""
+
+    pepper: SecretStr | None = None
+    """Secret that keys are hashed with; without it a file of mode 0600 in the home is made and used."""
+    environment: str = Field(default="live", pattern=r"^[a-z0-9]{1,8}$")
+    """Word in the middle of new keys (`flx_<environment>_...`), so that test keys show."""
+    stale_seconds: float = Field(default=900.0, gt=0)
+    """After this long without the store of rights, only public layers are served."""
+    poll_seconds: float = Field(default=1.0, gt=0, le=5)
+    """How often a worker asks whether rights or catalogue changed."""
+
+
+class TileSettings(BaseModel, frozen=True):
+    """What tiles are like."""
+
+    empty: Literal["transparent", "204", "404"] = "transparent"
+    """Answer inside the grid where there is no data."""
+    cache_megabytes: int = Field(default=256, ge=0)
+    """Memory for encoded tiles, per worker."""
+    public_max_age_seconds: int = Field(default=300, ge=0)
+    """Cache lifetime of answers below /public/."""
+
+
+class GdalSettings(BaseModel, frozen=True):
+    """GDAL's own limits."""
+
+    cache_megabytes: int = Field(default=256, ge=16)
+    """Block cache of GDAL, per worker."""
+
+
+class ServiceSettings(BaseModel, frozen=True):
+    """What capabilities say about the service."""
+
+    title_fr: str = "Flux d'imagerie DINAMIS"
+    title_en: str = "DINAMIS imagery stream"
+    abstract_fr: str = (
+        "Imagerie satellitaire à très haute résolution, diffusée selon les droits de chaque institution."
+    )
+    abstract_en: str = (
+        "Very-high-resolution satellite imagery, served according to the rights of each institution."
+    )
+    provider_name: str = "DINAMIS"
+    provider_site: str = ""
+    contact_mail: str = ""
+
+
+class Settings(BaseSettings):
+    """All settings, frozen; built once by the command line or create_app and handed on as values."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="FLUX_", env_nested_delimiter="__", frozen=True, extra="forbid", toml_file=None
+    )
+
+    home: Path = Path("flux-home")
+    """Folder of the embedded database, COGs, quicklooks and secrets."""
+    database_url: str | None = None
+    """SQLAlchemy address of the database; without it SQLite in the home."""
+    data_roots: tuple[Path, ...] = ()
+    """Folders whose valid COGs are served in place; nothing outside of them and the home is opened."""
+    data_folder: Path | None = None
+    """Folder with grids/, sensors/ and styles/ that add to or override the built-in ones."""
+    http: HttpSettings = HttpSettings()
+    auth: AuthSettings = AuthSettings()
+    tiles: TileSettings = TileSettings()
+    gdal: GdalSettings = GdalSettings()
+    service: ServiceSettings = ServiceSettings()
+
+    @property
+    def data(self) -> Path:
+        """Where banked files live."""
+        return self.home / "data"
+
+    @property
+    def readable_roots(self) -> tuple[Path, ...]:
+        """The folders below which scenes may be opened, resolved."""
+        return tuple(root.resolve() for root in (self.data, *self.data_roots))
+
+    @property
+    def pepper_file(self) -> Path:
+        """The embedded secret."""
+        return self.home / "pepper"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic names them
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order of what wins: arguments, environment, then the file in the home."""
+        home = _home_of(init_settings, env_settings)
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, home / CONFIG_FILE)
+
+
+def load_settings(**given: Any) -> Settings:
+    """Build the settings from arguments, environment and the home's flux.toml.
+
+    Args:
+        given: Values that win over everything else; None means not given.
+
+    Raises:
+        ValueError: If a value is wrong; the message names it.
+    """
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{CONFIG_FILE} is not valid TOML: {error}") from error
+
+
+def _home_of(*sources: PydanticBaseSettingsSource) -> Path:
+    for source in sources:
+        home = source().get("home")
+        if home is not None:
+            return Path(home)
+    return Path(Settings.model_fields["home"].default)

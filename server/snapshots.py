@@ -1,0 +1,73 @@
+"""What a worker knows of rights and catalogue: held in memory, swapped whole, asked anew each second."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from auth.errors import AuthError, PolicyUnavailableError
+from auth.models import PolicySnapshot
+from auth.store import PolicyStore
+from mosaics.catalog.base import CatalogReader
+from mosaics.catalog.index import CatalogIndex, SceneMaker
+from mosaics.errors import CatalogUnavailableError
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class Knowledge:
+    """The current snapshots; only `refresh` replaces them, and always whole."""
+
+    policy_store: PolicyStore
+    catalog: CatalogReader
+    scene_from: SceneMaker
+    stale_seconds: float
+    clock: Callable[[], float] = time.monotonic
+    policy: PolicySnapshot | None = None
+    index: CatalogIndex = field(default_factory=CatalogIndex)
+    policy_at: float = float("-inf")
+    """Clock reading of the last time the store of rights answered."""
+    catalogue_at: float = float("-inf")
+    """Clock reading of the last time the catalogue answered."""
+
+    def refresh(self) -> None:
+        """Ask both stores; a store that is down changes nothing and is logged."""
+        self._refresh_policy()
+        self._refresh_index()
+
+    def rights(self) -> PolicySnapshot:
+        """Give the rights.
+
+        Raises:
+            PolicyUnavailableError: If they were never read, or are too old to be trusted.
+        """
+        if self.policy is None or self.clock() - self.policy_at > self.stale_seconds:
+            raise PolicyUnavailableError("the rights can't be read")
+        return self.policy
+
+    @property
+    def loaded(self) -> bool:
+        """True once both stores have answered."""
+        return self.policy is not None and self.catalogue_at > float("-inf")
+
+    def _refresh_policy(self) -> None:
+        try:
+            if self.policy is None or self.policy_store.epoch() != self.policy.epoch:
+                self.policy = self.policy_store.snapshot()
+        except (AuthError, OSError) as error:
+            log.warning("rights_not_refreshed", error=type(error).__name__)
+            return
+        self.policy_at = self.clock()
+
+    def _refresh_index(self) -> None:
+        try:
+            changes = self.catalog.changes(self.index.sequence)
+        except (CatalogUnavailableError, OSError) as error:
+            log.warning("catalogue_not_refreshed", error=type(error).__name__)
+            return
+        self.index = self.index.with_changes(changes, self.scene_from)
+        self.catalogue_at = self.clock()

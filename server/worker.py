@@ -1,0 +1,67 @@
+"""One worker process: an event loop, the HTTP server and the application."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+import uvloop
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.server.embed import Server
+
+from server.app import create_app
+from server.database import connect
+from server.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+DRAIN_SECONDS = 8.0
+"""How long answers under way may take to finish after SIGTERM; the supervisor kills after 10 s."""
+
+
+def run(settings: Settings, port: int, metrics_folder: Path) -> None:
+    """Serve until SIGTERM; every worker listens on the same port (SO_REUSEPORT)."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings, port, metrics_folder))
+
+
+async def _serve(settings: Settings, port: int, metrics_folder: Path) -> None:
+    engine = connect(settings.database_url, settings.home)
+    application = create_app(settings, engine, metrics_folder)
+    server = Server(
+        application.asgi,
+        address=settings.http.host,
+        port=port,
+        interface=Interfaces.ASGI,
+        http=HTTPModes.auto,
+        http1_settings=HTTP1Settings(header_read_timeout=10_000),
+        websockets=False,
+        log_enabled=False,
+        backlog=1024,
+    )
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        application.readiness.draining = True
+        server.stop()  # type: ignore[no-untyped-call]
+
+    loop.add_signal_handler(signal.SIGTERM, stop)
+    loop.add_signal_handler(signal.SIGINT, lambda: None)  # the supervisor says when
+    orphan = loop.create_task(_stop_without_parent(stop))
+    try:
+        await server.serve()
+    finally:
+        orphan.cancel()
+
+
+async def _stop_without_parent(stop: Callable[[], None]) -> None:
+    """Stop when the supervisor is gone, so that no worker outlives it."""
+    parent = os.getppid()
+    while os.getppid() == parent:  # noqa: ASYNC110 - nothing tells us but looking
+        await asyncio.sleep(1)
+    stop()

@@ -1,0 +1,252 @@
+"""Every route x every caller x every layer, cold and cached: nothing leaks, and each answer is as promised."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import Any, cast
+
+import pytest
+
+from auth.models import Action
+from server.metrics import Metrics
+from server.routes.health import Readiness
+from server.routes.table import routes
+from tests.conftest import Reply, Server, Town
+
+TMS = "WebMercatorQuad"
+# a tile in the middle of the town's scenes: EPSG:2154 572225, 6279825
+Z, X, Y = 15, 16514, 11957
+
+LAYER_ROUTES = {
+    "xyz_tile": f"/tiles/{{layer}}/{TMS}/{Z}/{X}/{Y}.png",
+    "tilejson": f"/tiles/{{layer}}/{TMS}/tilejson.json",
+    "wmts_tile": f"/wmts/1.0.0/{{layer}}/default/default/{TMS}/{Z}/{Y}/{X}.png",
+    "wmts_feature_info": f"/wmts/1.0.0/{{layer}}/default/default/{TMS}/{Z}/{Y}/{X}/128/128.json",
+    "layer": "/layers/{layer}",
+    "preview": "/preview/{layer}.png",
+    "wmts_kvp": (
+        f"/wmts?service=WMTS&request=GetTile&version=1.0.0&layer={{layer}}&style=&format=image/png"
+        f"&tilematrixset={TMS}&tilematrix={Z}&tilerow={Y}&tilecol={X}"
+    ),
+}
+"""One address per route that names a layer."""
+
+LIST_ROUTES = {"layers": "/layers", "wmts_capabilities": "/wmts/1.0.0/WMTSCapabilities.xml"}
+OPEN_ROUTES = {
+    "index": "/",
+    "page_app_js": "/app.js",
+    "page_app_css": "/app.css",
+    "page_licences_txt": "/licences.txt",
+    "openapi": "/openapi.json",
+    "health_live": "/health/live",
+    "health_ready": "/health/ready",
+}
+OPERATOR_ROUTES = {"metrics": "/metrics"}
+
+LAYERS = ("open", "granted", "hidden", "missing", "open:open_20240517", "granted:granted_20240517")
+NAMES = ("granted", "hidden", "region-only")
+"""What must never stand in an answer to somebody who may not know of it."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    name: str
+    key: str | None
+    sees: frozenset[str]
+
+
+def callers(town: Town) -> dict[str, Caller]:
+    wrong = town.key[:-1] + ("A" if town.key[-1] != "A" else "B")
+    return {
+        "anonymous": Caller("anonymous", None, frozenset({"open"})),
+        "wrong": Caller("wrong", wrong, frozenset()),
+        "garbage": Caller("garbage", "garbage", frozenset()),
+        "revoked": Caller("revoked", town.revoked_key, frozenset()),
+        "other": Caller("other", town.other_key, frozenset({"open", "hidden"})),
+        "right": Caller("right", town.key, frozenset({"open", "granted"})),
+        "operator": Caller("operator", town.operator_key, frozenset({"open"})),
+    }
+
+
+CALLERS = ("anonymous", "wrong", "garbage", "revoked", "other", "right", "operator")
+BAD = frozenset({"wrong", "garbage", "revoked"})
+
+
+def ask(server: Server, path: str, caller: Caller) -> Reply:
+    return server.get(path, {} if caller.key is None else {"X-API-Key": caller.key})
+
+
+def expected(caller: Caller, layer: str, route: str) -> int:
+    if caller.name in BAD:
+        return 401
+    if layer.partition(":")[0] in caller.sees:
+        return 200
+    if caller.name == "anonymous":
+        return 401
+    return 400 if route == "wmts_kvp" else 404
+
+
+def test_the_table_covers_every_route() -> None:
+    declared = routes(Metrics(None), Readiness(cast("Any", None)))
+    assert {r.id for r in declared} == {
+        *LAYER_ROUTES,
+        *LIST_ROUTES,
+        *OPEN_ROUTES,
+        *OPERATOR_ROUTES,
+    }
+    for route in declared:
+        assert route.actions, route.id
+        if "{layer}" in route.path:
+            assert Action.OPEN not in route.actions, route.id
+
+
+@pytest.mark.parametrize("temperature", ["cold", "cached"])
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("route", LAYER_ROUTES)
+def test_a_layer_is_served_to_those_who_may_see_it(
+    town: Town, town_server: Server, route: str, layer: str, temperature: str
+) -> None:
+    path = LAYER_ROUTES[route].format(layer=layer)
+    known = callers(town)
+    if temperature == "cached":
+        for warm in ("right", "other", "anonymous"):
+            for _ in range(4):  # both workers
+                ask(town_server, path, known[warm])
+    for name in CALLERS:
+        caller = known[name]
+        reply = ask(town_server, path, caller)
+        assert reply.status == expected(caller, layer, route), (name, reply.body[:200])
+        if reply.status == 200:
+            continue
+        assert not reply.headers["content-type"].startswith("image/")
+        assert reply.headers["cache-control"] == "no-store"
+        assert "etag" not in reply.headers
+        text = reply.body.decode()
+        assert not any(word in text for word in NAMES), (name, text)
+        if reply.status == 401:
+            assert reply.headers["www-authenticate"].startswith('Basic realm="dinamis-flux"')
+            assert "location" not in reply.headers
+
+
+@pytest.mark.parametrize("route", LAYER_ROUTES)
+@pytest.mark.parametrize("name", ["anonymous", "right", "operator"])
+def test_hidden_and_missing_are_one_answer_byte_for_byte(
+    town: Town, town_server: Server, route: str, name: str
+) -> None:
+    caller = callers(town)[name]
+    answers = []
+    for layer in ("hidden", "missing", "hidden:hidden_20240517", "hidden:none", "Mis~sing"):
+        reply = ask(town_server, LAYER_ROUTES[route].format(layer=layer), caller)
+        headers = {k: v for k, v in reply.headers.items() if k not in {"x-request-id", "date"}}
+        answers.append((reply.status, headers, reply.body))
+    assert all(answer == answers[0] for answer in answers), answers
+
+
+@pytest.mark.parametrize("route", LIST_ROUTES)
+@pytest.mark.parametrize("name", CALLERS)
+def test_lists_hold_exactly_what_the_caller_may_see(
+    town: Town, town_server: Server, route: str, name: str
+) -> None:
+    caller = callers(town)[name]
+    reply = ask(town_server, LIST_ROUTES[route], caller)
+    if name in BAD:
+        assert reply.status == 401
+        return
+    assert reply.status == 200
+    text = reply.body.decode()
+    for layer in ("open", "granted", "hidden"):
+        listed = f'"id":"{layer}"' in text or f"<ows:Identifier>{layer}</ows:Identifier>" in text
+        assert listed == (layer in caller.sees), layer
+        if layer not in caller.sees:
+            assert layer not in text
+
+
+@pytest.mark.parametrize("name", CALLERS)
+def test_metrics_are_for_operators(town: Town, town_server: Server, name: str) -> None:
+    reply = ask(town_server, OPERATOR_ROUTES["metrics"], callers(town)[name])
+    status = {"operator": 200, "right": 403, "other": 403}.get(name, 401)
+    assert reply.status == status
+    assert (b"flux_http_answers" in reply.body) == (status == 200)
+
+
+@pytest.mark.parametrize("route", OPEN_ROUTES)
+def test_open_routes_name_nothing(town: Town, town_server: Server, route: str) -> None:
+    for name in ("anonymous", "right"):
+        reply = ask(town_server, OPEN_ROUTES[route], callers(town)[name])
+        assert reply.status in {200, 404}
+        secrets = (b"region-only", b"granted_20240517", b"hidden_20240517")
+        assert not any(word in reply.body for word in secrets)
+
+
+@pytest.mark.parametrize("route", ["index", "openapi", "metrics", *LIST_ROUTES])
+def test_a_bad_key_never_falls_back_to_public(town: Town, town_server: Server, route: str) -> None:
+    path = {**OPEN_ROUTES, **LIST_ROUTES, **OPERATOR_ROUTES}[route]
+    for name in BAD:
+        assert ask(town_server, path, callers(town)[name]).status == 401
+
+
+def test_every_way_of_sending_the_key_opens_the_same(town: Town, town_server: Server) -> None:
+    path, key = LAYER_ROUTES["xyz_tile"].format(layer="granted"), town.key
+    basic = base64.b64encode(f"any:{key}".encode()).decode()
+    replies = [
+        town_server.get(path, {"X-API-Key": key}),
+        town_server.get(path, {"Authorization": f"Bearer {key}"}),
+        town_server.get(path, {"Authorization": f"Basic {basic}"}),
+        town_server.get(f"{path}?key={key}"),
+        town_server.get(f"{path}?apikey={key}"),
+        town_server.get(f"{path}?API_KEY={key}"),
+        town_server.get(f"{path}?authkey={key}"),
+        town_server.get(f"/k/{key}{path}"),
+    ]
+    assert {reply.status for reply in replies} == {200}
+    assert len({(reply.body, reply.headers["etag"]) for reply in replies}) == 1
+
+
+def test_two_different_keys_are_refused(town: Town, town_server: Server) -> None:
+    path = LAYER_ROUTES["xyz_tile"].format(layer="open")
+    assert town_server.get(f"{path}?key={town.key}", {"X-API-Key": town.other_key}).status == 400
+    assert town_server.get(f"{path}?key={town.key}", {"X-API-Key": town.key}).status == 200
+
+
+def test_public_ignores_keys_and_alone_may_be_shared(town: Town, town_server: Server) -> None:
+    tile = LAYER_ROUTES["xyz_tile"]
+    reply = town_server.get("/public" + tile.format(layer="open"), {"X-API-Key": town.key})
+    assert reply.status == 200
+    assert reply.headers["cache-control"].startswith("public")
+    assert town_server.get("/public" + tile.format(layer="granted"), {"X-API-Key": town.key}).status == 401
+    assert town_server.get("/public/layers", {"X-API-Key": "garbage"}).status == 200
+    signed = town_server.get(tile.format(layer="open"), {"X-API-Key": town.key})
+    assert signed.headers["cache-control"].startswith("private")
+    assert town_server.get(tile.format(layer="open")).headers["cache-control"].startswith("private")
+
+
+def test_a_validator_is_no_way_round_a_decision(town: Town, town_server: Server) -> None:
+    path = LAYER_ROUTES["xyz_tile"].format(layer="granted")
+    etag = town_server.get(path, {"X-API-Key": town.key}).headers["etag"]
+    assert town_server.get(path, {"X-API-Key": town.key, "If-None-Match": etag}).status == 304
+    assert town_server.get(path, {"If-None-Match": etag}).status == 401
+    assert town_server.get(path, {"X-API-Key": town.other_key, "If-None-Match": etag}).status == 404
+
+
+def test_head_tells_the_same_without_a_body(town: Town, town_server: Server) -> None:
+    for layer, status in (("granted", 200), ("hidden", 404)):
+        path = LAYER_ROUTES["xyz_tile"].format(layer=layer)
+        get = town_server.get(path, {"X-API-Key": town.key})
+        head = town_server.get(path, {"X-API-Key": town.key}, method="HEAD")
+        assert (head.status, head.body) == (status, b"")
+        assert head.headers["content-length"] == str(len(get.body))
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+def test_nothing_can_be_written(town: Town, town_server: Server, method: str) -> None:
+    for path in ("/layers", LAYER_ROUTES["xyz_tile"].format(layer="granted"), "/wmts"):
+        assert town_server.get(path, {"X-API-Key": town.key}, method=method).status == 405
+
+
+def test_preflight_lets_web_maps_send_the_key(town_server: Server) -> None:
+    reply = town_server.get(LAYER_ROUTES["xyz_tile"].format(layer="granted"), method="OPTIONS")
+    assert reply.status == 204
+    assert reply.headers["access-control-allow-origin"] == "*"
+    assert "X-API-Key" in reply.headers["access-control-allow-headers"]
+    assert "access-control-allow-credentials" not in reply.headers

@@ -1,0 +1,136 @@
+"""What every catalogue store must do."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mosaics.catalog.base import Catalog
+from mosaics.catalog.memory import MemoryCatalog
+from mosaics.catalog.migrate import HEAD, migrate
+from mosaics.catalog.sql import SqlCatalog
+from mosaics.models import Collection, Text
+from server.database import connect
+
+STORES: dict[str, Callable[[Path], Catalog]] = {
+    "memory": lambda _folder: MemoryCatalog(),
+    "sqlite": lambda folder: _sqlite(folder),
+}
+
+
+def _sqlite(folder: Path) -> SqlCatalog:
+    engine = connect(None, folder)
+    migrate(engine)
+    return SqlCatalog(engine)
+
+
+@pytest.fixture(params=STORES)
+def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Catalog:
+    return STORES[request.param](tmp_path)
+
+
+def collection(id_: str = "c", title: str = "t") -> Collection:
+    return Collection(id=id_, title=Text(fr=title, en=title), description=Text(fr="", en=""))
+
+
+def item(id_: str, **more: Any) -> dict[str, Any]:
+    return {"id": id_, "properties": {"n": 1, "texte": "été"}, **more}
+
+
+def test_everything_since_the_beginning(catalog: Catalog) -> None:
+    catalog.put_collection(collection())
+    sequence = catalog.put_scene("c", item("a"), "d1")
+    changes = catalog.changes(0)
+    assert changes.sequence == sequence
+    assert changes.collections == {"c": collection()}
+    assert changes.items == {("c", "a"): (sequence, item("a"))}
+
+
+def test_only_what_came_later(catalog: Catalog) -> None:
+    catalog.put_collection(collection())
+    first = catalog.put_scene("c", item("a"), "d1")
+    second = catalog.put_scene("c", item("b"), "d2")
+    assert second > first
+    assert set(catalog.changes(first).items) == {("c", "b")}
+    assert catalog.changes(second).items == {}
+    assert catalog.changes(second).sequence == second
+
+
+def test_a_replaced_scene_is_a_change(catalog: Catalog) -> None:
+    catalog.put_collection(collection())
+    first = catalog.put_scene("c", item("a"), "d1")
+    second = catalog.put_scene("c", item("a", more=1), "d2")
+    assert catalog.changes(first).items == {("c", "a"): (second, item("a", more=1))}
+    assert catalog.find_by_digest("d1") is None
+    assert catalog.find_by_digest("d2") == ("c", "a")
+
+
+def test_a_removed_scene_is_told_to_those_who_knew_it(catalog: Catalog) -> None:
+    catalog.put_collection(collection())
+    known = catalog.put_scene("c", item("a"), "d1")
+    assert catalog.remove_scene("c", "a")
+    assert not catalog.remove_scene("c", "a")
+    assert catalog.changes(known).items == {("c", "a"): None}
+    assert catalog.changes(0).items == {}
+    assert not catalog.scene_exists("c", "a")
+    assert catalog.find_by_digest("d1") is None
+    catalog.put_scene("c", item("a"), "d1")
+    assert catalog.scene_exists("c", "a")
+
+
+def test_an_equal_collection_again_changes_nothing(catalog: Catalog) -> None:
+    catalog.put_collection(collection())
+    before = catalog.changes(0).sequence
+    catalog.put_collection(collection())
+    assert catalog.changes(0).sequence == before
+    catalog.put_collection(collection(title="u"))
+    assert catalog.collection("c") == collection(title="u")
+    assert set(catalog.changes(before).collections) == {"c"}
+
+
+def test_a_scene_needs_its_collection(catalog: Catalog) -> None:
+    with pytest.raises(KeyError):
+        catalog.put_scene("nowhere", item("a"), "d1")
+    assert catalog.changes(0).items == {}
+
+
+def test_writers_at_once_lose_nothing(catalog: Catalog, request: pytest.FixtureRequest) -> None:
+    if isinstance(catalog, MemoryCatalog):
+        pytest.skip("the memory twin is for one thread")
+    catalog.put_collection(collection())
+    errors: list[Exception] = []
+
+    def write(name: str) -> None:
+        try:
+            for n in range(20):
+                catalog.put_scene("c", item(f"{name}{n}"), f"{name}{n}")
+        except Exception as error:  # noqa: BLE001 - told below
+            errors.append(error)
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in "abc"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    sequences = [entry[0] for entry in catalog.changes(0).items.values() if entry]
+    assert len(set(sequences)) == 60
+
+
+def test_migrating_again_does_nothing(tmp_path: Path) -> None:
+    engine = connect(None, tmp_path)
+    assert migrate(engine)
+    assert not migrate(engine)
+
+
+def test_head_is_alembics_head() -> None:
+    from alembic.config import Config  # noqa: PLC0415 - slow to import
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", "mosaics:migrations")
+    assert ScriptDirectory.from_config(config).get_current_head() == HEAD

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+import shapely
+from scenes import scene
+
+from mosaics.filters import EVERYTHING, Exclusion, SceneFilter, SceneRule, SceneSet
+
+WEST, EAST = shapely.box(1, 43, 1.5, 44), shapely.box(1.5, 43, 2, 44)
+
+
+def only(**sets: object) -> SceneFilter:
+    return SceneFilter((SceneRule(scenes=SceneSet(**sets)),))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("sets", "seen"),
+    [
+        ({}, True),
+        ({"collections": frozenset({"c"})}, True),
+        ({"collections": frozenset({"d"})}, False),
+        ({"licences": frozenset({"l"})}, True),
+        ({"licences": frozenset()}, False),
+        ({"sensors": frozenset({"rgb"}), "licences": frozenset({"other"})}, False),
+        ({"scenes": frozenset({"a"})}, True),
+        ({"acquired_from": datetime(2024, 5, 17, 10, 30, tzinfo=UTC)}, True),
+        ({"acquired_before": datetime(2024, 5, 17, 10, 30, tzinfo=UTC)}, False),
+    ],
+)
+def test_all_kinds_of_a_set_must_hold(sets: dict[str, object], seen: bool) -> None:
+    assert only(**sets).sees(scene(licence_id="l")) is seen
+
+
+def test_a_scene_without_a_datetime_fails_any_window() -> None:
+    undated = scene(acquired=None)
+    assert only().sees(undated)
+    assert not only(acquired_from=datetime(1970, 1, 1, tzinfo=UTC)).sees(undated)
+    assert not only(acquired_before=datetime(2999, 1, 1, tzinfo=UTC)).sees(undated)
+
+
+def test_no_rule_opens_nothing() -> None:
+    assert not SceneFilter().sees(scene())
+    assert SceneFilter().opening(scene(), 1.0) is None
+    assert SceneFilter().finest_at(scene(), 1.5, 43.5) is None
+
+
+def test_areas_are_united_only_over_rules_that_match_in_everything_else() -> None:
+    both = SceneFilter(
+        (
+            SceneRule(scenes=SceneSet(), area=WEST, finest_ground_resolution=None),
+            SceneRule(scenes=SceneSet(), area=EAST, finest_ground_resolution=10.0),
+        )
+    )
+    fine, coarse = both.opening(scene(), 0.5), both.opening(scene(), 10.0)
+    assert fine is not None
+    assert coarse is not None
+    assert shapely.equals(fine.area, WEST)  # the other's area never lends itself to this resolution
+    assert shapely.equals(coarse.area, shapely.box(1, 43, 2, 44))
+    assert both.finest_at(scene(), 1.2, 43.5) == 0.0
+    assert both.finest_at(scene(), 1.8, 43.5) == 10.0
+
+
+def test_an_exclusion_takes_its_part_from_its_own_rule_only() -> None:
+    embargo = Exclusion(scenes=SceneSet(), area=WEST)
+    cut = SceneFilter((SceneRule(scenes=SceneSet(), exclusions=(embargo,)),))
+    opening = cut.opening(scene(), 1.0)
+    assert opening is not None
+    part = shapely.intersection(opening.area, scene().footprint)
+    assert shapely.symmetric_difference(part, EAST).area < 1e-9
+    assert cut.finest_at(scene(), 1.2, 43.5) is None
+    crisis = SceneFilter((*cut.rules, SceneRule(scenes=SceneSet(), area=WEST)))
+    united = crisis.opening(scene(), 1.0)
+    assert united is not None
+    assert shapely.difference(scene().footprint, united.area).area < 1e-9
+
+
+def test_an_exclusion_everywhere_closes_the_scene() -> None:
+    closed = SceneFilter((SceneRule(scenes=SceneSet(), exclusions=(Exclusion(scenes=SceneSet()),)),))
+    assert not closed.sees(scene())
+
+
+def test_a_limit_equal_to_the_resolution_opens_it() -> None:
+    limited = SceneFilter((SceneRule(scenes=SceneSet(), finest_ground_resolution=2.0),))
+    assert limited.opening(scene(), 2.0) is not None
+    assert limited.opening(scene(), 1.99) is None
+
+
+def test_the_digest_names_rights_not_their_order() -> None:
+    a, b = SceneRule(scenes=SceneSet(licences=frozenset({"x", "y"}))), SceneRule(scenes=SceneSet(), area=WEST)
+    assert SceneFilter((a, b)).digest == SceneFilter((b, a, a)).digest
+    assert SceneFilter((a,)).digest != SceneFilter((b,)).digest
+    assert SceneFilter((b,)).digest != EVERYTHING.digest

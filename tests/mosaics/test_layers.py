@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+import shapely
+from scenes import collection, scene
+
+from mosaics.catalog.index import CatalogIndex, CollectionScenes, newest_first
+from mosaics.errors import LayerNotFoundError, StyleNotFoundError, TimeNotFoundError
+from mosaics.filters import EVERYTHING, SceneFilter, SceneRule, SceneSet
+from mosaics.grids import find_grid, load_grids
+from mosaics.layers import Layer, find_layer, list_layers, overview_zoom, zoom_range
+from mosaics.models import Bounds, Scene
+
+
+def index(*scenes: Scene) -> CatalogIndex:
+    groups: dict[str, list[Scene]] = {}
+    for one in scenes:
+        groups.setdefault(one.collection_id, []).append(one)
+    return CatalogIndex(
+        sequence=9,
+        collections={id_: collection(id_) for id_ in (*groups, "empty")},
+        scenes={(s.collection_id, s.id): s for s in scenes},
+        by_collection={id_: CollectionScenes(scenes=newest_first(g)) for id_, g in groups.items()},
+    )
+
+
+JUNE = scene("june", acquired=datetime(2024, 6, 1, 23, 59, 59, tzinfo=UTC), sequence=2)
+MAY = scene("may", footprint=shapely.box(3, 43, 4, 44), styles=("cir", "natural"), sequence=1)
+UNDATED = scene("undated", acquired=None, sequence=3)
+ALL = index(MAY, JUNE, UNDATED)
+
+
+def layer() -> Layer:
+    return find_layer(ALL, "c", EVERYTHING)
+
+
+def test_newest_first_and_undated_last() -> None:
+    assert [s.id for s in layer().scenes] == ["june", "may", "undated"]
+
+
+@pytest.mark.parametrize("missing", ["d", "c:nothing", "empty", "c:", "", ":may", "C"])
+def test_missing_and_hidden_are_one_error(missing: str) -> None:
+    with pytest.raises(LayerNotFoundError) as gone:
+        find_layer(ALL, missing, EVERYTHING)
+    with pytest.raises(LayerNotFoundError) as hidden:
+        find_layer(ALL, "c", SceneFilter())
+    assert str(gone.value) == str(hidden.value)
+
+
+def test_a_layer_is_what_the_filter_leaves() -> None:
+    half = SceneFilter((SceneRule(scenes=SceneSet(scenes=frozenset({"may"}))),))
+    seen = find_layer(ALL, "c", half)
+    assert [s.id for s in seen.scenes] == ["may"]
+    assert seen.bounds == (3, 43, 4, 44)
+    assert seen.times == ("2024-05-17",)
+    assert seen.generation != layer().generation
+    with pytest.raises(LayerNotFoundError):
+        find_layer(ALL, "c:june", half)
+
+
+def test_one_scene_is_a_layer() -> None:
+    alone = find_layer(ALL, "c:june", EVERYTHING)
+    assert alone.single
+    assert alone.title.fr == "Titre : june"
+
+
+def test_list_leaves_out_what_is_empty() -> None:
+    assert [found.id for found in list_layers(ALL, EVERYTHING)] == ["c"]
+    assert list_layers(ALL, SceneFilter()) == ()
+
+
+def test_the_default_style_is_that_of_the_scene_banked_first() -> None:
+    assert layer().styles == ("cir", "natural")
+    assert layer().style_id("default") is None
+    assert layer().style_id("natural") == "natural"
+    with pytest.raises(StyleNotFoundError):
+        layer().style_id("ndvi")
+
+
+@pytest.mark.parametrize(
+    ("asked", "seen"),
+    [
+        (None, ["june", "may", "undated"]),
+        ("latest", ["june", "may", "undated"]),
+        ("default", ["june", "may", "undated"]),
+        ("2024-06-01", ["june"]),
+        ("2024-05-17/2024-06-01", ["june", "may"]),
+        ("2024-05-17--2024-05-31", ["may"]),
+        ("../2024-05-31", ["may"]),
+        ("2024-05-18/..", ["june"]),
+        ("2024-05-17T10:30:00Z", ["may"]),
+        ("1999-01-01/1999-12-31", []),
+    ],
+)
+def test_times(asked: str | None, seen: list[str]) -> None:
+    span = layer().span(asked)
+    assert [s.id for s in layer().scenes if span.holds(s)] == seen
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "2024-05-18",
+        "yesterday",
+        "2024-13-01",
+        "2024-06-01/2024-05-01",
+        "2024",
+        "/",
+        "a/b/c",
+        "2024-05-17;DROP",
+        "99999-01-01",
+    ],
+)
+def test_a_date_that_is_not_declared_is_an_error(asked: str) -> None:
+    with pytest.raises(TimeNotFoundError):
+        layer().span(asked)
+
+
+def test_zoom_range_ends_at_the_native_zoom() -> None:
+    grid = find_grid(load_grids(), "WebMercatorQuad")
+    bounds = Bounds(1.40, 43.60, 1.42, 43.62)
+    low, high = zoom_range(grid, 0.5, bounds)
+    assert high == 18  # 0.43 m on the ground at this latitude
+    assert low == 0
+    tiles = grid.tiles(bounds, overview_zoom(grid, bounds, high))
+    assert tiles is not None
+    assert tiles.max_col - tiles.min_col <= 1
+    assert tiles.max_row - tiles.min_row <= 1

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mosaics.models import Band, Raster
+from mosaics.render import Recipe, render
+from mosaics.styles import Style, load_styles, parse_style
+
+STYLES = load_styles()
+
+
+def raster(*bands: object, valid: object = None) -> Raster:
+    data = np.stack([np.asarray(band) for band in bands])
+    mask = np.ones(data.shape[1:], bool) if valid is None else np.asarray(valid, bool)
+    return Raster(data=data, valid=mask)
+
+
+def band(name: str, data_type: str = "uint16", **statistics: float) -> Band:
+    return Band(name=name, common_name=name, data_type=data_type, **statistics)  # type: ignore[arg-type]
+
+
+def style(**more: object) -> Style:
+    values: dict[str, object] = {
+        "id": "test",
+        "title": {"fr": "t", "en": "t"},
+        "kinds": ["optical"],
+        "variables": {"a": ["a"]},
+        "rescale": "display",
+        "resampling": "bilinear",
+        "source": "a test",
+    }
+    return parse_style({**values, **more})
+
+
+def test_eight_bit_display_is_left_alone() -> None:
+    values = np.arange(256, dtype="uint8").reshape(16, 16)
+    recipe = Recipe(
+        style=STYLES.get("natural"),
+        bands=tuple(band(n, "uint8", p2=50, p98=60) for n in ("red", "green", "blue")),
+    )
+    picture = render(raster(values, values.T, 255 - values), recipe)
+    assert np.array_equal(picture.rgb[..., 0], values)
+    assert np.array_equal(picture.rgb[..., 1], values.T)
+    assert np.array_equal(picture.rgb[..., 2], 255 - values)
+    assert (picture.alpha == 255).all()
+
+
+def test_more_than_eight_bits_are_stretched_by_percentiles_of_the_whole_scene() -> None:
+    values = np.array([[0, 100, 600, 1100, 65535]], dtype="uint16")
+    picture = render(raster(values), Recipe(style=style(), bands=(band("a", p2=100, p98=1100),)))
+    assert picture.rgb[0, :, 0].tolist() == [0, 0, 128, 255, 255]
+
+
+def test_invalid_pixels_have_no_colour() -> None:
+    values = np.full((2, 2), 500, "uint16")
+    picture = render(
+        raster(values, valid=[[1, 0], [1, 1]]), Recipe(style=style(), bands=(band("a", p2=0, p98=500),))
+    )
+    assert picture.alpha.tolist() == [[255, 0], [255, 255]]
+    assert picture.rgb[0, 1].tolist() == [0, 0, 0]
+
+
+def test_a_formula_without_a_number_is_nothing() -> None:
+    ndvi = STYLES.get("ndvi")
+    bands = tuple(band(name) for name in ndvi.variables)
+    nir, red = np.array([[0, 800]], "uint16"), np.array([[0, 200]], "uint16")
+    values = {"nir": nir, "red": red}
+    picture = render(raster(*(values[name] for name in ndvi.variables)), Recipe(style=ndvi, bands=bands))
+    assert picture.alpha.tolist() == [[0, 255]]
+
+
+def test_ndvi_does_not_wrap_around() -> None:
+    ndvi = STYLES.get("ndvi")
+    bands = tuple(band(name) for name in ndvi.variables)
+    low = {"nir": 100, "red": 900}
+    high = {"nir": 900, "red": 100}
+    pictures = [
+        render(
+            raster(*(np.full((1, 1), v[name], "uint16") for name in ndvi.variables)),
+            Recipe(style=ndvi, bands=bands),
+        )
+        for v in (low, high)
+    ]
+    red_of_low, green_of_high = pictures[0].rgb[0, 0], pictures[1].rgb[0, 0]
+    assert red_of_low[0] > red_of_low[1]
+    assert green_of_high[1] > green_of_high[0]
+
+
+@pytest.mark.parametrize(("amplitude", "grey"), [(1, 0), (10, 64), (100, 128), (10000, 255)])
+def test_sar_is_shown_in_decibels(amplitude: int, grey: int) -> None:
+    recipe = Recipe(style=STYLES.get("sar-db"), bands=(band("amplitude", p2=1, p98=10000),))
+    picture = render(raster(np.full((1, 1), amplitude, "uint16")), recipe)
+    assert picture.rgb[0, 0, 0] == pytest.approx(grey, abs=1)
+
+
+def test_a_constant_scene_does_not_divide_by_zero() -> None:
+    picture = render(
+        raster(np.full((1, 1), 7, "uint16")), Recipe(style=style(), bands=(band("a", p2=7, p98=7),))
+    )
+    assert picture.alpha[0, 0] == 255
+
+
+def test_a_palette_shows_its_colours_and_nothing_else() -> None:
+    recipe = Recipe(
+        style=STYLES.get("palette"),
+        bands=(band("classes", "uint8"),),
+        colormap=((1, (10, 20, 30, 255)), (2, (40, 50, 60, 0))),
+    )
+    picture = render(raster(np.array([[0, 1, 2, 200]], "uint8")), recipe)
+    assert picture.alpha.tolist() == [[0, 255, 0, 0]]
+    assert picture.rgb[0].tolist() == [[0, 0, 0], [10, 20, 30], [0, 0, 0], [0, 0, 0]]
+
+
+def test_every_style_renders() -> None:
+    for one in STYLES.values():
+        size = 16 + 2 * one.buffer
+        values = [
+            np.random.default_rng(1).uniform(1, 1000, (size, size)).astype("float32") for _ in one.variables
+        ]
+        bands = tuple(
+            band(names[0], "float32", minimum=1, maximum=1000, p2=20, p50=500, p98=980, p999=999)
+            for names in one.variables.values()
+        )
+        ground = (np.ones((size, 1)), np.ones((size, 1)))
+        picture = render(raster(*values), Recipe(style=one, bands=bands), ground)
+        assert picture.rgb.shape == (16, 16, 3), one.id
+        assert one.id == "palette" or picture.rgb.std() > 5, one.id

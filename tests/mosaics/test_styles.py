@@ -1,0 +1,213 @@
+"""Styles: binding to bands, digests, and the rules of their files."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import replace
+
+import numexpr
+import numpy as np
+import pytest
+
+from mosaics.errors import DataFileInvalidError
+from mosaics.models import Band, Text
+from mosaics.registry import BUILT_IN
+from mosaics.styles import load_styles
+
+STYLES = load_styles()
+NAMES = {
+    "natural", "rgb", "cir", "falsecolour", "ndvi", "grey", "pan", "hillshade",
+    "sar-db", "alos-db", "sar-db-stored", "night", "night-rgb", "palette",
+}  # fmt: skip
+
+
+def bands(*commons):
+    return tuple(Band(name=f"B{i}", common_name=common) for i, common in enumerate(commons, start=1))
+
+
+def evaluate(style_id, **values):
+    arrays = {name: np.array(value, dtype="float32") for name, value in values.items()}
+    (formula,) = STYLES.get(style_id).expression
+    return numexpr.evaluate(formula, local_dict=arrays, global_dict={})
+
+
+def test_the_styles_that_come_with_the_package():
+    assert set(STYLES.list()) == NAMES
+
+
+@pytest.mark.parametrize(
+    ("style_id", "kind", "commons", "expected"),
+    [
+        ("natural", "optical", ("red", "green", "blue", "nir"), (1, 2, 3)),
+        ("natural", "optical", ("blue", "green", "red", "nir"), (3, 2, 1)),
+        (
+            "natural",
+            "optical",
+            ("coastal", "blue", "green05", "green", "yellow", "red", "rededge", "nir"),
+            (6, 4, 2),
+        ),
+        ("natural", "optical", ("nir", "red", "green"), None),
+        ("natural", "optical", (None, None, None), None),
+        ("natural", "elevation", ("red", "green", "blue"), None),
+        ("cir", "optical", ("red", "green", "blue", "nir"), (4, 1, 2)),
+        ("cir", "optical", ("red", "green", "nir08"), (3, 1, 2)),
+        ("cir", "optical", ("red", "green", "nir08", "nir"), (4, 1, 2)),
+        ("falsecolour", "optical", ("nir", "red", "green", "swir16"), (1, 2, 3)),
+        ("ndvi", "optical", ("blue", "green", "red", "nir"), (4, 3)),
+        ("pan", "optical", ("pan",), (1,)),
+        ("pan", "optical", ("red",), None),
+        ("grey", "other", (None, None), (1,)),
+        ("grey", "sar", ("hh",), (1,)),
+        ("hillshade", "elevation", ("elevation",), (1,)),
+        ("hillshade", "optical", ("elevation",), None),
+        ("sar-db", "sar", ("vv", "vh"), (1,)),
+        ("sar-db", "sar", ("hv", "hh"), (2,)),
+        ("sar-db", "sar", ("db",), None),
+        ("sar-db-stored", "sar", ("db", None), (1,)),
+        ("sar-db-stored", "sar", ("hh",), None),
+        ("night", "night", ("night",), (1,)),
+        ("palette", "classes", ("classes",), (1,)),
+        ("grey", "optical", (), None),
+    ],
+)
+def test_binding(style_id, kind, commons, expected):
+    assert STYLES.get(style_id).bind(bands(*commons), kind) == expected
+
+
+def test_the_numbers_that_are_agreed():
+    hillshade = STYLES.get("hillshade")
+    assert hillshade.algorithm == "hillshade"
+    assert hillshade.parameters == {"azimuth": 315, "altitude": 45, "z_factor": 1}
+    assert (hillshade.buffer, hillshade.channels) == (3, 1)
+    assert STYLES.get("ndvi").rescale == ((-0.2, 0.9),)
+    assert STYLES.get("ndvi").colormap_name == "rdylgn"
+    assert STYLES.get("natural").rescale == STYLES.get("grey").rescale == "display"
+    assert STYLES.get("falsecolour").rescale == STYLES.get("sar-db").rescale == "percentiles"
+    assert STYLES.get("night").rescale == "night"
+    assert STYLES.get("palette").resampling == "nearest"
+    assert list(STYLES.get("natural").variables) == ["red", "green", "blue"]
+    assert STYLES.get("night-rgb").channels == 3
+
+
+def test_formulas_hold_at_the_edges():
+    ndvi = evaluate("ndvi", nir=[0.8, 0, 0.2], red=[0.2, 0, 0.2])
+    assert ndvi == pytest.approx([0.6, np.nan, 0], nan_ok=True), "no index where nothing is measured"
+    assert evaluate("sar-db", amplitude=[0, 1, 10]) == pytest.approx([-60, 0, 20])
+    # eorc.jaxa.jp: 10 log10(DN^2) - 83; DN 14125 is 0 dB
+    assert evaluate("alos-db", amplitude=[0, 1, 14125]) == pytest.approx([-83, -83, 0], abs=1e-3)
+    assert evaluate("night", light=[-1, 0, np.e - 1]) == pytest.approx([0, 0, 1])
+
+
+def test_the_digest_names_pixels_and_nothing_else():
+    ndvi = STYLES.get("ndvi")
+    assert len(ndvi.digest) == 16
+    assert int(ndvi.digest, 16) >= 0
+    assert load_styles().get("ndvi").digest == ndvi.digest
+    same = replace(ndvi, id="mine", title=Text(fr="a", en="b"), source=("c",), kinds=("other",))
+    assert same.digest == ndvi.digest
+    others = [
+        replace(ndvi, variables={"red": ("red",), "nir": ("nir",)}),
+        replace(ndvi, variables={"nir": ("nir",), "red": ("red",)}),
+        replace(ndvi, rescale=((-0.2, 1.0),)),
+        replace(ndvi, rescale="percentiles"),
+        replace(ndvi, resampling="nearest"),
+        replace(ndvi, expression=("nir - red",)),
+        replace(ndvi, algorithm="hillshade"),
+        replace(ndvi, parameters={"azimuth": 1}),
+        replace(ndvi, colormap_name=None),
+        replace(ndvi, color_formula="gamma R 1.2"),
+        replace(ndvi, buffer=1),
+    ]
+    assert len({ndvi.digest, *(other.digest for other in others)}) == len(others) + 1
+
+
+def test_styles_that_show_the_same_pixels_share_tiles():
+    natural, rgb = STYLES.get("natural"), STYLES.get("rgb")
+    assert dataclasses.replace(natural, color_formula=None).digest == rgb.digest != natural.digest
+    palette = STYLES.get("palette")
+    assert replace(palette, id="mine").digest != palette.digest, "only this id shows the file's own table"
+
+
+BASE = {
+    "id": "mine",
+    "title": {"fr": "Le mien", "en": "Mine"},
+    "kinds": ["optical"],
+    "variables": {"red": ["red"], "nir": ["nir"]},
+    "expression": "nir - red",
+    "rescale": [[0, 1]],
+    "resampling": "bilinear",
+    "source": "house",
+}
+RGB = {"red": ["red"], "green": ["green"], "blue": ["blue"]}
+
+
+def load(tmp_path, **changes):
+    document = {**BASE, **changes}
+    document = {key: value for key, value in document.items() if value is not None}
+    (tmp_path / "mine.json").write_text(json.dumps(document))
+    return load_styles(tmp_path).get("mine")
+
+
+def test_an_extra_style_is_added(tmp_path):
+    style = load(tmp_path, colormap_name="viridis", color_formula="gamma R 1.2")
+    assert style.expression == ("nir - red",)
+    assert style.bind(bands("red", "nir"), "optical") == (1, 2)
+    assert load(tmp_path, expression="nir; red; nir-red", rescale=[[0, 1]] * 3).channels == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"colour": "red"}, "unknown: colour"),
+        ({"source": None}, "missing: source"),
+        ({"id": "Mine"}, "must match"),
+        ({"title": "Mine"}, "text"),
+        ({"kinds": ["sound"]}, "kinds: 'sound'"),
+        ({"kinds": []}, "must not be empty"),
+        ({"variables": {"Red": ["red"], "nir": ["nir"]}}, "variable 'Red'"),
+        ({"variables": {"red": [], "nir": ["nir"]}}, "variable 'red'"),
+        ({"expression": "nir - rouge"}, "can't be evaluated"),
+        ({"expression": "nir -"}, "can't be evaluated"),
+        ({"expression": "__import__('os')"}, "can't be evaluated"),
+        ({"expression": "sum(nir - red)"}, "a value per pixel"),
+        ({"expression": "nir * 2"}, "no formula uses red"),
+        ({"expression": "nir; red"}, "2 channels"),
+        ({"expression": None}, "2 channels"),
+        ({"rescale": [[1, 0]]}, "low < high"),
+        ({"rescale": []}, "low < high"),
+        ({"rescale": "bright"}, "rescale: 'bright'"),
+        ({"rescale": [[0, 1], [0, 1]]}, "2 ranges for 1 channels"),
+        ({"rescale": "display"}, "not for an expression"),
+        ({"rescale": "night", "expression": None, "variables": RGB}, "needs an expression"),
+        ({"resampling": "lanczos"}, "resampling: 'lanczos'"),
+        ({"colormap_name": "mauve"}, "no colormap"),
+        ({"colormap_name": "viridis", "expression": "nir;red;nir", "rescale": [[0, 1]] * 3}, "one channel"),
+        ({"color_formula": "shine RGB 1"}, "color_formula"),
+        ({"buffer": 3}, "for an algorithm"),
+        ({"parameters": {"azimuth": 1}}, "for an algorithm"),
+        ({"buffer": -1}, "whole number"),
+        ({"buffer": 2.5}, "whole number"),
+        ({"algorithm": "slope"}, "algorithm 'slope'"),
+        ({"algorithm": "hillshade"}, "hillshade takes altitude, azimuth, z_factor"),
+        (
+            {
+                "algorithm": "hillshade",
+                "parameters": {"azimuth": 1, "altitude": 2, "z_factor": 1},
+                "buffer": 3,
+            },
+            "one variable",
+        ),
+    ],
+)
+def test_a_file_that_breaks_a_rule_is_refused(tmp_path, changes, says):
+    with pytest.raises(DataFileInvalidError, match=f"mine\\.json: (?s:.*){says}"):
+        load(tmp_path, **changes)
+
+
+@pytest.mark.parametrize("path", sorted((BUILT_IN / "styles").glob("*.json")), ids=lambda path: path.stem)
+def test_an_unknown_member_is_refused_in_every_file(tmp_path, path):
+    document = json.loads(path.read_text(encoding="utf-8"))
+    (tmp_path / path.name).write_text(json.dumps({**document, "nodata": 0}))
+    with pytest.raises(DataFileInvalidError, match="unknown: nodata"):
+        load_styles(tmp_path)
