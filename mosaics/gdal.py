@@ -202,7 +202,7 @@ def self_test() -> None:
 
 def _opens(path: Path, *, guarded: bool) -> bool:
     try:
-        with open_raster(path) if guarded else rasterio.open(path):
+        with unplaced_files_expected(), open_raster(path) if guarded else rasterio.open(path):
             return True
     except (RasterOpenError, RasterioError):
         return False

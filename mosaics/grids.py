@@ -34,6 +34,8 @@ REQUIRED = frozenset({"id", "titles", "crs", "orderedAxes", "tileMatrices", "sou
 OPTIONAL = frozenset({"title", "uri", "wellKnownScaleSet", "aliases", "description"})
 INSET = 1e-6
 """Part of a tile by which a rectangle must reach into it to count, against rounding."""
+THUMBNAIL = 128
+"""Pixels along the shorter side below which nobody makes a still coarser picture of a layer."""
 MERCATOR = "EPSG:3857"
 
 
@@ -201,6 +203,24 @@ class Grid:
         """Tell whether a rectangle (longitude and latitude) touches the grid's area."""
         return any(_clipped(part, self.area) is not None for part in _parts(bounds))
 
+    def extent(self, bounds: Bounds) -> Bounds | None:
+        """Give a lon/lat rectangle in the CRS, by less than 1 % widened to whole pixels of all levels.
+
+        Of all where it is no smaller than THUMBNAIL: so a client that stacks levels over one outline, as
+        GDAL does, need not move any by a part of a pixel. None off the area and across the antimeridian.
+        """
+        clipped = _clipped(bounds, self.area) if bounds.left <= bounds.right else None
+        if clipped is None:
+            return None
+        left, bottom, right, top = _projected(self.crs, clipped)
+        shorter = min(right - left, top - bottom)
+        matrix = next((m for m in self.matrices if shorter >= m.cell_size * THUMBNAIL), self.matrices[-1])
+        (x0, y0), cell = matrix.origin, matrix.cell_size
+        first_col, last_col = _indexes((left - x0) / cell, (right - x0) / cell)
+        first_row, last_row = _indexes((y0 - top) / cell, (y0 - bottom) / cell)
+        low, high = x0 + max(first_col, 0) * cell, y0 - max(first_row, 0) * cell
+        return Bounds(low, y0 - (last_row + 1) * cell, x0 + (last_col + 1) * cell, high)
+
     def _range(self, matrix: Matrix, bounds: Bounds) -> TileRange | None:
         """Give the tiles that one rectangle without an antimeridian touches."""
         clipped = _clipped(bounds, self.area)
@@ -360,7 +380,7 @@ def _projected(crs: str, bounds: Bounds) -> Bounds:
 
 
 def _indexes(first: float, last: float) -> tuple[int, int]:
-    """Give the first and last tile that a span touches, in tiles from the origin; one at least."""
+    """Give the first and last tile (or pixel) that a span touches, counted from the origin; one at least."""
     start = math.floor(first + INSET)
     return start, max(start, math.ceil(last - INSET) - 1)
 

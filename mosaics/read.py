@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from pyproj import Transformer
@@ -111,10 +111,13 @@ class RioTilerReader:
                     resampling_method=resampling,
                     reproject_method=resampling,
                 )
-        except (RasterioError, OSError, ValueError) as error:
+        except (RasterioError, OSError, ValueError, IndexError) as error:
             raise SceneUnreadableError(scene.id) from error
         data = np.asarray(image.array.data)
-        valid = np.asarray(image.mask) != 0
+        # not image.mask, whose "nothing" is the least value of the type rather than 0
+        valid = (~np.ma.getmaskarray(image.array)).any(axis=0)
+        if image.alpha_mask is not None:
+            valid = image.alpha_mask >= _opaque(image.alpha_mask.dtype) / 2
         if np.issubdtype(data.dtype, np.floating):
             valid &= np.isfinite(data).all(axis=0)
         return Raster(data=data, valid=valid)
@@ -140,9 +143,14 @@ class RioTilerReader:
                 count = len(scene.bands)
                 values = source.read(list(range(1, count + 1)), window=window).astype("float64")
                 inside = (source.dataset_mask(window=window) != 0) & np.isfinite(values).any(axis=0)
-        except (RasterioError, OSError, ValueError) as error:
+        except (RasterioError, OSError, ValueError, IndexError) as error:
             raise SceneUnreadableError(scene.id) from error
         if not inside.any():
             return None
         means = [band[inside & np.isfinite(band)] for band in values]
         return tuple(float(band.mean()) if band.size else None for band in means)
+
+
+def _opaque(dtype: np.dtype[Any]) -> float:
+    """Give the alpha that means opaque: the greatest integer of the type, 1 for floats."""
+    return float(np.iinfo(dtype).max) if np.issubdtype(dtype, np.integer) else 1.0

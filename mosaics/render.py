@@ -95,7 +95,7 @@ def _ranges(recipe: Recipe) -> list[tuple[float, float]]:
         return _expression_ranges(style, bands, "p50", "p999")
     if style.expression:
         return _expression_ranges(style, bands, "p2", "p98")
-    if not recipe_is_stretched(recipe):
+    if style.rescale == "display" and not recipe_is_stretched(recipe):
         return [(0.0, 255.0)] * len(bands)
     return [_widened(_statistic(band, "p2"), _statistic(band, "p98")) for band in bands]
 
@@ -120,8 +120,9 @@ def _statistic(band: Band, name: str) -> float:
 
 
 def _widened(low: float, high: float) -> tuple[float, float]:
-    """Keep a constant image from dividing by zero."""
-    return (low, high) if high > low else (low, low + max(abs(low) * 1e-6, 1e-6))
+    """Keep a constant image from dividing by zero: it is shown in mid grey."""
+    slack = max(abs(low) * 1e-3, 1e-6)
+    return (low, high) if high > low else (low - slack, low + slack)
 
 
 def _stretch(channels: NDArray[np.float32], ranges: Sequence[tuple[float, float]]) -> NDArray[np.uint8]:

@@ -28,8 +28,8 @@ Resampling = Literal["bilinear", "nearest", "cubic"]
 
 OWN_PALETTE = "palette"
 """Id of the style that shows a file's own colour table."""
-ANY_BAND = "*"
-"""As an accepted name: the first band, whatever it is."""
+NUMBERED_BAND = re.compile(r"\*([1-9][0-9]?)?")
+"""As an accepted name: the band of that number, the first without one, whatever it is."""
 ALGORITHMS: Mapping[str, frozenset[str]] = {"hillshade": frozenset({"azimuth", "altitude", "z_factor"})}
 """What the renderer can do that a formula can't say, and the parameters it takes."""
 REQUIRED = frozenset({"id", "title", "variables", "rescale", "resampling", "kinds", "source"})
@@ -49,7 +49,7 @@ class Style:
     title: Text
     """Name for people."""
     variables: Mapping[str, tuple[str, ...]]
-    """By variable, in order: common names of bands that it accepts, the best first; * is the first band."""
+    """By variable, in order: common names of bands that it accepts, the best first; *2 is the second."""
     rescale: Stretch | Ranges
     """Which values become black and white."""
     resampling: Resampling
@@ -160,8 +160,11 @@ def parse_style(document: Document) -> Style:
 def _place(bands: Sequence[Band], accepted: tuple[str, ...]) -> int | None:
     """Give the place, from 1, of the band with the first accepted name that a band has."""
     for name in accepted:
+        numbered = NUMBERED_BAND.fullmatch(name)
+        if numbered and int(numbered[1] or 1) <= len(bands):
+            return int(numbered[1] or 1)
         for place, band in enumerate(bands, start=1):
-            if name in (ANY_BAND, band.common_name):
+            if name == band.common_name:
                 return place
     return None
 

@@ -1,7 +1,8 @@
 """Makes the demo's scenes: `python scripts/make_samples.py FOLDER`.
 
-They are synthetic: a program invents a town and pictures it as four kinds of sensor would. Each file says so in
-its tags. The same program always makes the same files. They are plain GeoTIFFs, so that banking converts them.
+They are synthetic: a program invents a town and pictures it as four kinds of sensor would. Each file says so
+in its tags. The same program always makes the same scenes. They are plain GeoTIFFs, so that banking converts
+them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import rasterio
 from rasterio.enums import ColorInterp, Resampling
 from rasterio.transform import Affine, from_origin
 from rasterio.warp import calculate_default_transform, reproject
-
 from synthetic_layout import build
 from synthetic_town import CELL, SIZE, Place
 
@@ -26,13 +26,13 @@ ORIGIN = (592_000.0, 6_269_500.0)
 LAMBERT, UTM = "EPSG:2154", "EPSG:32631"
 DESCRIPTION = "Synthetic scene made by a program; it shows no real place. Image de synthèse, aucun lieu réel."
 COPYRIGHT = "Image de synthèse / synthetic image, dinamis-flux"
-COUNTS = 2200.0
+COUNTS = 1100.0
 """Digital numbers of the optical scenes for a reflectance of 1."""
-SKY = np.array([0.17, 0.22, 0.31, 0.10], np.float32)
+SKY = np.array([0.22, 0.25, 0.30, 0.12], np.float32)
 """Share of the sky in the light of red, green, blue and near infrared."""
 HAZE = np.array([0.010, 0.017, 0.030, 0.003], np.float32)
 """Reflectance that the air adds."""
-OLDER = np.s_[800:2600, 0:2150]
+OLDER = np.s_[900:2600, 0:2050]
 """Rows and columns that the earlier date shows."""
 
 
@@ -142,7 +142,9 @@ def speckled(place: Place, power: np.ndarray) -> tuple[np.ndarray, Affine]:
     """Warp power at 1 m to UTM and give its amplitude with the speckle of three looks."""
     bounds = (ORIGIN[0], ORIGIN[1] - SIZE * CELL, ORIGIN[0] + SIZE * CELL, ORIGIN[1])
     rows, columns = power.shape
-    transform, width, height = calculate_default_transform(LAMBERT, UTM, columns, rows, *bounds, resolution=1.0)
+    transform, width, height = calculate_default_transform(
+        LAMBERT, UTM, columns, rows, *bounds, resolution=1.0
+    )
     warped = np.zeros((height, width), np.float32)
     reproject(
         power,
@@ -172,8 +174,8 @@ def night(place: Place) -> np.ndarray:
     glow += 500 * cv2.GaussianBlur(points, None, 45)
     lightness = halved(np.ascontiguousarray(place.colour[..., :3].mean(axis=2)))
     seen = glow * (0.35 + 3 * lightness) + 0.25 * (0.5 + lightness)
-    seen *= 1 + 0.03 * random.standard_normal(seen.shape, np.float32)
-    return np.round(seen, 3)[None].astype(np.float32)
+    seen *= 1 + 0.02 * random.standard_normal(seen.shape, np.float32)
+    return (np.round(seen * 16) / 16)[None].astype(np.float32)
 
 
 def write(
@@ -205,11 +207,10 @@ def write(
         blockysize=512,
         compress="deflate",
         predictor=predictor,
-        num_threads="all_cpus",
     ) as target:
         target.write(values)
         if count == 4:
-            target.colorinterp = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.undefined)
+            target.colorinterp = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.nir)
             for number, name in enumerate(("red", "green", "blue", "nir"), start=1):
                 target.set_band_description(number, name)
         target.update_tags(

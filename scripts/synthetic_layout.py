@@ -8,7 +8,6 @@ from itertools import pairwise
 
 import cv2
 import numpy as np
-
 import synthetic_town as town
 from synthetic_town import CENTRE, SIZE, Place, box, curve, roof, shade_of, tree, walk
 
@@ -23,6 +22,8 @@ ROADS = (
     (7, ((1490, 1800), (1900, 1990), (2200, 1960), (2620, 2080))),
 )
 """Width in cells and the points of each road."""
+SPORTS = (1010, 480)
+"""Middle of the sports ground."""
 SUBURBS = (
     ((800, 690), 0.28, 4, 3, False),
     ((1740, 700), -0.32, 4, 3, False),
@@ -45,7 +46,7 @@ def build(season: str, *, before: bool, seed: int = 2154) -> Place:
     edges = town.fields(place, season)
     river(place)
     place.surface = place.ground.copy()
-    sports_ground(place, (1010, 480), 0.2)
+    sports_ground(place, SPORTS, 0.2)
     paths = roads(place)
     old_centre(place)
     for at, angle, along, across, new in SUBURBS:
@@ -63,7 +64,7 @@ def build(season: str, *, before: bool, seed: int = 2154) -> Place:
 def river(place: Place) -> None:
     """Dig the valley and fill the river."""
     course = np.ones((SIZE, SIZE), np.uint8)
-    cv2.polylines(course, [np.round(curve(RIVER)).astype(np.int32)], False, 0, 1)
+    cv2.polylines(course, [np.round(curve(RIVER)).astype(np.int32)], isClosed=False, color=0, thickness=1)
     away = cv2.distanceTransform(course, cv2.DIST_L2, 5) + 3 * place.noise("bank line", 50)
     place.ground -= 11 * np.exp(-((away / 520) ** 2))
     place.ground -= 3.5 * np.clip((46 - away) / 14, 0, 1)
@@ -117,7 +118,12 @@ def old_centre(place: Place) -> None:
     for turn in np.linspace(0, 2 * math.pi, 10)[:-1] + 0.2:
         bend = turn + random.uniform(-0.12, 0.12)
         lanes.append(
-            curve([CENTRE + r * np.array([math.cos(a), math.sin(a)]) for r, a in ((50, turn), (150, bend), (268, turn))])
+            curve(
+                [
+                    CENTRE + r * np.array([math.cos(a), math.sin(a)])
+                    for r, a in ((50, turn), (150, bend), (268, turn))
+                ]
+            )
         )
     for lane in lanes:
         place.line(lane, 9, town.PAVING)
@@ -128,13 +134,21 @@ def old_centre(place: Place) -> None:
     for reach, turn in zip(random.uniform(75, 255, 2600), random.uniform(0, 2 * math.pi, 2600), strict=True):
         at, angle = CENTRE + _ahead(turn, reach), turn + math.pi / 2 + random.normal(0, 0.05)
         if place.free(box(at, angle, 10, 11)):
-            roof(place, at, angle, (14, 15), random.uniform(5, 8), tiles(random))
+            roof(place, at, angle, (14, 15), random.uniform(5, 8), colour=tiles(random))
     place.lamps.append((*CENTRE, 4.0))
-    church = CENTRE + (-8, -4)
+    church = CENTRE + np.array((-8, -4))
     place.taken[:] = np.where(_disc(church, 50), 0, place.taken)
-    roof(place, church, 0.1, (66, 26), 13, shade_of(town.TILES, 0.9), rise=5)
-    roof(place, church + (14, 1.5), 0.1 + math.pi / 2, (48, 16), 12, shade_of(town.TILES, 0.9), rise=4)
-    roof(place, church + (-34, -3.5), 0.1, (17, 17), 26, town.SLATE, rise=11, hipped=True)
+    roof(place, church, 0.1, (66, 26), 13, colour=shade_of(town.TILES, 0.9), rise=5)
+    roof(
+        place,
+        church + np.array((14, 1.5)),
+        0.1 + math.pi / 2,
+        (48, 16),
+        12,
+        colour=shade_of(town.TILES, 0.9),
+        rise=4,
+    )
+    roof(place, church + np.array((-34, -3.5)), 0.1, (17, 17), 26, colour=town.SLATE, rise=11, hipped=True)
     for at, _ in walk(circle(CENTRE, 47), 17):
         tree(place, at, 6, 7, town.foliage(random))
 
@@ -155,7 +169,7 @@ def terrace(place: Place, path: np.ndarray, random: np.random.Generator) -> None
             middle = at + normal * (6 + depth / 2)
             if random.random() < 0.04 or not place.free(box(middle, angle, 10, depth * 0.85)):
                 continue
-            roof(place, middle, angle, (15.5, depth), random.uniform(6, 10.5), tiles(random), rise=2.2)
+            roof(place, middle, angle, (15.5, depth), random.uniform(6, 10.5), colour=tiles(random), rise=2.2)
 
 
 def suburb(place: Place, at: Sequence[float], angle: float, along: int, across: int) -> None:
@@ -195,7 +209,8 @@ def _blocked(place: Place, point: np.ndarray) -> bool:
     """Tell whether a street may not come here: water, the centre, the sports ground."""
     column, row = np.clip(np.round(point), 0, SIZE - 1).astype(int)
     near = place.water[max(0, row - 12) : row + 13, max(0, column - 12) : column + 13]
-    return bool(near.any()) or float(np.hypot(*(point - CENTRE))) < 275
+    pitch = float(np.hypot(*(point - SPORTS))) < 210
+    return bool(near.any()) or pitch or float(np.hypot(*(point - CENTRE))) < 275
 
 
 def houses(place: Place, street: np.ndarray, random: np.random.Generator) -> None:
@@ -203,15 +218,25 @@ def houses(place: Place, street: np.ndarray, random: np.random.Generator) -> Non
     for spot, angle in walk(street, 38.5):
         for side in (-1, 1):
             normal = np.array([-math.sin(angle), math.cos(angle)]) * side
-            lot = box(spot + normal * 33, angle, 37, 46)
+            lot = box(spot + normal * 33, angle, 32, 42)
             if not place.free(lot) or random.random() < 0.06:
                 continue
-            place.polygon(box(spot + normal * 31, angle, 39, 51), shade_of(town.LAWN, random.uniform(0.8, 1.25)))
+            place.polygon(
+                box(spot + normal * 31, angle, 36, 50), shade_of(town.LAWN, random.uniform(0.8, 1.25))
+            )
             place.polygon(box(spot + normal * 14 + _ahead(angle, 9), angle, 7, 17), town.CONCRETE)
             turn = angle + random.choice([0.0, math.pi / 2]) + random.normal(0, 0.04)
             at = spot + normal * random.uniform(24, 29) + _ahead(angle, random.uniform(-4, 4))
             size = (random.uniform(21, 28), random.uniform(15, 19))
-            roof(place, at, turn, size, random.uniform(2.6, 5.2), tiles(random), hipped=random.random() < 0.4)
+            roof(
+                place,
+                at,
+                turn,
+                size,
+                random.uniform(2.6, 5.2),
+                colour=tiles(random),
+                hipped=random.random() < 0.4,
+            )
             if random.random() < 0.4:
                 place.polygon(
                     box(spot + normal * 48 + _ahead(angle, random.uniform(-8, 8)), angle, 16, 8), town.POOL
@@ -241,16 +266,14 @@ def works(place: Place, *, before: bool) -> None:
         yard = box(at, angle, length + 70, width + 74)
         place.polygon(yard, shade_of(town.ASPHALT, 1.15))
         colour = shade_of(town.METAL, random.uniform(0.75, 1.2), random.uniform(-0.08, 0.02))
-        roof(place, at, angle, (length, width), random.uniform(7, 11), colour, rise=0.8)
+        roof(place, at, angle, (length, width), random.uniform(7, 11), colour=colour, rise=0.8)
         for u in np.arange(-length / 2, length / 2, 22):  # skylights
             place.polygon(box(np.array(at) + _ahead(angle, u + 11), angle, 4, width * 0.8), town.WHITE)
         place.lamps += [(*corner, 2.2) for corner in yard]
         park(place, np.array(at) + _ahead(angle + math.pi / 2, width / 2 + 20), angle, length, random)
 
 
-def park(
-    place: Place, at: np.ndarray, angle: float, length: float, random: np.random.Generator
-) -> None:
+def park(place: Place, at: np.ndarray, angle: float, length: float, random: np.random.Generator) -> None:
     """Park a row of cars."""
     for u in np.arange(-length / 2, length / 2, 5.4):
         if random.random() < 0.6:
@@ -309,18 +332,26 @@ def farms(place: Place) -> None:
         if np.hypot(*(at - CENTRE)) < 650 or not place.free(box(at, angle, 110, 90)):
             continue
         place.polygon(box(at, angle, 96, 76), shade_of(town.PALE_SOIL, 0.9))
-        roof(place, at + _ahead(angle + 1.57, 24), angle, (70, 20), 5, tiles(random), rise=2.5)
-        roof(place, at + _ahead(angle, 34), angle + 1.57, (44, 22), 6, shade_of(town.METAL, 0.8))
-        roof(place, at + _ahead(angle + 1.57, -22), angle, (26, 17), 4, tiles(random), hipped=True)
+        roof(place, at + _ahead(angle + 1.57, 24), angle, (70, 20), 5, colour=tiles(random), rise=2.5)
+        roof(place, at + _ahead(angle, 34), angle + 1.57, (44, 22), 6, colour=shade_of(town.METAL, 0.8))
+        roof(place, at + _ahead(angle + 1.57, -22), angle, (26, 17), 4, colour=tiles(random), hipped=True)
         place.lamps.append((*at, 0.8))
         for turn in random.uniform(0, 6.28, 9):
-            tree(place, at + _ahead(turn, 60), random.uniform(5, 9), random.uniform(6, 12), town.foliage(random))
+            tree(
+                place,
+                at + _ahead(turn, 60),
+                random.uniform(5, 9),
+                random.uniform(6, 12),
+                town.foliage(random),
+            )
 
 
 def bridge(place: Place) -> None:
     """Carry the road over the river."""
     path = curve(ROADS[1][1], 2.0)
-    wet = [i for i, (x, y) in enumerate(path) if 0 <= x < SIZE and 0 <= y < SIZE and place.water[int(y), int(x)]]
+    wet = [
+        i for i, (x, y) in enumerate(path) if 0 <= x < SIZE and 0 <= y < SIZE and place.water[int(y), int(x)]
+    ]
     ends = path[wet[0] - 6], path[wet[-1] + 6]
     level = max(float(place.ground[int(y), int(x)]) for x, y in ends)
     deck = np.zeros((SIZE, SIZE), np.uint8)

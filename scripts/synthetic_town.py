@@ -19,21 +19,21 @@ CENTRE = np.array([1330.0, 1150.0])
 Colour = tuple[float, float, float, float]
 """Reflectance in red, green, blue, near infrared, 0..1."""
 
-SOIL: Colour = (0.215, 0.16, 0.115, 0.27)
-PALE_SOIL: Colour = (0.30, 0.25, 0.19, 0.34)
-WHEAT: Colour = (0.075, 0.125, 0.055, 0.44)
-STRAW: Colour = (0.33, 0.275, 0.165, 0.40)
-MEADOW: Colour = (0.105, 0.145, 0.07, 0.38)
-RAPE: Colour = (0.235, 0.235, 0.07, 0.46)
-LAWN: Colour = (0.115, 0.15, 0.078, 0.36)
-LEAVES: Colour = (0.042, 0.072, 0.036, 0.36)
-ASPHALT: Colour = (0.155, 0.152, 0.15, 0.17)
-PAVING: Colour = (0.29, 0.262, 0.225, 0.32)
-CONCRETE: Colour = (0.36, 0.35, 0.33, 0.38)
+SOIL: Colour = (0.225, 0.18, 0.14, 0.28)
+PALE_SOIL: Colour = (0.3, 0.26, 0.215, 0.34)
+WHEAT: Colour = (0.112, 0.155, 0.074, 0.44)
+STRAW: Colour = (0.32, 0.275, 0.19, 0.4)
+MEADOW: Colour = (0.145, 0.168, 0.088, 0.38)
+RAPE: Colour = (0.25, 0.245, 0.095, 0.46)
+LAWN: Colour = (0.145, 0.17, 0.088, 0.36)
+LEAVES: Colour = (0.082, 0.099, 0.048, 0.36)
+ASPHALT: Colour = (0.178, 0.16, 0.138, 0.17)
+PAVING: Colour = (0.295, 0.255, 0.208, 0.32)
+CONCRETE: Colour = (0.36, 0.325, 0.28, 0.38)
 TILES: Colour = (0.335, 0.205, 0.14, 0.38)
-SLATE: Colour = (0.135, 0.14, 0.155, 0.16)
-METAL: Colour = (0.47, 0.48, 0.49, 0.48)
-WATER: Colour = (0.062, 0.088, 0.066, 0.03)
+SLATE: Colour = (0.15, 0.145, 0.14, 0.16)
+METAL: Colour = (0.46, 0.435, 0.4, 0.46)
+WATER: Colour = (0.078, 0.1, 0.078, 0.03)
 POOL: Colour = (0.10, 0.34, 0.42, 0.05)
 TRACK: Colour = (0.36, 0.16, 0.11, 0.34)
 WHITE: Colour = (0.62, 0.61, 0.58, 0.6)
@@ -85,14 +85,14 @@ class Place:
     def line(self, points: np.ndarray, width: float, colour: Colour) -> None:
         """Draw a road along points of (column, row)."""
         path = [np.round(points * 16).astype(np.int32)]
-        cv2.polylines(self.colour, path, False, colour, round(width), cv2.LINE_AA, 4)
-        cv2.polylines(self.taken, path, False, 1, round(width) + 3, cv2.LINE_8, 4)
+        cv2.polylines(self.colour, path, isClosed=False, color=colour, thickness=round(width), shift=4)
+        cv2.polylines(self.taken, path, isClosed=False, color=1, thickness=round(width) + 3, shift=4)
 
     def polygon(self, points: np.ndarray, colour: Colour) -> None:
         """Fill a polygon of (column, row)."""
         path = [np.round(points * 16).astype(np.int32)]
-        cv2.fillPoly(self.colour, path, colour, cv2.LINE_AA, 4)
-        cv2.fillPoly(self.taken, path, 1, cv2.LINE_8, 4)
+        cv2.fillPoly(self.colour, path, colour, shift=4)
+        cv2.fillPoly(self.taken, path, 1, shift=4)
 
     def ground_cover(self, points: np.ndarray, colour: Colour) -> None:
         """Cover what is not taken in a polygon of (column, row); it can still be built on."""
@@ -149,14 +149,14 @@ def shade_of(colour: Colour, factor: float, warmth: float = 0.0) -> Colour:
     return (red * factor * (1 + warmth), green * factor, blue * factor * (1 - warmth), nir * factor)
 
 
-def roof(  # noqa: PLR0913 - a house is these numbers
+def roof(
     place: Place,
     at: Sequence[float],
     angle: float,
     size: tuple[float, float],
     eaves: float,
-    colour: Colour,
     *,
+    colour: Colour,
     rise: float = 1.6,
     hipped: bool = False,
 ) -> None:
@@ -247,7 +247,7 @@ def woods(place: Place) -> None:
     """Plant woods on the hills and along the river."""
     random = place.random("woods")
     near_river = cv2.dilate(place.water, np.ones((41, 41), np.uint8)) == 1
-    away = np.hypot(*(np.mgrid[:SIZE, :SIZE] - CENTRE[::-1, None, None])) > 900
+    away = np.hypot(*(np.mgrid[:SIZE, :SIZE] - CENTRE[::-1, None, None])) > 1120
     dense = (place.noise("forest", 300) > 1.25) & away
     dense |= near_river & (place.noise("bank", 60) > -0.5)
     dense &= (place.taken == 0) & (place.water == 0)

@@ -19,7 +19,7 @@ import structlog
 
 from auth.credentials import authenticate
 from auth.errors import CredentialInvalidError
-from auth.models import ANONYMOUS, Action, Principal
+from auth.models import ANONYMOUS, Action, PolicySnapshot, Principal
 from mosaics.errors import LayerNotFoundError
 from server.answers import Answer, cache_control, matches
 from server.call import KEY_PREFIX, PUBLIC_PREFIX, AccessDeniedError, Call
@@ -125,7 +125,7 @@ class Dispatcher:
         http = self._services.settings.http
         root = root_url(request, http.public_url, http.trusted_proxies, http.allowed_hosts)
         whole = segments(request.path)
-        if len(whole) == _BARE_PREFIX.get(whole[0]):
+        if len(whole) == _BARE_PREFIX.get(whole[0]) and whole[-1]:
             return _with_slash(request)
         parts, path_key, public = _unprefixed(whole)
         exchange.public = public
@@ -187,7 +187,9 @@ class Dispatcher:
             public=exchange.public,
             root=root,
             language=exchange.language,
-            policy=knowledge.rights(),
+            policy=knowledge.policy or _NO_RIGHTS
+            if route.ignores_credentials
+            else knowledge.known_rights(),
             index=knowledge.index,
             now=datetime.now(UTC),
         )
@@ -205,6 +207,9 @@ class Dispatcher:
             headers.append(("ETag", f'"{answer.etag}"'))
         return headers
 
+
+_NO_RIGHTS = PolicySnapshot(epoch=0, institutions={}, licences={}, keys={}, grants=(), forbids=())
+"""What health is asked with while the rights were never read: it looks at none."""
 
 _BARE_PREFIX = {KEY_PREFIX: 2, PUBLIC_PREFIX: 1}
 """Prefixes that are the whole path: the map page lives there, and its relative addresses need the slash."""

@@ -135,7 +135,9 @@ INTERNAL = _fact(
 
 
 def fact_of(error: Exception) -> Fact:
-    """Give how an error is told, by its nearest listed class."""
+    """Give how an error is told: as it says itself, else by its nearest listed class."""
+    if isinstance(error, OwsError):
+        return Fact(status=error.status, code="ows", said=error.message)
     for kind in type(error).__mro__:
         if kind in FACTS:
             return FACTS[kind]

@@ -77,8 +77,10 @@ def segments(path: str) -> tuple[str, ...]:
     """Split a raw path and decode each segment; control characters and bad UTF-8 are refused.
 
     Raises:
-        BadRequestError: If a segment is not well encoded.
+        BadRequestError: If it does not begin with a slash (`*`, a CONNECT target), or is not well encoded.
     """
+    if not path.startswith("/"):
+        raise BadRequestError("the path must begin with a slash")
     try:
         parts = tuple(unquote(part, errors="strict") for part in path.split("/")[1:])
     except UnicodeDecodeError as error:

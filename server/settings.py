@@ -6,19 +6,20 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, DirectoryPath, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from pydantic_settings import SettingsError as SourceError
 
 CONFIG_FILE = "flux.toml"
 """Read from the home folder; environment variables win over it."""
 
 
-class HttpSettings(BaseModel, frozen=True):
+class HttpSettings(BaseModel, frozen=True, extra="forbid"):
     """How the server listens and what it believes of requests."""
 
     host: str = "127.0.0.1"
@@ -37,10 +38,10 @@ class HttpSettings(BaseModel, frozen=True):
     """Host names that are answered; `*` any well-formed one."""
 
 
-class AuthSettings(BaseModel, frozen=True):
+class AuthSettings(BaseModel, frozen=True, extra="forbid"):
     """Keys and rights."""
 
-    pepper: SecretStr | None = None
+    pepper: SecretStr | None = Field(default=None, min_length=16)
     """Secret that keys are hashed with; without it a file of mode 0600 in the home is made and used."""
     environment: str = Field(default="live", pattern=r"^[a-z0-9]{1,8}$")
     """Word in the middle of new keys (`flx_<environment>_...`), so that test keys show."""
@@ -50,7 +51,7 @@ class AuthSettings(BaseModel, frozen=True):
     """How often a worker asks whether rights or catalogue changed."""
 
 
-class TileSettings(BaseModel, frozen=True):
+class TileSettings(BaseModel, frozen=True, extra="forbid"):
     """What tiles are like."""
 
     empty: Literal["transparent", "204", "404"] = "transparent"
@@ -61,27 +62,34 @@ class TileSettings(BaseModel, frozen=True):
     """Cache lifetime of answers below /public/."""
 
 
-class GdalSettings(BaseModel, frozen=True):
+class GdalSettings(BaseModel, frozen=True, extra="forbid"):
     """GDAL's own limits."""
 
     cache_megabytes: int = Field(default=256, ge=16)
     """Block cache of GDAL, per worker."""
 
 
-class ServiceSettings(BaseModel, frozen=True):
+class ServiceSettings(BaseModel, frozen=True, extra="forbid"):
     """What capabilities say about the service."""
 
     title_fr: str = "Flux d'imagerie DINAMIS"
+    """Title in French."""
     title_en: str = "DINAMIS imagery stream"
+    """Title in English."""
     abstract_fr: str = (
         "Imagerie satellitaire à très haute résolution, diffusée selon les droits de chaque institution."
     )
+    """Abstract in French."""
     abstract_en: str = (
         "Very-high-resolution satellite imagery, served according to the rights of each institution."
     )
+    """Abstract in English."""
     provider_name: str = "DINAMIS"
+    """Who offers the service."""
     provider_site: str = ""
+    """Address of the provider's web site; empty: none."""
     contact_mail: str = ""
+    """Mail address of the provider; empty: none."""
 
 
 class Settings(BaseSettings):
@@ -97,7 +105,7 @@ class Settings(BaseSettings):
     """SQLAlchemy address of the database; without it SQLite in the home."""
     data_roots: tuple[Path, ...] = ()
     """Folders whose valid COGs are served in place; nothing outside of them and the home is opened."""
-    data_folder: Path | None = None
+    data_folder: DirectoryPath | None = None
     """Folder with grids/, sensors/ and styles/ that add to or override the built-in ones."""
     http: HttpSettings = HttpSettings()
     auth: AuthSettings = AuthSettings()
@@ -134,19 +142,28 @@ class Settings(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, home / CONFIG_FILE)
 
 
+class SettingsError(ValueError):
+    """A setting is wrong; the message names it and never shows its value, which may be a secret."""
+
+
 def load_settings(**given: Any) -> Settings:
     """Build the settings from arguments, environment and the home's flux.toml.
 
     Args:
-        given: Values that win over everything else; None means not given.
+        given: Values that win over everything else, groups as dictionaries; None means not given.
 
     Raises:
-        ValueError: If a value is wrong; the message names it.
+        SettingsError: If a value is wrong; the message names it.
     """
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{CONFIG_FILE} is not valid TOML: {error}") from error
+        raise SettingsError(f"{CONFIG_FILE} is not valid TOML: {error}") from None
+    except ValidationError as error:
+        lines = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
+        raise SettingsError("; ".join(lines)) from None
+    except SourceError as error:
+        raise SettingsError(str(error)) from None
 
 
 def _home_of(*sources: PydanticBaseSettingsSource) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 
@@ -13,7 +14,8 @@ from auth.models import PolicySnapshot
 from auth.store import PolicyStore
 from mosaics.catalog.base import CatalogReader
 from mosaics.catalog.index import CatalogIndex, SceneMaker
-from mosaics.errors import CatalogUnavailableError
+from mosaics.errors import CatalogUnavailableError, SceneUnreadableError
+from mosaics.models import Scene
 
 log = structlog.get_logger(__name__)
 
@@ -35,17 +37,30 @@ class Knowledge:
     """Clock reading of the last time the catalogue answered."""
 
     def refresh(self) -> None:
-        """Ask both stores; a store that is down changes nothing and is logged."""
-        self._refresh_policy()
-        self._refresh_index()
+        """Ask both stores; whatever is wrong with one changes nothing, is logged and leaves the other be."""
+        for part in (self._refresh_policy, self._refresh_index):
+            try:
+                part()
+            except Exception:
+                log.exception("not_refreshed")
 
     def rights(self) -> PolicySnapshot:
-        """Give the rights.
+        """Give the rights, to check a credential by.
 
         Raises:
             PolicyUnavailableError: If they were never read, or are too old to be trusted.
         """
-        if self.policy is None or self.clock() - self.policy_at > self.stale_seconds:
+        if self.clock() - self.policy_at > self.stale_seconds:
+            raise PolicyUnavailableError("the rights can't be read")
+        return self.known_rights()
+
+    def known_rights(self) -> PolicySnapshot:
+        """Give the rights as last read, however old: what was public stays so.
+
+        Raises:
+            PolicyUnavailableError: If they were never read.
+        """
+        if self.policy is None:
             raise PolicyUnavailableError("the rights can't be read")
         return self.policy
 
@@ -69,5 +84,13 @@ class Knowledge:
         except (CatalogUnavailableError, OSError) as error:
             log.warning("catalogue_not_refreshed", error=type(error).__name__)
             return
-        self.index = self.index.with_changes(changes, self.scene_from)
+        self.index = self.index.with_changes(changes, self._scene)
         self.catalogue_at = self.clock()
+
+    def _scene(self, item: dict[str, Any], sequence: int) -> Scene | None:
+        """Make a scene; a broken item fails alone."""
+        try:
+            return self.scene_from(item, sequence)
+        except SceneUnreadableError as error:
+            log.error("item_unreadable", scene=error.scene_id, cause=repr(error.__cause__))  # noqa: TRY400
+            return None

@@ -28,6 +28,8 @@ STOP_SECONDS = 9.0
 _STABLE_SECONDS = 1.0
 """A worker that lived shorter is brought back a little slower, so that a loop of crashes can't spin."""
 _SLOW_SECONDS = 0.3
+_SETTLE_SECONDS = 1.0
+"""At a reload, how long old and new workers serve side by side, and new ones may fail."""
 _SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
 Run = Callable[[Settings, int, Path], None]
@@ -134,12 +136,22 @@ class Supervisor:
         except ValueError as error:
             log.error("settings_refused", error=str(error))  # noqa: TRY400 - the message says it all
             return
-        old = list(self._started)
+        old, before = set(self._started), self.settings
         self.settings = fresh
         for _ in range(fresh.http.workers):
             self._start(port, folder)
-        time.sleep(1.0)
-        for pid in old:
+        time.sleep(_SETTLE_SECONDS)
+        self._reap()
+        self._due.clear()
+        new = set(self._started) - old
+        if len(new) < fresh.http.workers:
+            log.error("settings_refused", error="no worker can start with them")
+            self.settings, old = before, new
+            for _ in range(before.http.workers - len(set(self._started) - new)):
+                self._start(port, folder)
+        else:
+            log.info("reloaded", workers=fresh.http.workers)
+        for pid in old & set(self._started):
             self._leave(pid)
 
     def _leave(self, pid: int) -> None:

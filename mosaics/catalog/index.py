@@ -14,8 +14,8 @@ from shapely.geometry.base import BaseGeometry
 from mosaics.catalog.base import Changes
 from mosaics.models import Collection, Scene
 
-SceneMaker = Callable[[dict[str, Any], int], Scene]
-"""Makes a scene of a STAC item and its sequence."""
+SceneMaker = Callable[[dict[str, Any], int], Scene | None]
+"""Makes a scene of a STAC item and its sequence; None: the item is broken, and is left out alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +55,11 @@ class CatalogIndex:
                 collections[collection_id] = collection
         scenes = dict(self.scenes)
         for key, entry in changes.items.items():
-            if entry is None:
+            scene = None if entry is None else scene_from(entry[1], entry[0])
+            if scene is None:
                 scenes.pop(key, None)
             else:
-                scenes[key] = scene_from(entry[1], entry[0])
+                scenes[key] = scene
         touched = {collection_id for collection_id, _ in changes.items}
         by_collection = {i: group for i, group in self.by_collection.items() if i not in touched}
         for collection_id in touched:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import exc
 
 from mosaics.catalog.base import Changes
 from mosaics.errors import CatalogUnavailableError
@@ -166,5 +166,7 @@ def _collection_from(document: str) -> Collection:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except OperationalError as error:
+    except (exc.IntegrityError, exc.DataError):
+        raise
+    except (exc.DatabaseError, exc.InterfaceError, exc.TimeoutError) as error:
         raise CatalogUnavailableError("the catalogue does not answer") from error

@@ -122,6 +122,8 @@ def _write_base(conversion: Conversion, base: Path, report: Progress) -> None:
             target.write(values, indexes=inspection.band_indexes, window=window)
             if pixels.alpha is not None:
                 pixels.alpha[~pixels.valid.any(axis=0)] = 0
+                if pixels.alpha.dtype != np.uint8:  # some writers say opaque by 255 whatever the type
+                    pixels.alpha[pixels.alpha > 0] = np.iinfo(pixels.alpha.dtype).max
                 target.write(pixels.alpha, inspection.alpha_band, window=window)
             if conversion.has_mask:
                 target.write_mask(pixels.opaque, window=window)
@@ -228,16 +230,12 @@ def _describe(conversion: Conversion, target: DatasetWriter) -> None:
     """Hand on what the file says of itself and its bands, and state the profile."""
     inspection = conversion.inspection
     tags = {
-        key: value
+        # GDAL's COG driver hands on no other domain than the nameless one
+        key.removeprefix("IMAGERY:"): value
         for key, value in inspection.tags.items()
-        if key not in _DROPPED_TAGS and not key.startswith(("TIFFTAG_", "STATISTICS_", "IMAGERY:"))
+        if key not in _DROPPED_TAGS and not key.startswith(("TIFFTAG_", "STATISTICS_"))
     }
     target.update_tags(**tags, **{PROFILE_TAG: conversion.profile.version})
-    imagery = {
-        key.partition(":")[2]: value for key, value in inspection.tags.items() if key.startswith("IMAGERY:")
-    }
-    if imagery:
-        target.update_tags(ns="IMAGERY", **imagery)
     for band, words in zip(inspection.band_indexes, inspection.descriptions, strict=True):
         if words:
             target.set_band_description(band, words)
@@ -272,7 +270,8 @@ def _check_complete(name: str, path: Path) -> None:
         incomplete, total = incomplete_blocks(made, path.stat().st_size)
     if incomplete:
         raise IngestError(
-            f"{name}: the converted file is not complete ({incomplete} of {total} blocks are missing); try again"
+            f"{name}: the converted file is not complete ({incomplete} of {total} blocks are missing); "
+            "try again"
         )
 
 
@@ -298,8 +297,9 @@ def _disk_errors(name: str, folder: Path) -> Iterator[None]:
     except (RasterioError, OSError, MemoryError, IngestError) as error:
         if _is_disk_full(error, folder):
             raise IngestError(
-                f"{name}: no space left (or none allowed) on the disk of the bank ({folder.parent}); about three "
-                "times the size of the image is needed while it is converted. Free some, or choose another --home"
+                f"{name}: no space left (or none allowed) on the disk of the bank ({folder.parent}); about "
+                "three times the size of the image is needed while it is converted. Free some, or choose "
+                "another --home"
             ) from error
         if isinstance(error, IngestError):
             raise

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from mosaics.ingest.footprint import footprint
 from mosaics.ingest.inspect import Inspection, inspect
+from mosaics.ingest.limits import MAX_BLOCK_BYTES, MAX_BLOCK_PIXELS
 from mosaics.ingest.profile import PROFILE
 from mosaics.ingest.source import Progress, check_overviews
 from mosaics.ingest.statistics import BandStatistics, measure
@@ -84,6 +85,7 @@ def conversion_reason(
         The reason in a few words, or None.
     """
     size = PROFILE.block_size
+    rows, columns = inspection.block_shape
     small = inspection.width <= size and inspection.height <= size
     ways = (
         (inspection.nodata is not None) + inspection.has_internal_mask + (inspection.alpha_band is not None)
@@ -97,7 +99,15 @@ def conversion_reason(
         (not inspection.is_valid_cog, f"it is no valid COG ({'; '.join(inspection.cog_errors)})"),
         (not inspection.overviews and not small, f"it has no overviews and is larger than {size} pixels"),
         (inspection.external_mask is not None, "its mask is in another file"),
+        (
+            inspection.alpha_band is not None and inspection.data_type != "uint8",
+            "its alpha band is not of 8 bits, so what is opaque is not certain",
+        ),
         (ways > 1, "it has more than one of nodata value, mask and alpha band"),
+        (
+            rows * columns > MAX_BLOCK_PIXELS or rows * columns * inspection.pixel_bytes > MAX_BLOCK_BYTES,
+            f"its blocks of {columns} x {rows} pixels are too large to be read one by one",
+        ),
         (
             has_unfinite and (inspection.nodata is None or not math.isnan(inspection.nodata)),
             "it has values that are not finite, which its nodata value does not say",

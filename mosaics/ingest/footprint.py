@@ -30,6 +30,8 @@ LEAST_HOLE: Final = 0.01
 """Holes below this part of the polygon's area are dropped."""
 MAX_VERTICES: Final = 1500
 """Above this the picture is made coarser by 2, which only ever adds ground."""
+MAX_EDGES: Final = 20_000
+"""The same for sides of cells, before they are made polygons."""
 _STAIRS: Final = 0.75
 """Area between a slanting edge of cells and its hull, cells per cell of length; 0.35 to 0.71 if diagonal."""
 
@@ -92,12 +94,17 @@ class Coverage:
         small[0] = False  # label 0 is what is set
         return replace(self, cells=self.cells | small[labels]) if count > 1 else self
 
+    def edges(self) -> int:
+        """Count the sides between cells that are set and cells that aren't."""
+        across = np.count_nonzero(self.cells[:, 1:] != self.cells[:, :-1])
+        down = np.count_nonzero(self.cells[1:] != self.cells[:-1])
+        return int(across + down)
+
     def outline(self) -> BaseGeometry:
         """Give the outline of the set cells, simplified, in pixels of the image; (0, 0) is the upper left."""
-        filled = self.without_small_holes().cells
         parts = [
             _smoothed(shape(geometry))
-            for geometry, _ in shapes(filled.astype(np.uint8), mask=filled, connectivity=4)
+            for geometry, _ in shapes(self.cells.astype(np.uint8), mask=self.cells, connectivity=4)
         ]
         merged = shapely.unary_union(parts).simplify(SIMPLIFY_CELLS)
         in_pixels = scale(merged, self.factor, self.factor, origin=(0, 0))
@@ -120,11 +127,7 @@ def footprint(inspection: Inspection, coverage: Coverage) -> BaseGeometry:
     coverage = _on_earth(inspection, coverage)
     if not coverage.cells.any():
         raise _nowhere(inspection)
-    while True:
-        pixels = coverage.outline()
-        if shapely.get_num_coordinates(pixels) <= MAX_VERTICES or max(coverage.cells.shape) <= 16:
-            break
-        coverage = coverage.coarser()
+    pixels = _simple_outline(coverage)
     a, b, c, d, e, f = inspection.transform
     longest = max(inspection.width, inspection.height)
     polygons = [
@@ -136,6 +139,18 @@ def footprint(inspection: Inspection, coverage: Coverage) -> BaseGeometry:
     if found is None:
         raise _nowhere(inspection)
     return found
+
+
+def _simple_outline(coverage: Coverage) -> BaseGeometry:
+    """Give an outline of few vertices: of a coarser picture where it must be, such as that of noise."""
+    while True:
+        filled = coverage.without_small_holes()
+        is_coarse = max(coverage.cells.shape) <= 16
+        if is_coarse or filled.edges() <= MAX_EDGES:
+            pixels = filled.outline()
+            if is_coarse or shapely.get_num_coordinates(pixels) <= MAX_VERTICES:
+                return pixels
+        coverage = coverage.coarser()
 
 
 def _on_earth(inspection: Inspection, coverage: Coverage) -> Coverage:

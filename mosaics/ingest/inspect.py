@@ -9,7 +9,6 @@ from typing import Final, Literal
 import numpy as np
 import pyproj
 from pyproj.exceptions import ProjError
-from rasterio.dtypes import in_dtype_range as in_range
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
 from rio_cogeo.cogeo import cog_validate
@@ -155,8 +154,8 @@ def _inspection(
         raise IngestError(f"{path.name}: its only band is an alpha band; there is nothing to show")
     internal = _has_internal_mask(source, alpha)
     external, notes = (None, ()) if internal else _external_mask(path, source)
-    nodata, words = _nodata(source, kept)
-    notes += words
+    # rasterio gives None for a value that the type can't hold, as GDAL then ignores it
+    nodata = next((source.nodatavals[i] for i in kept if source.nodatavals[i] is not None), None)
     mask: MaskKind = "none"
     for present, word in (
         (nodata is not None, "nodata"),
@@ -277,14 +276,6 @@ def _cog_errors(path: Path) -> tuple[str, ...]:
 def _alpha_band(source: DatasetReader) -> int | None:
     bands = [n for n, colour in enumerate(source.colorinterp, start=1) if colour == ColorInterp.alpha]
     return bands[-1] if bands else None
-
-
-def _nodata(source: DatasetReader, kept: list[int]) -> tuple[float | None, tuple[str, ...]]:
-    """Give the nodata value, None where it is one that the type can't hold, and a note in that case."""
-    nodata = next((source.nodatavals[i] for i in kept if source.nodatavals[i] is not None), None)
-    if nodata is None or in_range(nodata, source.dtypes[0]):
-        return nodata, ()
-    return None, (f"the nodata value {nodata:g} is ignored: {source.dtypes[0]} can't hold it",)
 
 
 def _has_internal_mask(source: DatasetReader, alpha: int | None) -> bool:

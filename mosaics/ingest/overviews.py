@@ -89,6 +89,8 @@ def _avoiding(result: Any, valid: Any, fill: float) -> Any:
     if hit.any():
         if result.dtype.kind == "f":
             result[hit] = np.nextafter(result[hit], np.asarray(0 if fill else 1, dtype=result.dtype))
+        elif fill < np.iinfo(result.dtype).max:
+            result[hit] += 1
         else:
-            result[hit] += 1 if fill < np.iinfo(result.dtype).max else -1
+            result[hit] -= 1
     return result

@@ -14,16 +14,16 @@ from typing import Any, NoReturn
 
 import structlog
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy.exc import SQLAlchemyError
 
 from auth.errors import AuthError
 from auth.store import PolicyStore, SqlPolicyStore
 from mosaics.catalog.sql import SqlCatalog
 from mosaics.errors import MosaicsError
 from server.database import open_database
-from server.settings import Settings, load_settings
+from server.settings import Settings, SettingsError, load_settings
 
 FAILED = 1
 USAGE = 2
@@ -43,15 +43,13 @@ class Context:
         """The settings with the --home given."""
         try:
             return load_settings(home=self.home)
-        except ValidationError as error:
-            lines = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-            fail(f"settings: {lines}", USAGE)
-        except ValueError as error:
+        except SettingsError as error:
             fail(f"settings: {error}", USAGE)
 
     @cached_property
     def _engine(self) -> Any:
-        return open_database(self.settings.database_url, self.settings.home)
+        with told():
+            return open_database(self.settings.database_url, self.settings.home)
 
     @cached_property
     def policy(self) -> PolicyStore:
@@ -82,8 +80,10 @@ def told() -> Iterator[None]:
     """Turn the errors that a person can act on into a message and status 1."""
     try:
         yield
-    except (AuthError, MosaicsError, ValueError, PermissionError) as error:
+    except (AuthError, MosaicsError, ValueError, OSError) as error:
         fail(str(error))
+    except SQLAlchemyError as error:
+        fail(f"the database: {str(error).splitlines()[0]}")
 
 
 def print_rows(rows: Sequence[dict[str, Any]], *, as_json: bool, empty: str) -> None:
@@ -99,7 +99,8 @@ def print_rows(rows: Sequence[dict[str, Any]], *, as_json: bool, empty: str) -> 
         table.add_column(name.replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*(_shown(value) for value in row.values()))
-    Console(width=None if sys.stdout.isatty() else 200, highlight=False).print(table)
+    width = None if sys.stdout.isatty() else 200
+    Console(width=width, highlight=False, markup=False, emoji=False).print(table)
 
 
 def _shown(value: Any) -> str:

@@ -10,7 +10,7 @@ import typer
 
 from server.cli.context import context_of, fail, messages, told
 from server.database import open_database
-from server.settings import Settings, load_settings
+from server.settings import Settings, SettingsError, load_settings
 
 
 def serve(
@@ -29,11 +29,11 @@ def serve(
     given = {name: v for name, v in (("host", host), ("port", port), ("workers", workers)) if v is not None}
 
     def read() -> Settings:
-        return _with_http(load_settings(home=home), given)
+        return load_settings(home=home, http=given)
 
     try:
         settings = read()
-    except ValueError as error:
+    except SettingsError as error:
         fail(f"settings: {error}", 2)
     settings.home.mkdir(parents=True, exist_ok=True)
     with told():
@@ -42,17 +42,17 @@ def serve(
     raise typer.Exit(_supervise(settings, read))
 
 
-def _with_http(settings: Settings, given: dict[str, Any]) -> Settings:
-    http = type(settings.http).model_validate({**settings.http.model_dump(), **given})
-    return settings.model_copy(update={"http": http})
-
-
 def _prepare(settings: Settings) -> None:
     """Check the parts that would make every worker fail, before any is started."""
     from mosaics.gdal import self_test  # noqa: PLC0415 - only serving pays for these imports
+    from mosaics.grids import load_grids  # noqa: PLC0415
+    from mosaics.sensors import load_sensors  # noqa: PLC0415
+    from mosaics.styles import load_styles  # noqa: PLC0415
     from server.pepper import load_peppers  # noqa: PLC0415
 
     load_peppers(settings)
+    for load in (load_grids, load_sensors, load_styles):
+        load(settings.data_folder)
     self_test()
 
 

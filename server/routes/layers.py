@@ -55,6 +55,11 @@ def describe(call: Call, layer: Layer) -> dict[str, Any]:
             for style_id in layer.styles
         ],
         "sensors": list(layer.sensors),
+        "sensor_titles": {
+            sensor_id: _text(call.services.sensors.get(sensor_id).title)
+            for sensor_id in layer.sensors
+            if sensor_id in call.services.sensors
+        },
         "licences": list(layer.licences),
         "attribution": layer.attribution,
         "grids": [grid.id for grid in grids],

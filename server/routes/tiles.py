@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlencode
 
 from auth.models import Action
 from mosaics.grids import find_grid
@@ -58,15 +59,8 @@ async def tilejson(call: Call) -> Answer:
     style = layer.style_id(single(call.query, "style"))
     time = single(call.query, "time")
     layer.span(time)
-    query = "&".join(
-        part
-        for part in (
-            f"style={style}" if style else "",
-            f"time={time}" if time else "",
-            f"g={layer.generation}",
-        )
-        if part
-    )
+    named = {"style": style, "time": time, "g": layer.generation}
+    query = urlencode({name: value for name, value in named.items() if value}, safe="/:")
     minzoom, maxzoom = zoom_range(grid, layer.ground_resolution, layer.bounds)
     west, south, east, north = layer.bounds
     return json_answer(

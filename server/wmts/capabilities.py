@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pyproj
 
 from mosaics.grids import Grid, Matrix
-from mosaics.models import Text
+from mosaics.models import Bounds, Text
 from server.wmts.exceptions import invalid_update_sequence
 from server.wmts.kvp import SECTIONS, VERSION
 from server.wmts.language import DEFAULT_LANGUAGE, Language, in_language
@@ -29,7 +29,8 @@ INFO_EXTENSIONS: Mapping[str, str] = MappingProxyType(
 
 
 FULL_TEMPLATES_UP_TO = 200
-"""With more layers than this, each has the templates of its first tile format and first info format only.
+"""With more layers than this, each has the templates of its first tile format and first info format only,
+and no BoundingBox but the one in degrees.
 
 Templates are half of the document: 500 layers with all of them and a key in each are 1.4 MB. The other
 formats stay listed, and are reached by KVP or by another extension.
@@ -144,7 +145,17 @@ def render_capabilities(
     offered = [grid.id for grid in grids]
     shown = [layer for layer in layers if not set(layer.grids).isdisjoint(offered)]
     templates = None if len(shown) <= FULL_TEMPLATES_UP_TO else 1
-    entries = [_entry(layer, offered, addresses, language, templates) for layer in shown]
+    entries = [
+        _entry(
+            layer,
+            offered,
+            addresses,
+            language,
+            templates=templates,
+            boxes=_boxes(layer, grids) if templates is None else (),
+        )
+        for layer in shown
+    ]
     used = {grid for entry in entries for grid in entry.grids}
     return render(
         "capabilities.xml",
@@ -239,6 +250,14 @@ class _Addresses:
         return None if self.language == DEFAULT_LANGUAGE else f"lang={self.language}"
 
 
+class _Box(NamedTuple):
+    """An ows:BoundingBox."""
+
+    crs: str
+    lower_corner: str
+    upper_corner: str
+
+
 class _Entry(NamedTuple):
     """A layer as the template needs it."""
 
@@ -246,6 +265,7 @@ class _Entry(NamedTuple):
     abstract: str
     lower_corner: str
     upper_corner: str
+    boxes: Sequence[_Box]
     times: tuple[str, ...]
     grids: list[str]
     tile_templates: list[tuple[str, str]]
@@ -257,7 +277,9 @@ def _entry(
     offered: Collection[str],
     addresses: _Addresses,
     language: Language,
+    *,
     templates: int | None,
+    boxes: Sequence[_Box],
 ) -> _Entry:
     """Prepare a layer; `templates` limits how many resource templates it has of each kind."""
     # OpenLayers fills {Time} from a Dimension of the same case, and writes `undefined` where there is none.
@@ -271,6 +293,7 @@ def _entry(
         ),
         lower_corner=f"{_degrees(west)} {_degrees(south)}",
         upper_corner=f"{_degrees(east)} {_degrees(north)}",
+        boxes=boxes,
         times=layer.times if layer.has_dimension else (),
         grids=[grid for grid in layer.grids if grid in offered],
         tile_templates=[
@@ -282,6 +305,23 @@ def _entry(
             for format_ in layer.info_formats[:templates]
         ],
     )
+
+
+def _boxes(layer: LayerInfo, grids: Sequence[Grid]) -> tuple[_Box, ...]:
+    """Give the layer's outline in each CRS of its grids, where its pixels begin and end.
+
+    GDAL makes of the box in degrees an outline that cuts off what bulges over it, and then shifts its
+    overviews by up to half a pixel. It takes the box whose crs is written as in SupportedCRS.
+    """
+    boxes: dict[str, _Box] = {}
+    for grid in grids:
+        if grid.id not in layer.grids or grid.crs_urn in boxes:
+            continue
+        extent = grid.extent(Bounds(*layer.bounds))
+        if extent is not None:
+            lower, upper = extent[:2], extent[2:]
+            boxes[grid.crs_urn] = _Box(grid.crs_urn, _corner(lower, grid.crs), _corner(upper, grid.crs))
+    return tuple(boxes.values())
 
 
 def _query(*parts: str | None) -> str:
@@ -299,7 +339,12 @@ def _is_number(text: str) -> bool:
 
 
 def _top_left_corner(matrix: Matrix, crs: str) -> str:
-    x, y = matrix.origin
+    return _corner(matrix.origin, crs)
+
+
+def _corner(point: tuple[float, ...], crs: str) -> str:
+    """Write x, y in the order of the CRS's axes."""
+    x, y = point
     first, second = (y, x) if _northing_first(crs) else (x, y)
     return f"{_number(first)} {_number(second)}"
 

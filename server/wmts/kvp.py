@@ -118,7 +118,11 @@ def parse_kvp(query: Sequence[tuple[str, str]]) -> GetCapabilities | GetTile | G
     values = _by_name(query)
     if values.keys().isdisjoint(_OWS_NAMES):
         return _capabilities(values)
-    if _mandatory(values, "service") != "WMTS":
+    service = _mandatory(values, "service")
+    if service == "WMS" and values.get("request") == "GetCapabilities":
+        # QGIS asks so of every address that does not say SERVICE=WMTS itself, and takes a WMTS document.
+        return _capabilities(values)
+    if service != "WMTS":
         raise invalid("service")
     match _mandatory(values, "request"):
         case "GetCapabilities":

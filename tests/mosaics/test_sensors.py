@@ -185,7 +185,7 @@ def test_the_colour_interpretation_orders_bands_where_the_sensor_is_generic():
     ]
     layout = SENSORS.get("multispectral").layout_for(4, "uint16", ("blue", "green", "red", "undefined"))
     assert layout.styles == ("natural", "grey")
-    assert SENSORS.get("multispectral").layout_for(4, "uint16", UNDEFINED).styles == ("grey",)
+    assert SENSORS.get("multispectral").layout_for(4, "uint16", UNDEFINED).styles == ("bands-123", "grey")
 
 
 def test_old_planet_files_lie_about_their_colours():

@@ -16,7 +16,7 @@ from mosaics.registry import BUILT_IN
 from mosaics.styles import load_styles
 
 STYLES = load_styles()
-NAMES = {
+NAMES = {"bands-123", 
     "natural", "rgb", "cir", "falsecolour", "ndvi", "grey", "pan", "hillshade",
     "sar-db", "alos-db", "sar-db-stored", "night", "night-rgb", "palette",
 }  # fmt: skip
@@ -82,7 +82,7 @@ def test_the_numbers_that_are_agreed():
     assert (hillshade.buffer, hillshade.channels) == (3, 1)
     assert STYLES.get("ndvi").rescale == ((-0.2, 0.9),)
     assert STYLES.get("ndvi").colormap_name == "rdylgn"
-    assert STYLES.get("natural").rescale == STYLES.get("grey").rescale == "display"
+    assert (STYLES.get("natural").rescale, STYLES.get("grey").rescale) == ("display", "percentiles")
     assert STYLES.get("falsecolour").rescale == STYLES.get("sar-db").rescale == "percentiles"
     assert STYLES.get("night").rescale == "night"
     assert STYLES.get("palette").resampling == "nearest"
@@ -211,3 +211,10 @@ def test_an_unknown_member_is_refused_in_every_file(tmp_path, path):
     (tmp_path / path.name).write_text(json.dumps({**document, "nodata": 0}))
     with pytest.raises(DataFileInvalidError, match="unknown: nodata"):
         load_styles(tmp_path)
+
+
+def test_a_numbered_band_is_that_of_the_file():
+    bands = tuple(Band(name=str(n), common_name=None) for n in range(1, 6))
+    assert STYLES.get("bands-123").bind(bands, "other") == (1, 2, 3)
+    assert STYLES.get("bands-123").bind(bands[:2], "other") is None
+    assert STYLES.get("grey").bind(bands, "other") == (1,)

@@ -8,8 +8,8 @@ import { translate } from "../../server/viewer/src/language.js";
 import { definitions } from "../../server/viewer/src/projections.js";
 
 const LAYERS = [
-  { id: "a", title: { fr: "Forêt d’Orléans", en: "Orléans forest" }, sensor: ["Pléiades"] },
-  { id: "b", title: { fr: "Nuit", en: "Night" }, sensor: ["Jilin-1"] },
+  { id: "a", title: { fr: "Forêt d’Orléans", en: "Orléans forest" }, sensors: ["pleiades"], sensor_titles: { pleiades: { fr: "Pléiades" } } },
+  { id: "b", title: { fr: "Nuit", en: "Night" }, sensors: ["jilin-1"] },
 ];
 
 /** Levels with exact factor 2, the coarsest first. */
@@ -50,7 +50,7 @@ test("feature info is read whole, and what is missing stays empty", () => {
         id: "S1",
         properties: { datetime: "2017-08-31T10:42:19Z", sensor: "Pléiades 1A", values: { B1: 0, B2: null } },
       },
-      { properties: { scene: "S2", date: "2016-01-01", bands: [{ name: "elevation", value: 12.5, unit: "m" }, 7] } },
+      { properties: { scene: "S2", date: "2016-01-01", bands: [{ name: "Z", common_name: "elevation", value: 12.5, unit: "m" }, 7] } },
     ],
   };
   assert.deepEqual(findings(answer), [
@@ -60,9 +60,10 @@ test("feature info is read whole, and what is missing stays empty", () => {
       date: "2017-08-31T10:42:19Z",
       sensor: "Pléiades 1A",
       licence: "",
+      credit: "",
       values: [
-        { name: "B1", value: 0, unit: "" },
-        { name: "B2", value: null, unit: "" },
+        { name: "B1", meaning: "", value: 0, unit: "" },
+        { name: "B2", meaning: "", value: null, unit: "" },
       ],
     },
     {
@@ -71,9 +72,10 @@ test("feature info is read whole, and what is missing stays empty", () => {
       date: "2016-01-01",
       sensor: "",
       licence: "",
+      credit: "",
       values: [
-        { name: "elevation", value: 12.5, unit: "m" },
-        { name: "2", value: 7, unit: "" },
+        { name: "Z", meaning: "elevation", value: 12.5, unit: "m" },
+        { name: "2", meaning: "", value: 7, unit: "" },
       ],
     },
   ]);

@@ -17,7 +17,7 @@ export function matchingLayers(layers, search) {
   const words = plain(search).split(/\s+/).filter(Boolean);
   return layers.filter((layer) => {
     const text = plain(
-      [layer.id, layer.title, layer.description, layer.sensor, layer.attribution].map(everything).join(" "),
+      [layer.id, layer.title, layer.description, layer.sensors, layer.sensor_titles, layer.attribution].map(everything).join(" "),
     );
     return words.every((word) => text.includes(word));
   });
@@ -43,9 +43,9 @@ export function unfolded([west, south, east, north]) {
 /**
  * Lists what lies under a click.
  * @param {any} answer GeoJSON FeatureCollection of a GetFeatureInfo request.
- * @returns {{scene: string, layer: string, date: string, sensor: string, licence: string,
- *   values: {name: string, value: number | string | null, unit: string}[]}[]} The topmost scene first; empty
- *   strings for what isn't told.
+ * @returns {{scene: string, layer: string, date: string, sensor: string, licence: string, credit: string,
+ *   values: {name: string, meaning: string, value: number | string | null, unit: string}[]}[]} The topmost
+ *   scene first; empty strings for what isn't told; meaning is a common name of STAC, such as `nir`.
  */
 export function findings(answer) {
   const features = Array.isArray(answer?.features) ? answer.features : [];
@@ -57,7 +57,8 @@ export function findings(answer) {
       date: firstText(properties.datetime, properties.acquired, properties.date),
       sensor: firstText(properties.sensor),
       licence: firstText(properties.licence, properties.license),
-      values: bandValues(properties.values ?? properties.bands ?? []),
+      credit: firstText(properties.attribution),
+      values: bandValues(properties.bands ?? properties.values ?? []),
     };
   });
 }
@@ -72,13 +73,18 @@ function bandValues(bands) {
   if (!Array.isArray(bands)) {
     return Object.entries(bands).map(([name, value]) =>
       value && typeof value === "object"
-        ? { name, value: value.value ?? null, unit: value.unit ?? "" }
-        : { name, value, unit: "" },
+        ? { name, meaning: value.common_name ?? "", value: value.value ?? null, unit: value.unit ?? "" }
+        : { name, meaning: "", value, unit: "" },
     );
   }
   return bands.map((band, index) =>
     band && typeof band === "object"
-      ? { name: band.name ?? String(index + 1), value: band.value ?? null, unit: band.unit ?? "" }
-      : { name: String(index + 1), value: band ?? null, unit: "" },
+      ? {
+          name: band.name ?? String(index + 1),
+          meaning: band.common_name ?? "",
+          value: band.value ?? null,
+          unit: band.unit ?? "",
+        }
+      : { name: String(index + 1), meaning: "", value: band ?? null, unit: "" },
   );
 }

@@ -8,6 +8,7 @@ const STEPS = [60, 30, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 
 const WANTED_SPACING = 130; // CSS pixels between two lines, at least
 const SAMPLES = 24;
 const LABEL_INSET = 5; // CSS pixels from the edge
+const LABEL_HALF = 36; // CSS pixels to either side of a longitude, so that none is cut
 const COLOURS = { line: "#ccd5df", text: "#3d4b5a", halo: "rgb(255 255 255 / 85%)", outline: "#0b4f94" };
 
 /**
@@ -101,7 +102,10 @@ function drawLines(context, frame, [west, south, east, north], pixelOf, label) {
   context.strokeStyle = COLOURS.line;
   for (const longitude of multiples(west, east, meridians)) {
     const line = trace(context, (t) => pixelOf(longitude, south + (north - south) * t));
-    labels.push([label(longitude, meridians, "longitude"), crossing(line, 1, LABEL_INSET), LABEL_INSET, "center"]);
+    const x = crossing(line, 1, LABEL_INSET);
+    if (x > LABEL_HALF && x < width - LABEL_HALF) {
+      labels.push([label(longitude, meridians, "longitude"), x, LABEL_INSET, "center"]);
+    }
   }
   for (const latitude of multiples(south, north, parallels)) {
     const line = trace(context, (t) => pixelOf(west + (east - west) * t, latitude));

@@ -20,12 +20,14 @@ export function codeOfGrid(grid) {
 }
 
 /**
- * Keeps the grids that the page can draw, Web Mercator first.
+ * Keeps the grids that the page can draw, Web Mercator first, without the siblings of larger tiles (`_512`):
+ * they show the same.
  * @param {readonly string[]} grids Ids as the layer offers them.
  */
 export function drawableGrids(grids) {
   const drawable = grids.filter(
-    (grid) => grid === WEB_MERCATOR || grid === WORLD || codeOfGrid(grid) in definitions,
+    (grid) =>
+      grid === WEB_MERCATOR || grid === WORLD || (codeOfGrid(grid) in definitions && !grid.endsWith("_512")),
   );
   const rank = (grid) => (grid === WEB_MERCATOR ? 0 : grid === WORLD ? 2 : 1);
   return drawable.sort((a, b) => rank(a) - rank(b));

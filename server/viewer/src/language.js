@@ -7,6 +7,7 @@ export const LANGUAGES = ["fr", "en"];
 
 /** How dates and numbers are written. */
 const LOCALES = { fr: "fr-FR", en: "en-GB" };
+const MIDNIGHT = /T00:00(:00(\.0+)?)?(Z|\+00:00)$/;
 
 /**
  * Chooses the language: the address first, then the browser's order of preference.
@@ -49,9 +50,20 @@ export function inLanguage(language, text) {
 }
 
 /**
+ * Names a sensor.
+ * @param {string} language One of LANGUAGES.
+ * @param {{sensor_titles?: Record<string, object>} | undefined} layer A layer of the list.
+ * @param {string} id Such as `pleiades`; it stands for itself where the layer has no title for it.
+ */
+export function sensorInWords(language, layer, id) {
+  return inLanguage(language, layer?.sensor_titles?.[id]) || id;
+}
+
+/**
  * Writes a date or an instant in words.
  * @param {string} language One of LANGUAGES.
- * @param {string} date ISO 8601, `2017-08-31` or with a time (then UTC); intervals `A/B`.
+ * @param {string} date ISO 8601, `2017-08-31` or with a time (then UTC); intervals `A/B`. Midnight sharp is how
+ *   the service writes that only the day is known.
  * @returns {string} The text as it came when it isn't a date.
  */
 export function dateInWords(language, date) {
@@ -62,9 +74,10 @@ export function dateInWords(language, date) {
       .join(" – ");
   }
   const instant = new Date(date);
+  const dayOnly = !date.includes("T") || MIDNIGHT.test(date);
   if (Number.isNaN(instant.getTime())) return date;
   const form = { dateStyle: "long", timeZone: "UTC" };
-  if (!date.includes("T")) return new Intl.DateTimeFormat(LOCALES[language], form).format(instant);
+  if (dayOnly) return new Intl.DateTimeFormat(LOCALES[language], form).format(instant);
   return `${new Intl.DateTimeFormat(LOCALES[language], { ...form, timeStyle: "short" }).format(instant)} UTC`;
 }
 

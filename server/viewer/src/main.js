@@ -78,6 +78,7 @@ function degreesInWords(degrees, step, axis) {
   const digits = Math.max(0, Math.ceil(-Math.log10(step)));
   const side = axis === "latitude" ? (degrees < 0 ? "S" : "N") : degrees < 0 ? "W" : "E";
   const number = fixedNumber(state.language, Math.abs(degrees), digits);
+  if (Number(Math.abs(degrees).toFixed(digits)) === 0) return `${number}°`;
   return `${number}° ${state.language === "fr" && side === "W" ? "O" : side}`;
 }
 
@@ -275,9 +276,10 @@ function render() {
     if (DRAWER.matches) setDrawer(false);
   });
   showChosen(state, text);
-  showKeyBox(session, place, text);
+  showKeyBox(session, place, state.problem?.status === 401, text);
   const failed = document.body.dataset.state === "error";
   byId("problem").hidden = !failed;
+  byId("layers").hidden = failed && !state.layers.length;
   if (failed) byId("problem-text").textContent = text(state.problem.reason, { status: state.problem.status });
   byId("problem-retry").hidden = state.problem?.status === 401;
   byId("layers-note").textContent = layersNote();
@@ -368,7 +370,7 @@ function bind() {
   });
   DRAWER.addEventListener("change", () => setDrawer(false));
   bindCopyButtons(say);
-  bindKeyBox(session, base, loadLayers);
+  bindKeyBox(session, base, place, loadLayers);
 }
 
 bind();

@@ -38,6 +38,8 @@ export function createMap(target, options) {
 class FluxMap {
   #current = null;
   #opacity = 1;
+  /** Whether anything was drawn yet: before, nobody looks at a place that could be kept. */
+  #used = false;
   #extent = null;
   #abort = new AbortController();
 
@@ -56,7 +58,10 @@ class FluxMap {
       const drawn = event.frameState?.layerStatesArray.some((state) => state.layer === this.#current);
       if (drawn) options.onState("ready");
     });
-    this.map.on("moveend", () => options.onMove());
+    this.map.on("moveend", () => {
+      this.#tellView(target);
+      options.onMove();
+    });
     this.map.on("singleclick", (event) => options.onClick(event.coordinate));
   }
 
@@ -83,7 +88,9 @@ class FluxMap {
       maxResolution: coarsestResolution(choice.layer) / source.getProjection().getMetersPerUnit(),
     });
     this.map.addLayer(this.#current);
-    if (this.#extent) this.#keepOrFit(this.#extent, source.getTileGrid());
+    if (!this.#used) this.fit();
+    else if (this.#extent) this.#keepOrFit(this.#extent, source.getTileGrid());
+    this.#used = true;
     return true;
   }
 
@@ -147,6 +154,14 @@ class FluxMap {
     name(".ol-zoom-in", zoomIn);
     name(".ol-zoom-out", zoomOut);
     this.map.render();
+  }
+
+  /** What is in view, for tests and for who looks from outside: corners and pixel size in map units. */
+  #tellView(target) {
+    const view = this.map.getView();
+    target.dataset.projection = view.getProjection().getCode();
+    target.dataset.extent = view.calculateExtent(this.map.getSize()).join(",");
+    target.dataset.resolution = String(view.getResolution());
   }
 
   /** Each tile comes by fetch: keys in headers work, refusals have a status, and no login box opens. */

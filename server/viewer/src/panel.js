@@ -4,7 +4,7 @@ import { carriesKey, sharedAddresses } from "./addresses.js";
 import { datesOf, matchingLayers } from "./answers.js";
 import { byId, element } from "./dom.js";
 import { drawableGrids, nameOfGrid } from "./grids.js";
-import { dateInWords, inLanguage } from "./language.js";
+import { dateInWords, inLanguage, sensorInWords } from "./language.js";
 
 /** From this many layers on there is a search box. */
 const SEARCH_FROM = 9;
@@ -31,10 +31,7 @@ export function showLayers(state, text, onChoose) {
 
 function layerRow(layer, state, text, onChoose) {
   const [latest] = datesOf(layer.times);
-  const about = [
-    ...[layer.sensor ?? []].flat(),
-    latest && dateInWords(state.language, latest),
-  ].filter(Boolean);
+  const about = [sensorsOf(layer, state.language), latest && dateInWords(state.language, latest)].filter(Boolean);
   const badge = { preview: "accessPreview", listed: "accessListed" }[layer.access];
   return element(
     "li",
@@ -53,6 +50,10 @@ function layerRow(layer, state, text, onChoose) {
       badge && element("span", { class: `badge ${layer.access}` }, text(badge)),
     ),
   );
+}
+
+function sensorsOf(layer, language) {
+  return (layer.sensors ?? []).map((id) => sensorInWords(language, layer, id)).join(", ");
 }
 
 /**
@@ -96,8 +97,8 @@ function showFacts(layer, language, text) {
       : dates.map((date) => dateInWords(language, date)).join("");
   const facts = [
     ["attribution", layer.attribution],
-    ["licence", layer.licence],
-    ["sensor", [layer.sensor ?? []].flat().join(", ")],
+    ["licence", (layer.licences ?? []).join(", ")],
+    ["sensor", sensorsOf(layer, language)],
     ["dates", span],
   ].filter(([, value]) => value);
   const rows = facts.flatMap(([key, value]) => [element("dt", {}, text(key)), element("dd", {}, value)]);
@@ -111,7 +112,7 @@ function showSettings(state, text) {
   const times = datesOf(layer.times).map((date) => [date, dateInWords(language, date)]);
   const grids = drawableGrids(layer.grids ?? []).map((id) => [id, nameOfGrid(id, text)]);
   fillSelect("style", styles, style, styles.length > 0);
-  fillSelect("time", [["", text("dateLatest")], ...times], time, times.length > 0);
+  fillSelect("time", [["", text("dateLatest")], ...times], time, times.length > 1);
   fillSelect("grid", grids, grid, grids.length > 1);
   byId("settings").hidden = !state.drawn;
 }

@@ -2,7 +2,20 @@
 
 import Overlay from "ol/Overlay.js";
 import { byId, element } from "./dom.js";
-import { dateInWords, inLanguage, numberInWords } from "./language.js";
+import { dateInWords, inLanguage, numberInWords, sensorInWords } from "./language.js";
+
+/** What a band shows, by STAC's common names; bands of other meanings keep their own names. */
+const MEANINGS = {
+  coastal: "bandCoastal",
+  blue: "bandBlue",
+  green: "bandGreen",
+  yellow: "bandYellow",
+  red: "bandRed",
+  rededge: "bandRedEdge",
+  nir: "bandNir",
+  pan: "bandPan",
+  elevation: "bandElevation",
+};
 
 /** Shows findings at a place of the map. */
 export class Popup {
@@ -57,9 +70,10 @@ export function findingNodes(findings, { language, text, layers }) {
     const rows = [
       [text("infoLayer"), layer ? inLanguage(language, layer.title) : finding.layer],
       [text("infoDate"), finding.date && dateInWords(language, finding.date)],
-      [text("infoSensor"), finding.sensor],
+      [text("infoSensor"), sensorInWords(language, layer, finding.sensor)],
       [text("infoScene"), finding.scene],
       [text("infoLicence"), finding.licence],
+      [text("attribution"), finding.credit],
     ].filter(([, value]) => value);
     const list = element("dl", {}, ...rows.flatMap(([name, value]) => [term(name), description(value)]));
     return element("section", {}, list, valueTable(finding.values, language, text));
@@ -74,11 +88,18 @@ function description(value) {
   return element("dd", {}, value);
 }
 
+/** A band that is called by its meaning needs no second name. */
+function bandInWords(name, words, meaning, text) {
+  if (!words) return name;
+  return name === meaning ? words : text("bandOf", { name, meaning: words });
+}
+
 function valueTable(values, language, text) {
   if (!values.length) return null;
-  const rows = values.map(({ name, value, unit }) => {
+  const rows = values.map(({ name, meaning, value, unit }) => {
+    const band = bandInWords(name, MEANINGS[meaning] ? text(MEANINGS[meaning]) : "", meaning, text);
     const said = typeof value === "number" ? numberInWords(language, value) : (value ?? text("infoMasked"));
-    return element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, unit ? `${said} ${unit}` : `${said}`));
+    return element("tr", {}, element("th", { scope: "row" }, band), element("td", {}, unit ? `${said} ${unit}` : `${said}`));
   });
   return element("table", {}, element("caption", {}, text("infoValues")), element("tbody", {}, ...rows));
 }

@@ -1,0 +1,158 @@
+"""The child process: results and refusals come back, deaths and hangs refuse one file alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mosaics.errors import IngestError
+from mosaics.ingest.sandbox import Limits, Sandbox
+
+Report = Callable[[str, float], None]
+
+
+def double(number: int, report: Report) -> int:
+    report("working", 0.5)
+    report("working", 1.0)
+    return 2 * number
+
+
+def refuse(reason: str, report: Report) -> None:
+    raise IngestError(reason)
+
+
+def break_down(report: Report) -> None:
+    raise LookupError("unforeseen")
+
+
+def die(number: int, report: Report) -> None:
+    os.kill(os.getpid(), number)
+
+
+def leave(status: int, report: Report) -> None:
+    os._exit(status)
+
+
+def sleep(seconds: float, report: Report) -> str:
+    time.sleep(seconds)
+    return "awake"
+
+
+def write_slowly(path: Path, report: Report) -> str:
+    with path.open("wb", buffering=0) as file:
+        for _ in range(8):
+            file.write(b"x")
+            time.sleep(0.25)
+    return "written"
+
+
+def devour(size: int, report: Report) -> int:
+    return len(bytearray(size))
+
+
+def environment(name: str, report: Report) -> str | None:
+    return os.environ.get(name)
+
+
+def process_id(report: Report) -> int:
+    return os.getpid()
+
+
+def silent(_stage: str, _fraction: float) -> None:
+    """Take progress and do nothing."""
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(Limits(memory_bytes=3 << 30, stall_seconds=1.0)) as made:
+        yield made
+
+
+def test_results_and_progress_come_back(sandbox: Sandbox) -> None:
+    seen: list[Any] = []
+    assert sandbox.run("a.tif", double, 21, report=lambda *report: seen.append(report)) == 42
+    assert seen[-1] == ("working", 1.0)
+
+
+def test_one_child_serves_many_calls_and_ends_with_the_sandbox() -> None:
+    with Sandbox() as sandbox:
+        first = sandbox.run("a.tif", process_id, report=silent)
+        assert sandbox.run("b.tif", process_id, report=silent) == first
+        assert first != os.getpid()
+    with pytest.raises(ProcessLookupError):
+        os.kill(first, 0)
+
+
+def test_refusals_come_back_as_they_are(sandbox: Sandbox) -> None:
+    with pytest.raises(IngestError, match=r"^a.tif: it is odd$"):
+        sandbox.run("a.tif", refuse, "a.tif: it is odd", report=silent)
+    assert sandbox.run("b.tif", double, 1, report=silent) == 2
+
+
+def test_unexpected_errors_refuse_the_file(sandbox: Sandbox) -> None:
+    with pytest.raises(IngestError, match=r"a.tif: .*LookupError: unforeseen"):
+        sandbox.run("a.tif", break_down, report=silent)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (signal.SIGSEGV, "crashed .SIGSEGV."),
+        (signal.SIGABRT, "crashed .SIGABRT."),
+        (signal.SIGKILL, "needs more memory"),
+    ],
+)
+def test_a_crash_refuses_one_file_and_the_next_goes_on(sandbox: Sandbox, number: int, words: str) -> None:
+    with pytest.raises(IngestError, match=f"bad.tif: reading the file .*{words}"):
+        sandbox.run("bad.tif", die, number, report=silent)
+    assert sandbox.run("good.tif", double, 4, report=silent) == 8
+
+
+def test_a_child_that_leaves_is_noticed(sandbox: Sandbox) -> None:
+    with pytest.raises(IngestError, match="exit status 3"):
+        sandbox.run("bad.tif", leave, 3, report=silent)
+
+
+def test_a_hang_is_ended(sandbox: Sandbox) -> None:
+    begun = time.monotonic()
+    with pytest.raises(IngestError, match=r"slow.tif: given up after 1 s without progress"):
+        sandbox.run("slow.tif", sleep, 60, report=silent)
+    assert time.monotonic() - begun < 10
+    assert sandbox.run("good.tif", double, 4, report=silent) == 8
+
+
+def test_a_growing_file_is_progress(sandbox: Sandbox, tmp_path: Path) -> None:
+    path = tmp_path / "growing"
+    result = sandbox.run(
+        "a.tif", write_slowly, path, report=silent, grows=lambda: path.exists() and path.stat().st_size
+    )
+    assert result == "written"
+
+
+def test_memory_is_limited(sandbox: Sandbox) -> None:
+    with pytest.raises(IngestError, match=r"big.tif: .*more memory than a file may take .3072 MB."):
+        sandbox.run("big.tif", devour, 4 << 30, report=silent)
+    assert sandbox.run("good.tif", devour, 1 << 20, report=silent) == 1 << 20
+
+
+def test_gdal_is_configured_in_the_child(sandbox: Sandbox) -> None:
+    assert sandbox.run("a.tif", environment, "GDAL_PAM_ENABLED", report=silent) == "NO"
+    assert "VRT" in sandbox.run("a.tif", environment, "GDAL_SKIP", report=silent)
+
+
+def test_an_error_of_the_caller_ends_the_child(sandbox: Sandbox) -> None:
+    first = sandbox.run("a.tif", process_id, report=silent)
+
+    def interrupt(_stage: str, _fraction: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sandbox.run("a.tif", double, 1, report=interrupt)
+    with pytest.raises(ProcessLookupError):
+        os.kill(first, 0)
