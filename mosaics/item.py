@@ -160,8 +160,9 @@ def scene_from_item(item: dict[str, Any], *, root: Path, sequence: int) -> Scene
             colormap=tuple((value, (r, g, b, a)) for value, (r, g, b, a) in asset.get("flux:colormap", ())),
             sequence=sequence,
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise SceneUnreadableError(str(item.get("id"))) from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        named = item.get("id") if isinstance(item, dict) else None
+        raise SceneUnreadableError(str(named)) from error
 
 
 def bounding_box(footprint: BaseGeometry) -> list[float]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from pyproj import Transformer
 from rasterio.crs import CRS
 from rasterio.errors import RasterioError
@@ -115,9 +116,9 @@ class RioTilerReader:
             raise SceneUnreadableError(scene.id) from error
         data = np.asarray(image.array.data)
         # not image.mask, whose "nothing" is the least value of the type rather than 0
-        valid = (~np.ma.getmaskarray(image.array)).any(axis=0)
+        valid: NDArray[np.bool_] = np.any(~np.ma.getmaskarray(image.array), axis=0)
         if image.alpha_mask is not None:
-            valid = image.alpha_mask >= _opaque(image.alpha_mask.dtype) / 2
+            valid = np.asarray(image.alpha_mask) >= _opaque(image.alpha_mask.dtype) / 2
         if np.issubdtype(data.dtype, np.floating):
             valid &= np.isfinite(data).all(axis=0)
         return Raster(data=data, valid=valid)

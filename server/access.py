@@ -9,6 +9,15 @@ from auth.models import Allowance, Area, Decision, Selector, Window
 from mosaics.filters import Exclusion, SceneFilter, SceneRule, SceneSet
 
 
+class AccessDeniedError(Exception):
+    """The caller may know the layer, but not this action, date or resolution of it."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__("not allowed")
+        self.code = code
+        """Stable word: no_grant, resolution_limit, operator_only."""
+
+
 def scene_filter(decision: Decision) -> SceneFilter:
     """Give the filter of a decision; one that is not ok opens nothing."""
     if not decision.allowed:

@@ -14,7 +14,7 @@ from mosaics.catalog.index import CatalogIndex
 from mosaics.errors import LayerNotFoundError
 from mosaics.filters import SceneFilter
 from mosaics.layers import Layer, find_layer
-from server.access import scene_filter
+from server.access import AccessDeniedError, scene_filter
 from server.identity import Way
 from server.requests import HttpRequest
 from server.routing import Route
@@ -22,15 +22,6 @@ from server.services import Services
 
 PUBLIC_PREFIX = "public"
 KEY_PREFIX = "k"
-
-
-class AccessDeniedError(Exception):
-    """The caller may know the layer, but not this action, date or resolution of it."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__("not allowed")
-        self.code = code
-        """Stable word: no_grant, resolution_limit, operator_only."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,8 +21,9 @@ from auth.credentials import authenticate
 from auth.errors import CredentialInvalidError
 from auth.models import ANONYMOUS, Action, PolicySnapshot, Principal
 from mosaics.errors import LayerNotFoundError
+from server.access import AccessDeniedError
 from server.answers import Answer, cache_control, matches
-from server.call import KEY_PREFIX, PUBLIC_PREFIX, AccessDeniedError, Call
+from server.call import KEY_PREFIX, PUBLIC_PREFIX, Call
 from server.errors import (
     CredentialRequiredError,
     MethodNotAllowedError,
@@ -187,9 +188,7 @@ class Dispatcher:
             public=exchange.public,
             root=root,
             language=exchange.language,
-            policy=knowledge.policy or _NO_RIGHTS
-            if route.ignores_credentials
-            else knowledge.known_rights(),
+            policy=knowledge.policy or _NO_RIGHTS if route.ignores_credentials else knowledge.known_rights(),
             index=knowledge.index,
             now=datetime.now(UTC),
         )

@@ -16,8 +16,8 @@ from mosaics.errors import (
     TimeNotFoundError,
 )
 from mosaics.models import Text
+from server.access import AccessDeniedError
 from server.answers import Answer, problem
-from server.call import AccessDeniedError
 from server.identity import CredentialConflictError
 from server.requests import BadRequestError
 from server.routing import Protocol

@@ -16,7 +16,7 @@ from mosaics.grids import find_grid
 from mosaics.layers import Layer
 from mosaics.models import EncodedTile, Frame
 from mosaics.resolve import Contribution, ResolvedTile, resolve
-from server.call import AccessDeniedError
+from server.access import AccessDeniedError
 from server.services import Services
 
 log = structlog.get_logger(__name__)

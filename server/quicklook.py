@@ -8,12 +8,12 @@ from mosaics.compose import compose
 from mosaics.encode import encode
 from mosaics.errors import SceneUnreadableError
 from mosaics.filters import EVERYTHING
+from mosaics.frames import layer_frame
 from mosaics.layers import ANY_TIME, Layer
 from mosaics.models import Collection, Scene, Text
 from mosaics.read import GuardedReader, RioTilerReader
 from mosaics.resolve import resolve
 from mosaics.styles import load_styles
-from server.routes.preview import layer_frame
 from server.settings import Settings
 
 WIDTH = 320
@@ -32,7 +32,7 @@ def quicklook_maker(settings: Settings) -> Callable[[Scene], bytes]:
         tile = resolve(
             layer,
             EVERYTHING,
-            layer_frame(layer, WIDTH),
+            layer_frame(layer, WIDTH, WIDTH),
             ground_resolution=float("inf"),
             span=ANY_TIME,
             style_id=None,

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 from auth.models import Action
 from server.answers import Answer
 
-if TYPE_CHECKING:
-    from server.call import Call
-
-Handler = Callable[["Call"], Awaitable[Answer]]
+Handler = Callable[[Any], Awaitable[Answer]]
+"""Takes a `server.call.Call`, which holds its route and so stands a floor above."""
 Protocol = Literal["problem", "ows"]
 
 

@@ -28,6 +28,7 @@ from mosaics.ingest.source import Progress
 _LOG = logging.getLogger(__name__)
 _REPORT_SECONDS = 0.1
 _POLL_SECONDS = 1.0
+_START_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +49,7 @@ class Sandbox:
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
         self._child: tuple[subprocess.Popen[bytes], Connection] | None = None
+        self._is_ready = False
 
     def __enter__(self) -> Self:
         """Start nothing yet: the child starts with the first call."""
@@ -81,6 +83,7 @@ class Sandbox:
         """
         process, connection = self._child or self._start()
         try:
+            self._await_start(name, connection)
             connection.send((function, arguments))
             return self._wait(name, connection, report, grows)
         except (EOFError, ConnectionError) as error:
@@ -91,6 +94,16 @@ class Sandbox:
         except BaseException:
             self._end()
             raise
+
+    def _await_start(self, name: str, connection: Connection) -> None:
+        """Wait until the child takes calls; importing libraries is no fault of the file."""
+        if self._is_ready:
+            return
+        if not connection.poll(_START_SECONDS):
+            self._end()
+            raise IngestError(f"{name}: no process to read it could be started; try again")
+        connection.recv()
+        self._is_ready = True
 
     def _wait(self, name: str, connection: Connection, report: Progress, grows: Callable[[], Any]) -> Any:
         """Hand on progress until the result comes."""
@@ -145,6 +158,7 @@ class Sandbox:
         )
         theirs.close()
         self._child = (process, ours)
+        self._is_ready = False
         return self._child
 
     def _end(self, *, kill: bool = True) -> None:
@@ -228,8 +242,10 @@ def main(arguments: list[str]) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     configure(cache_megabytes)
+    connection = Connection(descriptor)
     try:
-        serve(Connection(descriptor))
+        connection.send("ready")
+        serve(connection)
     except (BrokenPipeError, ConnectionResetError):
         return  # the parent is gone
 

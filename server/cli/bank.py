@@ -100,9 +100,11 @@ def bank(
             quicklook=quicklook_maker(context.settings),
         )
         outcomes = [*missing, *_bank_all(banker, files, options, quiet=as_json)]
-    if public:
-        with told():
+    with told():
+        if public:
             _publish(context, outcomes)
+        else:
+            _warn_of_public(context, outcomes)
     if as_json:
         print(json.dumps([outcome.row() for outcome in outcomes], ensure_ascii=False, indent=1))
     if not outcomes:
@@ -176,6 +178,18 @@ def _publish(context: Context, outcomes: list[Outcome]) -> None:
         selector = Selector(collections=frozenset({collection_id}))
         context.policy.add_grant(new_grant(PUBLIC, selector, area=EVERYWHERE, now=datetime.now(UTC)))
         messages.print(f"collection {collection_id} is public")
+
+
+def _warn_of_public(context: Context, outcomes: list[Outcome]) -> None:
+    """Say so when a scene was banked into a collection that everybody sees."""
+    banked = {o.result.collection_id for o in outcomes if o.result and o.result.status == "banked"}
+    for given in context.policy.snapshot().grants:
+        if given.grantee == PUBLIC and given.selector.licences is None:
+            for collection_id in sorted(banked & (given.selector.collections or banked)):
+                messages.print(
+                    f"collection {collection_id} is public: everybody sees what was banked into it",
+                    style="yellow",
+                )
 
 
 class _Report:

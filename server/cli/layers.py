@@ -59,7 +59,9 @@ def _scenes_below(root: Path) -> SceneMaker:
         try:
             return scene_from_item(item, root=root, sequence=sequence)
         except SceneUnreadableError as error:
-            messages.print(f"scene {error.scene_id} is left out: its item is broken", style="red", markup=False)
+            messages.print(
+                f"scene {error.scene_id} is left out: its item is broken", style="red", markup=False
+            )
             return None
 
     return scene_from

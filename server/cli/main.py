@@ -14,7 +14,7 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUM
 import typer  # noqa: E402 - see above
 
 from mosaics.gdal import configure  # noqa: E402
-from server.cli import bank, keys, layers, rights, serve  # noqa: E402
+from server.cli import bank, collections, keys, layers, rights, serve  # noqa: E402
 from server.cli.context import Context, configure_logging  # noqa: E402
 
 app = typer.Typer(
@@ -47,6 +47,7 @@ def common(
 app.command("bank")(bank.bank)
 app.command("layers")(layers.layers)
 app.command("serve")(serve.serve)
+app.add_typer(collections.collection, name="collection")
 app.add_typer(rights.institution, name="institution")
 app.add_typer(rights.licence, name="licence")
 app.add_typer(rights.grant, name="grant")

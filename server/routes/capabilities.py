@@ -80,11 +80,10 @@ def _render(call: Call, request: GetCapabilities, scene_filter: SceneFilter, seq
         wanted = {_grid_id(call.services, name) for name in request.grids}
         grids = tuple(grid for grid in grids if grid.id in wanted)
     layers = _layers(call, request.layers, scene_filter)
-    filters = [
-        (name, ",".join(sorted(values)))
-        for name, values in (("layers", request.layers), ("tms", request.grids))
-        if values is not None
-    ]
+    # only names that are shown anyway are written back
+    shown = {"layers": [layer.id for layer in layers], "tms": [grid.id for grid in grids]}
+    asked = {"layers": request.layers, "tms": request.grids}
+    filters = [(n, ",".join(sorted(shown[n]))) for n in shown if asked[n] is not None and shown[n]]
     return render_capabilities(
         _service_info(call.services.settings.service),
         [_layer_info(call.services, layer) for layer in layers],

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from mosaics.errors import MosaicsError
 from mosaics.filters import EVERYTHING
+from mosaics.frames import layer_frame
 from mosaics.layers import ANY_TIME, Layer
 from mosaics.models import Scene
 from mosaics.resolve import resolve
@@ -15,7 +16,6 @@ from server.answers import Answer, json_answer
 from server.call import Call
 from server.metrics import CONTENT_TYPE, Metrics
 from server.pipeline import make_tile
-from server.routes.preview import preview_frame
 from server.services import Services
 
 _TRIED = 3
@@ -61,7 +61,7 @@ class Readiness:
             tile = resolve(
                 layer,
                 EVERYTHING,
-                preview_frame(layer.bounds, 64),
+                layer_frame(layer, 64, 64),
                 ground_resolution=float("inf"),
                 span=ANY_TIME,
                 style_id=None,

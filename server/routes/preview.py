@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
-import shapely
-from pyproj import Transformer
-
 from auth.models import Action
-from mosaics.layers import Layer
-from mosaics.models import Bounds, Frame
+from mosaics.frames import layer_frame
 from server.answers import Answer
 from server.call import Call
 from server.pipeline import serve_preview
@@ -40,7 +34,7 @@ async def preview(call: Call) -> Answer:
         call.services,
         layer,
         scene_filter,
-        layer_frame(layer, width),
+        layer_frame(layer, width, MAX_WIDTH),
         image_format=image_format(extension, call.request.header("accept")),
         style=single(call.query, "style"),
         time=single(call.query, "time"),
@@ -65,34 +59,3 @@ def _bounded(call: Call, name: str, default: int, low: int, high: int) -> int:
     if not low <= value <= high:
         raise BadRequestError(f"{name} must be from {low} to {high}")
     return value
-
-
-def preview_frame(bounds: Bounds, width: int) -> Frame:
-    """Give the Web Mercator frame around lon/lat bounds, `width` pixels wide, at most as high as allowed."""
-    to_mercator = Transformer.from_crs("OGC:CRS84", "EPSG:3857", always_xy=True)
-    south, north = max(bounds.bottom, -85.05), min(bounds.top, 85.05)
-    turn = 20037508.342789244 * 2
-    left, bottom = to_mercator.transform(bounds.left, min(south, north))
-    right, top = to_mercator.transform(bounds.right, max(south, north))
-    right += turn if right < left else 0.0
-    pixel = max((right - left) / width, (top - bottom) / MAX_WIDTH, 1e-6)
-    columns = max(1, math.ceil((right - left) / pixel - 1e-6))
-    rows = max(1, math.ceil((top - bottom) / pixel - 1e-6))
-    return Frame(
-        crs="EPSG:3857",
-        bounds=Bounds(left, top - rows * pixel, left + columns * pixel, top),
-        width=columns,
-        height=rows,
-    )
-
-
-def layer_frame(layer: Layer, width: int) -> Frame:
-    """Give the preview frame of a layer; one that crosses the antimeridian is shown in one piece."""
-    bounds = layer.bounds
-    if bounds.right - bounds.left > 180:
-        parts = [part.bounds for scene in layer.scenes for part in shapely.get_parts(scene.footprint)]
-        west = min(b[0] if b[0] >= 0 else b[0] + 360 for b in parts)
-        east = max(b[2] if b[0] >= 0 else b[2] + 360 for b in parts)
-        if east - west < bounds.right - bounds.left:
-            bounds = Bounds(west, bounds.bottom, east, bounds.top)
-    return preview_frame(bounds, width)

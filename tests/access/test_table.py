@@ -1,4 +1,4 @@
-"""Every route x every caller x every layer, cold and cached: nothing leaks, and each answer is as promised."""
+"""Every route x every caller x every layer, cold and cached: nothing leaks, each answer is as promised."""
 
 from __future__ import annotations
 

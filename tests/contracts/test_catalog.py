@@ -16,16 +16,17 @@ from mosaics.catalog.sql import SqlCatalog
 from mosaics.models import Collection, Text
 from server.database import connect
 
-STORES: dict[str, Callable[[Path], Catalog]] = {
-    "memory": lambda _folder: MemoryCatalog(),
-    "sqlite": lambda folder: _sqlite(folder),
-}
-
 
 def _sqlite(folder: Path) -> SqlCatalog:
     engine = connect(None, folder)
     migrate(engine)
     return SqlCatalog(engine)
+
+
+STORES: dict[str, Callable[[Path], Catalog]] = {
+    "memory": lambda _folder: MemoryCatalog(),
+    "sqlite": _sqlite,
+}
 
 
 @pytest.fixture(params=STORES)

@@ -16,7 +16,7 @@ from mosaics.registry import BUILT_IN
 from mosaics.styles import load_styles
 
 STYLES = load_styles()
-NAMES = {"bands-123", 
+NAMES = {"bands-123",
     "natural", "rgb", "cir", "falsecolour", "ndvi", "grey", "pan", "hillshade",
     "sar-db", "alos-db", "sar-db-stored", "night", "night-rgb", "palette",
 }  # fmt: skip

@@ -1,0 +1,139 @@
+"""OWSLib: what its users list, fetch and ask, with the key in the address and as a password."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from urllib.parse import urlencode
+
+import pytest
+import rasterio
+import requests
+from affine import Affine
+from owslib.wmts import WebMapTileService
+from pyproj import Transformer
+
+from tests.clients.conftest import REAL, Bank
+from tests.clients.pictures import GRIDS, Window, assert_same, decoded, warped, window_inside
+from tests.conftest import IMAGERY, Server
+
+# OWSLib asks an element for its truth, which lxml will change.
+pytestmark = pytest.mark.filterwarnings("ignore:Truth-testing of elements:FutureWarning")
+
+MINE = {"texture", "open", *(REAL if IMAGERY.is_dir() else ())}
+
+Connect = Callable[[str], WebMapTileService]
+
+
+@pytest.fixture(params=["query", "path", "password"])
+def connect(request: pytest.FixtureRequest, server: Server) -> Connect:
+    """Connect with a key, in each of the ways that OWSLib knows."""
+
+    def call(key: str) -> WebMapTileService:
+        if request.param == "query":
+            return WebMapTileService(f"{server.url}/wmts?key={key}")
+        if request.param == "path":
+            return WebMapTileService(f"{server.url}/k/{key}/wmts")
+        return WebMapTileService(f"{server.url}/wmts", username="any", password=key)
+
+    return call
+
+
+def tile_of(bank: Bank, layer: str, grid: str, level: int) -> tuple[int, int, Window]:
+    """Give row, column and pixels of the tile in the middle of a layer."""
+    size = 512 if grid.endswith("_512") else 256
+    middle = window_inside(bank.sources[layer], grid, level, (2, 2)).transform
+    rule, span = GRIDS[grid], GRIDS[grid].cell / 2**level * size
+    row, column = int((rule.top - middle.f) // span), int((middle.c - rule.left) // span)
+    transform = Affine(middle.a, 0, rule.left + column * span, 0, middle.e, rule.top - row * span)
+    return row, column, Window(rule.crs, transform, size, size)
+
+
+def fetch(service: WebMapTileService, **asked: object) -> bytes:
+    body: bytes = service.gettile(style="default", format="image/png", **asked).read()
+    return body
+
+
+def test_each_institution_finds_its_own_layers(bank: Bank, connect: Connect) -> None:
+    assert set(connect(bank.key).contents) == MINE
+    assert set(connect(bank.other_key).contents) == {"elsewhere", "open"}
+
+
+@pytest.mark.parametrize(
+    ("grid", "level"),
+    [("WebMercatorQuad", 17), ("2154_50cm", 16), ("WorldCRS84Quad", 16), ("2154_50cm_512", 15)],
+)
+def test_a_tile_is_the_picture(bank: Bank, connect: Connect, grid: str, level: int) -> None:
+    row, column, window = tile_of(bank, "texture", grid, level)
+    asked = {
+        "layer": "texture",
+        "tilematrixset": grid,
+        "tilematrix": str(level),
+        "row": row,
+        "column": column,
+    }
+    picture = decoded(fetch(connect(bank.key), **asked))
+    assert_same(picture, warped(bank.sources["texture"], window), levels=3)
+
+
+@pytest.mark.parametrize("layer", sorted(MINE))
+def test_feature_info_gives_the_values_of_the_file(bank: Bank, connect: Connect, layer: str) -> None:
+    service = connect(bank.key)
+    with pytest.raises(NotImplementedError):
+        service.getfeatureinfo()  # so its users write the request themselves
+    address = next(
+        method["url"]
+        for method in service.getOperationByName("GetFeatureInfo").methods
+        if "KVP" in method["constraints"][0].values
+    )
+    row, column, window = tile_of(bank, layer, "WebMercatorQuad", 19)
+    asked = {"service": "WMTS", "request": "GetFeatureInfo", "version": "1.0.0", "layer": layer, "style": ""}
+    asked |= {"format": "image/png", "tilematrixset": "WebMercatorQuad", "tilematrix": "19"}
+    asked |= {"tilerow": str(row), "tilecol": str(column), "infoformat": "application/json"}
+    to_lonlat = Transformer.from_crs(window.crs, "OGC:CRS84", always_xy=True)
+    with rasterio.open(bank.sources[layer]) as source:
+        to_source = Transformer.from_crs(window.crs, source.crs, always_xy=True)
+        for i, j in ((0, 0), (40, 200), (128, 128), (255, 255)):
+            reply = requests.get(
+                address + urlencode(asked | {"i": i, "j": j}), auth=("any", bank.key), timeout=10
+            )
+            (feature,) = reply.json()["features"]
+            x, y = window.transform @ (i + 0.5, j + 0.5)
+            (expected,) = source.sample([to_source.transform(x, y)])
+            assert [band["value"] for band in feature["properties"]["bands"]] == expected.tolist()
+            assert feature["geometry"]["coordinates"] == pytest.approx(to_lonlat.transform(x, y), abs=1e-7)
+
+
+def test_without_the_right_key_there_is_nothing(bank: Bank, server: Server, connect: Connect) -> None:
+    row, column, _ = tile_of(bank, "texture", "2154_50cm", 16)
+    asked = {
+        "layer": "texture",
+        "tilematrixset": "2154_50cm",
+        "tilematrix": "16",
+        "row": row,
+        "column": column,
+    }
+    for key in (bank.revoked_key, bank.key[:-1] + ("A" if bank.key[-1] != "A" else "B")):
+        with pytest.raises(requests.HTTPError, match="401"):
+            connect(key)
+    nobody = WebMapTileService(f"{server.url}/wmts")
+    assert set(nobody.contents) == {"open"}
+    with pytest.raises(requests.HTTPError, match="401"):
+        nobody.gettile(style="default", format="image/png", **asked)
+    # OWSLib gives an exception report as if it were a tile
+    report = fetch_report(connect(bank.other_key), **asked)
+    missing = fetch_report(connect(bank.other_key), **asked | {"layer": "missing"})
+    assert b'exceptionCode="InvalidParameterValue" locator="layer"' in report
+    assert report == missing
+
+
+def fetch_report(service: WebMapTileService, **asked: object) -> bytes:
+    """Ask for a tile and give the exception report that comes instead."""
+    try:
+        reply = service.gettile(style="default", format="image/png", **asked)
+    except requests.HTTPError as error:
+        assert error.response is not None
+        reply = io.BytesIO(error.response.content)
+    body: bytes = reply.read()
+    assert b"ExceptionReport" in body
+    return body

@@ -1,0 +1,101 @@
+"""The application in this process, without a socket; and homes that a test may spoil."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from server.app import Application, create_app
+from server.database import connect
+from server.settings import load_settings
+from tests.conftest import Reply, Town
+
+TILE = "/tiles/{}/WebMercatorQuad/15/16513/11964.png"
+"""In the middle of the town's scenes."""
+
+
+@dataclass(frozen=True)
+class Asgi:
+    """Asks an application over its ASGI interface."""
+
+    application: Application
+    runner: asyncio.Runner
+
+    def get(
+        self, target: str | bytes, headers: dict[str, str] | None = None, method: str = "GET"
+    ) -> Reply:
+        """Ask; a target in bytes goes as it is, one in text is percent-encoded where it must be."""
+        raw = target if isinstance(target, bytes) else quote(target, safe="/?&=%:@+,;*'()!$~#[]").encode()
+        path, _, query = raw.partition(b"?")
+        sent: list[dict[str, object]] = []
+
+        async def receive() -> dict[str, object]:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: dict[str, object]) -> None:
+            sent.append(message)
+
+        named = {"host": "flux.example", **{name.lower(): v for name, v in (headers or {}).items()}}
+        scope = {
+            "type": "http",
+            "method": method,
+            "scheme": "http",
+            "path": path.decode("latin-1"),
+            "raw_path": path,
+            "query_string": query,
+            "headers": [(k.encode(), v.encode("latin-1")) for k, v in named.items()],
+            "client": ("127.0.0.1", 4711),
+        }
+        self.runner.run(self.application.asgi(scope, receive, send))
+        start, body = sent
+        found = {k.decode(): v.decode("latin-1") for k, v in start["headers"]}
+        return Reply(start["status"], found, body["body"])
+
+
+def copy_home(town: Town, home: Path) -> Path:
+    """Copy a home that may be in use: its database in one consistent state, its files as they are."""
+    home.mkdir(parents=True)
+    shutil.copytree(town.home / "data", home / "data")
+    shutil.copy2(town.home / "pepper", home / "pepper")
+    with closing(sqlite3.connect(town.home / "flux.db")) as source:
+        source.execute("VACUUM INTO ?", (str(home / "flux.db"),))
+    return home
+
+
+@pytest.fixture
+def own_home(town: Town, tmp_path: Path) -> Path:
+    """Give a copy of the town that the test may spoil."""
+    return copy_home(town, tmp_path / "home")
+
+
+@pytest.fixture(scope="session")
+def started() -> Iterator[Callable[..., Asgi]]:
+    """Give a function that starts an application over a home; it ends with the tests."""
+    running: list[Asgi] = []
+    with asyncio.Runner() as runner:
+
+        def start(home: Path, **settings: object) -> Asgi:
+            chosen = load_settings(home=home, **settings)
+            asgi = Asgi(create_app(chosen, connect(None, home)), runner)
+            asgi.application.services.knowledge.refresh()
+            running.append(asgi)
+            return asgi
+
+        yield start
+        for asgi in running:
+            asgi.application.services.pool.shutdown()
+            asgi.application.services.knowledge.policy_store._engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def town_asgi(town: Town, tmp_path_factory: pytest.TempPathFactory, started: Callable[..., Asgi]) -> Asgi:
+    """Give the application over a copy of the town."""
+    return started(copy_home(town, tmp_path_factory.mktemp("asgi") / "home"))
