@@ -190,12 +190,13 @@ def self_test() -> None:
         )
         if _opens(trap, guarded=True):
             raise GdalUnsafeError("GDAL opened a hostile VRT although only GeoTIFF is allowed")
-        if _opens(trap, guarded=False):
-            raise GdalUnsafeError(
-                "GDAL opened a hostile VRT: its drivers were registered before mosaics.gdal.configure()"
-            )
+        opened = _opens(trap, guarded=False)
     with rasterio.Env() as env:
         left = sorted(set(env.drivers()) - ALLOWED_DRIVERS)
+    if opened or "VRT" in left:
+        raise GdalUnsafeError(
+            "GDAL would open a hostile VRT: its drivers were registered before mosaics.gdal.configure()"
+        )
     if left:
         _LOG.warning("GDAL has drivers that are not switched off: %s", ", ".join(left))
 

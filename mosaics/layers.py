@@ -91,7 +91,7 @@ class Layer:
     def attribution(self) -> str:
         """The distinct copyright lines of its scenes and collection."""
         lines = dict.fromkeys(scene.attribution or self.collection.attribution for scene in self.scenes)
-        return ", ".join(line for line in lines if line)
+        return " · ".join(line for line in lines if line)
 
     @cached_property
     def licences(self) -> tuple[str, ...]:

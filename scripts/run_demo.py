@@ -33,6 +33,14 @@ SAMPLES = (
 The optical scenes are banked as plain multispectral images: they look like Pléiades products, but Pléiades'
 copyright line must not stand under pictures that no satellite took.
 """
+TITLES = {
+    "pleiades-demo": ("Optique 50 cm, type Pléiades (synthèse)", "Optical 50 cm, Pléiades-like (synthetic)"),
+    "mns-demo": ("Modèle numérique de surface (synthèse)", "Digital surface model (synthetic)"),
+    "sar-demo": ("Radar 1 m (synthèse)", "Radar 1 m (synthetic)"),
+    "nuit-demo": ("Lumières nocturnes (synthèse)", "Night lights (synthetic)"),
+}
+"""French and English title of each collection."""
+CREDIT = "Image de synthèse / synthetic image"
 READY_SECONDS = 120.0
 GUIDE = """
 Le service est prêt. Dans QGIS : Couche > Ajouter une couche > WMS/WMTS, avec l'adresse WMTS ; ou XYZ Tiles,
@@ -99,7 +107,7 @@ def bank_samples(flux: Flux) -> None:
     subprocess.run([sys.executable, ROOT / "scripts" / "make_samples.py", folder], check=True)
     flux.must(
         *("licence", "add", LICENCE, "--title", "Images de synthèse de la démonstration"),
-        *("--attribution", "Image de synthèse / synthetic image"),
+        *("--attribution", CREDIT),
     )
     for pattern, collection, sensor, acquired in SAMPLES:
         options = (
@@ -114,6 +122,9 @@ def bank_samples(flux: Flux) -> None:
         )
         if not bank(flux, sorted(folder.glob(pattern)), *options):
             sys.exit(1)
+    for collection, (french, english) in TITLES.items():
+        titles = ("--title-fr", french, "--title-en", english)
+        flux.must("collection", "set", collection, *titles, "--attribution", CREDIT)
     banked.touch()
 
 

@@ -172,10 +172,16 @@ def root_url(
     if scheme not in {"http", "https"} or not _HOST.fullmatch(host) or not _PREFIX.fullmatch(prefix):
         raise BadRequestError("the host is not well formed")
     name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
-    names = set(allowed)
-    if "*" not in names and name.lower() not in {n.lower() for n in names}:
+    names = {n.lower() for n in allowed}
+    own = name.lower() in _LOOPBACK and _is_trusted(request.peer, _LOOPBACK_NETWORKS)
+    if "*" not in names and name.lower() not in names and not own:
         raise BadRequestError("the host is not served here")
     return f"{scheme}://{host}{prefix}"
+
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_LOOPBACK_NETWORKS = ("127.0.0.0/8", "::1/128")
+"""The machine may always ask itself: health checks do."""
 
 
 def _is_trusted(peer: str, trusted: Iterable[str]) -> bool:

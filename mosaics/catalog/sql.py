@@ -72,7 +72,7 @@ class SqlCatalog:
             items={
                 (row.collection_id, row.id): None
                 if row.item is None
-                else (row.sequence, json.loads(row.item))
+                else (row.sequence, _item_from(row.id, row.item))
                 for row in scenes
             },
         )
@@ -153,6 +153,14 @@ def _next(connection: sa.Connection) -> int:
 
 def _is_scene(collection_id: str, scene_id: str) -> sa.ColumnElement[bool]:
     return sa.and_(scenes_table.c.collection_id == collection_id, scenes_table.c.id == scene_id)
+
+
+def _item_from(scene_id: str, text: str) -> Any:
+    """Read an item; one that is not even JSON has nothing but its id, so it fails alone as a scene."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return {"id": scene_id}
 
 
 def _collection_from(document: str) -> Collection:

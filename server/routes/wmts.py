@@ -52,9 +52,10 @@ class Wmts:
         request = parse_kvp(call.query)
         if isinstance(request, GetCapabilities):
             return self.documents.answer(call, request)
+        tile = request if isinstance(request, GetTile) else request.tile
+        if tile.format not in TILE_EXTENSIONS:
+            raise invalid("format")
         if isinstance(request, GetTile):
-            if request.format not in TILE_EXTENSIONS:
-                raise invalid("format")
             return await _tile(call, request)
         return await _feature_info(call, request)
 

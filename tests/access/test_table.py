@@ -16,7 +16,7 @@ from tests.conftest import Reply, Server, Town
 
 TMS = "WebMercatorQuad"
 # a tile in the middle of the town's scenes: EPSG:2154 572225, 6279825
-Z, X, Y = 15, 16513, 11964
+Z, X, Y = 17, 66052, 47859
 
 LAYER_ROUTES = {
     "xyz_tile": f"/tiles/{{layer}}/{TMS}/{Z}/{X}/{Y}.png",

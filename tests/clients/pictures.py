@@ -81,7 +81,7 @@ def warped(path: Path, window: Window, bands: tuple[int, ...] = (1, 2, 3)) -> np
 
 
 def natural(path: Path, values: np.ndarray) -> np.ndarray:
-    """Show values as the style `natural` does: the file's 2nd to 98th percentile stretched, then gamma 1.3."""
+    """Show values as the style `natural` does: the file's 2nd to 98th percentile, then gamma 1.3."""
     with rasterio.open(path) as source:
         stored = source.read((1, 2, 3), masked=True)
     shown = np.empty_like(values)

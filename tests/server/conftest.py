@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,12 +13,12 @@ from urllib.parse import quote
 import pytest
 
 from server.app import Application, create_app
-from server.database import connect
+from server.database import connect, sqlite_module
 from server.settings import load_settings
 from tests.conftest import Reply, Town
 
-TILE = "/tiles/{}/WebMercatorQuad/15/16513/11964.png"
-"""In the middle of the town's scenes."""
+TILE = "/tiles/{}/WebMercatorQuad/17/66052/47859.png"
+"""Inside of the town's scenes."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def copy_home(town: Town, home: Path) -> Path:
     home.mkdir(parents=True)
     shutil.copytree(town.home / "data", home / "data")
     shutil.copy2(town.home / "pepper", home / "pepper")
-    with closing(sqlite3.connect(town.home / "flux.db")) as source:
+    with closing(sqlite_module.connect(town.home / "flux.db")) as source:
         source.execute("VACUUM INTO ?", (str(home / "flux.db"),))
     return home
 

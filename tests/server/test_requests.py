@@ -106,6 +106,12 @@ def test_hosts_off_the_list_are_refused() -> None:
         root_url(request(host="evil.example"), None, (), ("flux.example",))
 
 
+def test_the_machine_may_always_ask_itself() -> None:
+    assert root_url(request(host="127.0.0.1:8000"), None, (), ("a.example",)) == "http://127.0.0.1:8000"
+    with pytest.raises(BadRequestError, match="not served"):
+        root_url(request(host="127.0.0.1:8000", peer="10.0.0.9"), None, (), ("a.example",))
+
+
 def basic(password: str) -> str:
     return "Basic " + base64.b64encode(f"anyone:{password}".encode()).decode()
 

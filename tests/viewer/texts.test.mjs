@@ -93,7 +93,8 @@ test("texts of the service fall back to the other language", () => {
 
 test("dates are written in words, in UTC", () => {
   assert.equal(dateInWords("en", "2017-08-31"), "31 August 2017");
-  assert.equal(dateInWords("fr", "2017-08-01"), "1 août 2017");
+  assert.equal(dateInWords("fr", "2017-08-01"), "1er août 2017");
+  assert.equal(dateInWords("fr", "2017-08-31T00:00:00Z"), "31 août 2017");
   assert.match(dateInWords("en", "2017-08-31T23:59:00Z"), /^31 August 2017.*23:59 UTC$/);
   assert.equal(dateInWords("en", "2017-08-31/2017-09-01"), "31 August 2017 – 1 September 2017");
   assert.equal(dateInWords("en", "soon"), "soon");

@@ -77,8 +77,10 @@ export function dateInWords(language, date) {
   const dayOnly = !date.includes("T") || MIDNIGHT.test(date);
   if (Number.isNaN(instant.getTime())) return date;
   const form = { dateStyle: "long", timeZone: "UTC" };
-  if (dayOnly) return new Intl.DateTimeFormat(LOCALES[language], form).format(instant);
-  return `${new Intl.DateTimeFormat(LOCALES[language], { ...form, timeStyle: "short" }).format(instant)} UTC`;
+  const parts = dayOnly ? form : { ...form, timeStyle: "short" };
+  const words = new Intl.DateTimeFormat(LOCALES[language], parts).format(instant);
+  const said = language === "fr" ? words.replace(/^1 /, "1er ") : words;
+  return dayOnly ? said : `${said} UTC`;
 }
 
 /**
