@@ -66,7 +66,7 @@ class GdalSettings(BaseModel, frozen=True, extra="forbid"):
     """GDAL's own limits."""
 
     cache_megabytes: int = Field(default=256, ge=16)
-    """Block cache of GDAL, per worker."""
+    """Block cache of GDAL, per worker; read when the server starts, not at a reload."""
 
 
 class ServiceSettings(BaseModel, frozen=True, extra="forbid"):

@@ -26,8 +26,9 @@ from mosaics.ingest.examine import Examination, examine
 from mosaics.ingest.profile import PROFILE
 from mosaics.ingest.sandbox import Sandbox
 from mosaics.ingest.source import Progress
+from mosaics.ingest.turn import one_at_a_time
 from mosaics.item import AssetFacts, scene_to_item
-from mosaics.models import Collection, Scene, Text
+from mosaics.models import Collection, Kind, Scene, Text
 from mosaics.registry import Registry
 from mosaics.sensors import Sensor
 from mosaics.styles import Style
@@ -118,28 +119,32 @@ class Bank:
         digest, sha256 = _digests(path, progress)
         known = self.catalog.find_by_digest(digest)
         if known is not None:
-            words = f"the same content is banked already, as {known[1]} in {known[0]}"
-            return BankResult(
-                status="unchanged", collection_id=known[0], scene_id=known[1], messages=(words,)
-            )
+            return _unchanged(known)
         roots = [root.resolve() for root in self.data_roots]
         examination: Examination = self.sandbox.run(path.name, examine, path, roots, report=progress)
         description = describe(examination, options.sensor, self.sensors, self.styles)
         collection = self._collection(options, description.sensor)
-        scene_id = self._scene_id(collection.id, path, digest)
-        scene = _scene(examination, description, options, collection, scene_id)
         if _state(path) != before:
             raise IngestError(
                 f"{path.name}: the file changed while it was read; try again when it is complete"
             )
-        with self._stored(scene, examination, sha256, progress) as (scene, stored_sha256):
-            thumbnail, messages = self._picture(scene)
-            if _state(path) != before:
-                raise IngestError(f"{path.name}: the file changed while it was read; try again")
-            facts = self._facts(examination, scene, (stored_sha256, digest), thumbnail)
-            item = scene_to_item(scene, facts, root=self.home_data.resolve(), banked=self.now())
-            self.catalog.put_collection(collection)
-            sequence = self.catalog.put_scene(collection.id, item, digest)
+        with (
+            self._converted(collection.id, description.kind, examination, progress) as converted,
+            one_at_a_time(self.home_data.resolve()),
+        ):
+            known = self.catalog.find_by_digest(digest)
+            if known is not None:  # another process was faster
+                return _unchanged(known)
+            scene_id = self._scene_id(collection.id, path, digest)
+            scene = _scene(examination, description, options, collection, scene_id)
+            with self._stored(scene, converted, sha256) as (scene, stored_sha256):
+                thumbnail, messages = self._picture(scene)
+                if _state(path) != before:
+                    raise IngestError(f"{path.name}: the file changed while it was read; try again")
+                facts = self._facts(examination, scene, (stored_sha256, digest), thumbnail)
+                item = scene_to_item(scene, facts, root=self.home_data.resolve(), banked=self.now())
+                self.catalog.put_collection(collection)
+                sequence = self.catalog.put_scene(collection.id, item, digest)
         reason = examination.conversion_reason
         notes = (*examination.inspection.notes, *description.messages, *messages)
         return BankResult(
@@ -168,22 +173,21 @@ class Bank:
         return f"{name}-{digest[:8]}" if self.catalog.scene_exists(collection_id, name) else name
 
     @contextmanager
-    def _stored(
-        self, scene: Scene, examination: Examination, sha256: str, progress: Progress
-    ) -> Iterator[tuple[Scene, str]]:
-        """Bring the file to where it is served from, and take it away again if registering fails."""
+    def _converted(
+        self, collection_id: str, kind: Kind, examination: Examination, progress: Progress
+    ) -> Iterator[tuple[Path, str] | None]:
+        """Give the converted file, which goes unless it is taken, and its SHA-256; None: none is needed."""
         if examination.conversion_reason is None:
-            yield dataclasses.replace(scene, generation=sha256), sha256
+            yield None
             return
-        target = self.home_data.resolve() / "cogs" / scene.collection_id / f"{scene.id}.tif"
         inspection = examination.inspection
         conversion = Conversion(
             inspection=inspection,
             profile=PROFILE,
-            reduction=PROFILE.reduction(scene.kind, has_palette=bool(inspection.palette)),
+            reduction=PROFILE.reduction(kind, has_palette=bool(inspection.palette)),
             has_unfinite=examination.has_unfinite,
         )
-        with _temporary_folder(target.parent, inspection.path.name) as folder:
+        with _temporary_folder(self._folder(collection_id), inspection.path.name) as folder:
             result: Path = self.sandbox.run(
                 inspection.path.name,
                 convert,
@@ -192,8 +196,22 @@ class Bank:
                 report=progress,
                 grows=lambda: _sizes(folder),
             )
-            stored = _sha256(result, inspection.path.name, lambda _: None)
-            result.replace(target)
+            yield result, _sha256(result, inspection.path.name, lambda _: None)
+
+    def _folder(self, collection_id: str) -> Path:
+        return self.home_data.resolve() / "cogs" / collection_id
+
+    @contextmanager
+    def _stored(
+        self, scene: Scene, converted: tuple[Path, str] | None, sha256: str
+    ) -> Iterator[tuple[Scene, str]]:
+        """Bring the file to where it is served from, and take it away again if registering fails."""
+        if converted is None:
+            yield dataclasses.replace(scene, generation=sha256), sha256
+            return
+        result, stored = converted
+        target = self._folder(scene.collection_id) / f"{scene.id}.tif"
+        result.replace(target)
         try:
             _flush_folder(target.parent)
             yield dataclasses.replace(scene, href=str(target), generation=stored), stored
@@ -247,6 +265,11 @@ class Bank:
             profile=None if in_place else PROFILE.version,
             thumbnail=thumbnail,
         )
+
+
+def _unchanged(known: tuple[str, str]) -> BankResult:
+    words = f"the same content is banked already, as {known[1]} in {known[0]}"
+    return BankResult(status="unchanged", collection_id=known[0], scene_id=known[1], messages=(words,))
 
 
 def check_collection_id(collection_id: str) -> str:

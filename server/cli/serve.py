@@ -35,8 +35,8 @@ def serve(
         settings = read()
     except SettingsError as error:
         fail(f"settings: {error}", 2)
-    settings.home.mkdir(parents=True, exist_ok=True)
     with told():
+        settings.home.mkdir(parents=True, exist_ok=True)
         open_database(settings.database_url, settings.home).dispose()
         _prepare(settings)
     raise typer.Exit(_supervise(settings, read))
@@ -44,7 +44,7 @@ def serve(
 
 def _prepare(settings: Settings) -> None:
     """Check the parts that would make every worker fail, before any is started."""
-    from mosaics.gdal import self_test  # noqa: PLC0415 - only serving pays for these imports
+    from mosaics.gdal import configure, self_test  # noqa: PLC0415 - only serving pays for these imports
     from mosaics.grids import load_grids  # noqa: PLC0415
     from mosaics.sensors import load_sensors  # noqa: PLC0415
     from mosaics.styles import load_styles  # noqa: PLC0415
@@ -53,6 +53,7 @@ def _prepare(settings: Settings) -> None:
     load_peppers(settings)
     for load in (load_grids, load_sensors, load_styles):
         load(settings.data_folder)
+    configure(settings.gdal.cache_megabytes)
     self_test()
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,8 @@ def parsed(element: etree._Element) -> dict[str, Any]:
 
 def tiles_of(document: bytes) -> list[dict[str, Any]]:
     """Give what OpenLayers would ask for: a tile of each layer in each grid and style."""
-    node = need_program("node")
+    # scripts/setup puts Node.js into the virtual environment where the system has none
+    node = shutil.which(Path(sys.executable).with_name("node")) or need_program("node")
     if not (MODULES / "ol").is_dir():
         message = "OpenLayers is not installed: scripts/setup builds the map page"
         if os.environ.get("CI") == "true":

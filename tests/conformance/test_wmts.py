@@ -5,8 +5,10 @@ One test an assertion, under its id in the suite: all that the suite runs, which
 
 from __future__ import annotations
 
+import base64
 import importlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -68,8 +70,8 @@ SUITE = {
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Serve a layer with two dates, one with several styles, and one for a key only."""
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Bank a layer with two dates, one with several styles, and one that only an institution may see."""
     folder = tmp_path_factory.mktemp("wmts")
     lines = []
     for collection, name, bands, dtype, more in (
@@ -85,20 +87,31 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         lines.append(["bank", str(path), "--collection", collection, *more])
     rights = [["institution", "add", "region"], ["grant", "add", "region", "--licence", "ours"]]
     run_commands(folder / "home", [*lines, *rights])
-    with serving(folder / "home") as running:
+    return folder / "home"
+
+
+@pytest.fixture(scope="module")
+def key(home: Path) -> str:
+    return create_keys(home, ["region"])[0]
+
+
+@pytest.fixture(scope="module")
+def server(home: Path, key: str) -> Iterator[Server]:
+    with serving(home) as running:
         yield running
 
 
-@pytest.fixture(scope="module", params=["public", "key in the query", "key in the path"])
-def service(request: pytest.FixtureRequest, server: Server) -> Service:
-    """Give the service as nobody finds it (as the suite does), and as an institution does."""
-    if request.param == "public":
-        return Service(server, "/wmts")
-    (key,) = create_keys(server.home, ["region"])
-    in_path = request.param == "key in the path"
-    found = Service(server, f"/k/{key}/wmts" if in_path else f"/wmts?key={key}")
-    assert found.layers() == ["dated", "licensed", "styled"]
-    return found
+@pytest.fixture(scope="module", params=["query", "password"])
+def service(request: pytest.FixtureRequest, server: Server, key: str) -> Service:
+    """Give the service as an institution finds it; the suite itself needs a proxy that adds the password."""
+    if request.param == "query":
+        return Service(server, f"/wmts?key={key}")
+    password = base64.b64encode(f"any:{key}".encode()).decode()
+    return Service(server, "/wmts", {"Authorization": f"Basic {password}"})
+
+
+def test_the_service_offers_all_three_layers(service: Service) -> None:
+    assert service.layers() == ["dated", "licensed", "styled"]
 
 
 def test_every_assertion_of_the_suite_is_here() -> None:
@@ -108,3 +121,8 @@ def test_every_assertion_of_the_suite_is_here() -> None:
 @pytest.mark.parametrize("id_", ASSERTIONS)
 def test_assertion(service: Service, id_: str) -> None:
     ASSERTIONS[id_](service)
+
+
+def test_a_wrong_request_is_no_failure_of_the_server(service: Service) -> None:
+    ASSERTIONS["KVP.GET.InvalidService"](service)
+    assert "request_failed" not in service.server.log.read_text()

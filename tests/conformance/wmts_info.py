@@ -23,7 +23,21 @@ def outside(service: Service, tile: Tile, name: str) -> str:
     return str(tile_size(service, tile)[0 if name == "J" else 1])
 
 
-@asserts("KVP.GET.GetFeatureInfo.Mandatory", "KVP.GET.GetFeatureInfo.Valid.InfoFormat")
+@asserts("KVP.GET.GetFeatureInfo.Valid.InfoFormat")
+def kvp_formats(service: Service) -> None:
+    for tile in service.one_each():
+        for media_type in service.info_formats(tile.layer):
+            assert_info(service.kvp(service.info_request(tile, infoFormat=media_type)), media_type)
+
+
+@asserts("RESTful.GetFeatureInfo.Valid.InfoFormat")
+def rest_formats(service: Service) -> None:
+    for tile in service.one_each():
+        for media_type in service.info_formats(tile.layer):
+            assert_info(service.ask(service.resource(tile, "FeatureInfo", media_type)), media_type)
+
+
+@asserts("KVP.GET.GetFeatureInfo.Mandatory")
 def kvp_info(service: Service) -> None:
     for tile in service.tiles():
         for style in service.styles(tile.layer):
@@ -32,7 +46,7 @@ def kvp_info(service: Service) -> None:
                 assert_info(service.kvp(request), media_type)
 
 
-@asserts("RESTful.GetFeatureInfo.Mandatory", "RESTful.GetFeatureInfo.Valid.InfoFormat")
+@asserts("RESTful.GetFeatureInfo.Mandatory")
 def rest_info(service: Service) -> None:
     for tile in service.tiles():
         for style in service.styles(tile.layer):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlencode
@@ -21,16 +21,20 @@ NAMES = {
 }
 SCHEMA_OF_DOCUMENTS = "wmts/1.0/wmtsGetCapabilities_response.xsd"
 SCHEMA_OF_REPORTS = "ows/1.1.0/owsExceptionReport.xsd"
+LEVEL = 15
+"""Where tiles are asked for; pixels of 1 to 5 m."""
 
 
 class Tile(NamedTuple):
-    """One tile in the middle of a layer."""
+    """The tile in the middle of a layer, and the pixel of it that is there."""
 
     layer: str
     grid: str
     matrix: str
     row: int
     column: int
+    i: int
+    j: int
 
 
 @dataclass(frozen=True)
@@ -40,10 +44,12 @@ class Service:
     server: Server
     start: str
     """Path and query of the address that a client is given."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """What goes with every request."""
 
     @functools.cached_property
     def document(self) -> etree._Element:
-        return valid(self.server.get(self.start), SCHEMA_OF_DOCUMENTS)
+        return valid(self.server.get(self.start, self.headers), SCHEMA_OF_DOCUMENTS)
 
     def find(self, path: str) -> list[etree._Element]:
         found: list[etree._Element] = self.document.xpath(path, namespaces=NAMES)
@@ -67,7 +73,7 @@ class Service:
     def ask(self, address: str, **headers: str) -> Reply:
         """Follow an address of the document."""
         assert address.startswith(self.server.url), address
-        return self.server.get(address.removeprefix(self.server.url), headers)
+        return self.server.get(address.removeprefix(self.server.url), self.headers | headers)
 
     def kvp(self, parameters: dict[str, str]) -> Reply:
         """Send a request by key-value pairs to the address that the document names for it."""
@@ -84,7 +90,8 @@ class Service:
 
     def info_request(self, tile: Tile, **more: str) -> dict[str, str]:
         """Give a valid GetFeatureInfo request."""
-        asked = {"request": "GetFeatureInfo", "infoFormat": "application/json", "I": "128", "J": "128"}
+        asked = {"request": "GetFeatureInfo", "infoFormat": "application/json"}
+        asked |= {"I": str(tile.i), "J": str(tile.j)}
         return self.tile_request(tile, **(asked | more))
 
     def layers(self) -> list[str]:
@@ -109,8 +116,17 @@ class Service:
         """Give a tile of a layer with a dimension."""
         return next(tile for tile in self.tiles() if self.times(tile.layer))
 
-    def tiles(self) -> Iterator[Tile]:
-        """Give the tile in the middle of each layer, at two levels of each of its grids."""
+    def tiles(self) -> tuple[Tile, ...]:
+        """Give the tile in the middle of each layer, at one level of each of its grids."""
+        return self._tiles
+
+    def one_each(self) -> tuple[Tile, ...]:
+        """Give one tile of each layer."""
+        return tuple({tile.layer: tile for tile in self.tiles()}.values())
+
+    @functools.cached_property
+    def _tiles(self) -> tuple[Tile, ...]:
+        tiles = []
         for layer in self.layers():
             boxes = {
                 box.get("crs"): [float(number) for corner in box for number in corner.text.split()]
@@ -118,21 +134,13 @@ class Service:
             }
             for grid in self.of_layer(layer, "w:TileMatrixSetLink/w:TileMatrixSet"):
                 (entry,) = self.find(f"//w:Contents/w:TileMatrixSet[ows:Identifier='{grid}']")
-                left, bottom, right, top = boxes[entry.findtext("ows:SupportedCRS", namespaces=NAMES)]
-                for matrix in entry.findall("w:TileMatrix", NAMES)[14:17:2]:
-                    scale, size = (
-                        float(matrix.findtext(f"w:{n}", namespaces=NAMES))
-                        for n in ("ScaleDenominator", "TileWidth")
-                    )
-                    degrees = 111319.49079327358 if "CRS84" in grid else 1
-                    span = scale * 0.00028 / degrees * size
-                    x, y = (
-                        float(number)
-                        for number in matrix.findtext("w:TopLeftCorner", namespaces=NAMES).split()
-                    )
-                    identifier = matrix.findtext("ows:Identifier", namespaces=NAMES)
-                    row, column = ((y - (bottom + top) / 2) // span, ((left + right) / 2 - x) // span)
-                    yield Tile(layer, grid, identifier, int(row), int(column))
+                crs = str(entry.findtext("ows:SupportedCRS", namespaces=NAMES))
+                left, bottom, right, top = boxes[crs]
+                middle = ((left + right) / 2, (bottom + top) / 2)
+                metres_per_unit = 111319.49079327358 if crs.endswith("CRS84") else 1
+                matrix = entry.findall("w:TileMatrix", NAMES)[LEVEL]
+                tiles.append(Tile(layer, grid, *place(matrix, middle, metres_per_unit)))
+        return tuple(tiles)
 
     def resource(self, tile: Tile, kind: str = "tile", media_type: str = "image/png", **filled: str) -> str:
         """Fill the template of a resource."""
@@ -141,12 +149,24 @@ class Service:
             f"[@resourceType='{kind}'][@format='{media_type}']/@template"
         )
         values = {"Style": self.styles(tile.layer)[0], "TileMatrixSet": tile.grid, "TileMatrix": tile.matrix}
-        values |= {"TileRow": str(tile.row), "TileCol": str(tile.column), "I": "128", "J": "128"}
-        values |= {"Time": "latest"}
+        values |= {"TileRow": str(tile.row), "TileCol": str(tile.column), "Time": "latest"}
+        values |= {"I": str(tile.i), "J": str(tile.j)}
         for name, value in (values | filled).items():
             template = template.replace(f"{{{name}}}", value)
         assert "{" not in template
         return template
+
+
+def place(
+    matrix: etree._Element, point: tuple[float, float], metres_per_unit: float
+) -> tuple[str, int, int, int, int]:
+    """Give a matrix's identifier, and row, column, I and J of a point of its CRS (x, y)."""
+    words = {child.tag.rpartition("}")[2]: str(child.text) for child in matrix}
+    left, top = (float(number) for number in words["TopLeftCorner"].split())
+    size, cell = int(words["TileWidth"]), float(words["ScaleDenominator"]) * 0.00028 / metres_per_unit
+    column, i = divmod(int((point[0] - left) // cell), size)
+    row, j = divmod(int((top - point[1]) // cell), size)
+    return words["Identifier"], row, column, i, j
 
 
 Check = Callable[[Service], None]

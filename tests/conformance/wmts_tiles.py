@@ -1,6 +1,6 @@
 """The suite's assertions on GetTile, by key-value pairs and by resources.
 
-The suite asks for every tile of every matrix; here it is the tile in the middle of each layer at two levels
+The suite asks for every tile of every matrix; here it is the tile in the middle of each layer at one level
 of each grid, in each style and format.
 """
 
@@ -46,14 +46,28 @@ def beyond(service: Service, tile: Tile, side: str) -> str:
     return count
 
 
-@asserts("KVP.GET.GetTile.Mandatory", "KVP.GET.GetTile.Valid.Tile.Format")
+@asserts("KVP.GET.GetTile.Valid.Tile.Format")
+def kvp_formats(service: Service) -> None:
+    for tile in service.one_each():
+        for media_type in service.formats(tile.layer):
+            assert_image(service.kvp(service.tile_request(tile, format=media_type)), media_type)
+
+
+@asserts("RESTful.GetTile.Valid.Tile.Format")
+def rest_formats(service: Service) -> None:
+    for tile in service.one_each():
+        for media_type in service.formats(tile.layer):
+            assert_image(service.ask(service.resource(tile, media_type=media_type)), media_type)
+
+
+@asserts("KVP.GET.GetTile.Mandatory")
 def kvp_tiles(service: Service) -> None:
     for tile, style, media_type in choices(service):
         reply = service.kvp(service.tile_request(tile, style=style, format=media_type))
         assert assert_image(reply, media_type)[:3].any()
 
 
-@asserts("RESTful.GetTile.Mandatory", "RESTful.GetTile.Valid.Tile.Format")
+@asserts("RESTful.GetTile.Mandatory")
 def rest_tiles(service: Service) -> None:
     for tile, style, media_type in choices(service):
         reply = service.ask(service.resource(tile, media_type=media_type, Style=style))

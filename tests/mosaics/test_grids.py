@@ -8,7 +8,7 @@ import json
 import pytest
 
 from mosaics.errors import DataFileInvalidError, GridNotFoundError, TileOutsideGridError
-from mosaics.geodesy import ground_resolution
+from mosaics.geodesy import ground_resolution, lonlat_transformer
 from mosaics.grids import TileRange, find_grid, load_grids, parse_grid
 from mosaics.models import Bounds
 from mosaics.registry import BUILT_IN
@@ -246,3 +246,34 @@ def test_an_extra_grid_is_added(tmp_path):
     registry = load_grids(tmp_path)
     assert find_grid(registry, "also-mine") == registry.get("mine") == parse_grid(mine)
     assert len(registry) == len(GRIDS) + 1
+
+
+@pytest.mark.parametrize("id_", ["WebMercatorQuad", "WorldCRS84Quad", "2154_50cm", "2154_50cm_512"])
+@pytest.mark.parametrize(
+    "bounds",
+    [Bounds(1.39, 43.55, 1.42, 43.56), Bounds(-4.8, 41.3, 9.6, 51.1), Bounds(2.35, 48.85, 2.3501, 48.8501)],
+)
+def test_an_extent_begins_and_ends_with_pixels_of_every_level_that_shows_it(id_, bounds):
+    grid = GRIDS.get(id_)
+    left, bottom, right, top = extent = grid.extent(bounds)
+    exact = lonlat_transformer(grid.crs).transform_bounds(*bounds, densify_pts=21, direction="INVERSE")
+    slack = max((right - left) / 100, (top - bottom) / 100, grid.matrices[-1].cell_size)
+    for outer, inner, sign in zip(extent, exact, (-1, -1, 1, 1), strict=True):
+        assert -1e-6 * slack <= (outer - inner) * sign <= slack
+    shown = [matrix for matrix in grid.matrices if min(right - left, top - bottom) >= 130 * matrix.cell_size]
+    assert shown or bounds.right - bounds.left < 0.001
+    for matrix in shown:
+        x0, y0 = matrix.origin
+        for distance in (left - x0, right - x0, y0 - top, y0 - bottom):
+            cells = distance / matrix.cell_size
+            assert cells == pytest.approx(round(cells), abs=1e-5)
+
+
+def test_there_is_no_extent_off_the_area_or_across_the_antimeridian():
+    assert GRIDS.get("2154_50cm").extent(Bounds(55.2, -21.4, 55.9, -20.8)) is None
+    assert GRIDS.get("WebMercatorQuad").extent(Bounds(179, -17, -179, -16)) is None
+
+
+def test_the_world_s_extent_is_the_grid():
+    grid = GRIDS.get("WebMercatorQuad")
+    assert grid.extent(Bounds(-180, -85.06, 180, 85.06)) == pytest.approx(grid.matrix(0).bounds)

@@ -28,9 +28,7 @@ class Asgi:
     application: Application
     runner: asyncio.Runner
 
-    def get(
-        self, target: str | bytes, headers: dict[str, str] | None = None, method: str = "GET"
-    ) -> Reply:
+    def get(self, target: str | bytes, headers: dict[str, str] | None = None, method: str = "GET") -> Reply:
         """Ask; a target in bytes goes as it is, one in text is percent-encoded where it must be."""
         raw = target if isinstance(target, bytes) else quote(target, safe="/?&=%:@+,;*'()!$~#[]").encode()
         path, _, query = raw.partition(b"?")

@@ -46,7 +46,7 @@ class Done:
 
 
 def run_all(home: Path, *lines: list[str]) -> list[Done]:
-    """Run many command lines one after the other in one process of their own: importing is most of their time."""
+    """Run many command lines one after the other in one process: importing is most of their time."""
     done = subprocess.run(
         [sys.executable, "-c", _RUN_ALL],
         input=json.dumps([["--home", str(home), *line] for line in lines]),
@@ -172,7 +172,12 @@ LISTS = [
 
 
 def test_lists_are_tables_for_people_and_json_for_programs(small: Path) -> None:
-    done = run_all(small, ["key", "create", "region", "--label", "[/oops] a\nb"], *LISTS, *([*x, "--json"] for x in LISTS))
+    done = run_all(
+        small,
+        ["key", "create", "region", "--label", "[/oops] a\nb"],
+        *LISTS,
+        *([*x, "--json"] for x in LISTS),
+    )
     assert all(d.status == 0 and d.stack is None for d in done), done
     tables, documents = done[1 : len(LISTS) + 1], done[len(LISTS) + 1 :]
     for line, table, document in zip(LISTS, tables, documents, strict=True):
@@ -201,7 +206,11 @@ def test_a_new_key_is_alone_on_standard_output_and_shown_once(small: Path) -> No
     assert id_ in made.stderr
     assert secret not in made.stderr
     listed, revoked, again, by_id = run_all(
-        small, ["key", "list", "--json"], ["key", "revoke", key], ["key", "revoke", key], ["key", "revoke", id_]
+        small,
+        ["key", "list", "--json"],
+        ["key", "revoke", key],
+        ["key", "revoke", key],
+        ["key", "revoke", id_],
     )
     assert id_ in listed.stdout
     assert secret[:12] not in listed.stdout
@@ -237,7 +246,9 @@ def test_banking_the_same_again_changes_nothing(tmp_path: Path) -> None:
     copy = inbox / "other name.TIF"
     copy.write_bytes(source.read_bytes())
     other = ["bank", "--collection", "elsewhere", "--json"]
-    for done in run_all(home, [*line, str(source)], [*line, str(inbox)], [*line, str(copy)], [*other, str(copy)]):
+    for done in run_all(
+        home, [*line, str(source)], [*line, str(inbox)], [*line, str(copy)], [*other, str(copy)]
+    ):
         assert done.status == 0, done
         assert {row["status"] for row in json.loads(done.stdout)} == {"unchanged"}
         assert {row["layer"] for row in json.loads(done.stdout)} == {"town:one_20240517"}
@@ -246,7 +257,10 @@ def test_banking_the_same_again_changes_nothing(tmp_path: Path) -> None:
 
 def test_a_bad_file_is_refused_by_name_and_reason_and_the_others_are_banked(tmp_path: Path) -> None:
     home, inbox = tmp_path / "home", tmp_path / "inbox"
-    good = [write_raster(inbox / f"good{n}_2024051{n}.tif", position_pixels(60, 80, 3) + np.uint8(n)) for n in (1, 2)]
+    good = [
+        write_raster(inbox / f"good{n}_2024051{n}.tif", position_pixels(60, 80, 3) + np.uint8(n))
+        for n in (1, 2)
+    ]
     write_raster(inbox / "nocrs.tif", position_pixels(20, 20, 1), crs="")
     (inbox / "garbage.tif").write_bytes(b"not an image")
     (inbox / "cut.tif").write_bytes(good[0].read_bytes()[:3000])
@@ -277,13 +291,15 @@ def test_banking_at_the_same_time_loses_nothing(tmp_path: Path) -> None:
     for n, inbox in enumerate(inboxes):
         for part in range(2):
             pixels = position_pixels(60, 80, 3) + np.uint8(10 * n + part)
-            write_raster(inbox / f"scene_{n}_{part}_20240517.tif", pixels)
+            write_raster(inbox / f"scene_{part}_20240517.tif", pixels)  # names that others have too
         # all of them have this one, and one of them banks it
         write_raster(inbox / "same_20240101.tif", position_pixels(50, 50, 1))
     running = [
         subprocess.Popen(
-            [sys.executable, "-m", "server", "--home", str(home), "bank", str(inbox)]
-            + ["--collection", "town", "--licence", "town-only", "--public"],
+            [
+                *(sys.executable, "-m", "server", "--home", str(home), "bank", str(inbox)),
+                *("--collection", "town", "--licence", "town-only", "--public"),
+            ],
             stderr=subprocess.PIPE,
             text=True,
             cwd=ROOT,
@@ -291,7 +307,7 @@ def test_banking_at_the_same_time_loses_nothing(tmp_path: Path) -> None:
         for inbox in inboxes
     ]
     said = [process.communicate(timeout=120)[1] for process in running]
-    assert [process.returncode for process in running] == [0] * count, said
+    assert [process.returncode for process in running] == [0] * count, "\n".join(said)
     (listed,) = run_all(home, ["layers", "--for", "public", "--json"])
     assert [(x["id"], x["scenes"]) for x in json.loads(listed.stdout)] == [("town", 2 * count + 1)]
     with closing(sqlite_module.connect(home / "flux.db")) as database:

@@ -72,6 +72,20 @@ def server(home: Path) -> Iterator[Server]:
         yield running
 
 
+Measured = Callable[[str, list[float]], None]
+
+
+@pytest.fixture
+def measured(capsys: pytest.CaptureFixture[str]) -> Measured:
+    """Give a function that shows times, whatever pytest captures."""
+
+    def show(what: str, times: list[float]) -> None:
+        with capsys.disabled():
+            sys.stdout.write(f"\n{what} after {', '.join(f'{t:.2f} s' for t in times)}\n")
+
+    return show
+
+
 def statuses(server: Server, path: str, key: str) -> set[int]:
     """Ask over many new connections, so that every worker answers."""
     return {server.get(path, {"X-API-Key": key}).status for _ in range(SWEEP)}
@@ -95,21 +109,18 @@ def stopped(server: Server) -> int:
     return server.process.wait(10)
 
 
-def test_ready_soon_after_the_start(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ready_soon_after_the_start(home: Path, measured: Measured) -> None:
     times = []
     for _ in range(2):
         started = time.monotonic()
         with serving(home) as running:
             times.append(time.monotonic() - started)
             assert running.ready()
-    with capsys.disabled():
-        print(f"\nready with {SCENES} scenes after", ", ".join(f"{t:.2f} s" for t in times))
+    measured(f"ready with {SCENES} scenes", times)
     assert max(times) < 15
 
 
-def test_workers_killed_twice_are_back_within_a_second(
-    server: Server, key: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_workers_killed_twice_are_back_within_a_second(server: Server, key: str, measured: Measured) -> None:
     answered = everywhere(server, TILE.format("town"), key, 200)
     assert answered()
     times = []
@@ -125,8 +136,7 @@ def test_workers_killed_twice_are_back_within_a_second(
         times.append(time.monotonic() - killed)
         assert server.ready()
     assert time.monotonic() - begun < 3, "the second kill came within 3 s of the first"
-    with capsys.disabled():
-        print("\nkilled workers back after", ", ".join(f"{t:.2f} s" for t in times))
+    measured("killed workers back", times)
     assert max(times) < 1
     assert server.process.poll() is None
     assert answered()
@@ -174,9 +184,7 @@ def test_sigterm_finishes_what_is_under_way_and_ends_with_0(home: Path, key: str
         with ThreadPoolExecutor(16) as callers:
             # each is another picture, and one thread makes them one after the other
             asked: list[Future[tuple[int, int, str | None]]] = [
-                callers.submit(
-                    ask_on_a_line_of_its_own, running, f"/preview/town.webp?width={300 + n}", key
-                )
+                callers.submit(ask_on_a_line_of_its_own, running, f"/preview/town.webp?width={300 + n}", key)
                 for n in range(16)
             ]
             wait_until(lambda: sum(a.done() for a in asked) >= 2, seconds=20)
@@ -385,7 +393,7 @@ def test_what_would_stop_every_worker_is_told_before_without_a_stack(
 
 
 def test_revoking_granting_and_banking_hold_on_all_workers_within_5_seconds(
-    home: Path, server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    home: Path, server: Server, tmp_path: Path, measured: Measured
 ) -> None:
     tile = TILE.format("town")
     flux(home, "institution", "add", "partner")
@@ -407,8 +415,8 @@ def test_revoking_granting_and_banking_hold_on_all_workers_within_5_seconds(
     times["revoked"] = wait_until(everywhere(server, tile, second, 401), seconds=5)
     assert statuses(server, "/layers", second) == {401}
     engine.dispose()
-    with capsys.disabled():
-        print("\non all workers:", ", ".join(f"{what} after {t:.2f} s" for what, t in times.items()))
+    for what, seconds in times.items():
+        measured(f"{what} on all workers", [seconds])
 
 
 def test_the_log_is_json_lines_and_names_the_address(server: Server) -> None:

@@ -5,7 +5,7 @@ import pytest
 from lxml import etree
 
 from mosaics.grids import load_grids
-from mosaics.models import Text
+from mosaics.models import Bounds, Text
 from server.wmts.capabilities import (
     FULL_TEMPLATES_UP_TO,
     LayerInfo,
@@ -272,6 +272,23 @@ def test_advertised_format_and_sections(make_document):
     assert find(root, values % "AcceptFormats") == ["application/xml"]
     assert find(root, values % "AcceptVersions") == ["1.0.0"]
     assert find(root, values % "Sections") == ["All", *SECTIONS]
+
+
+def test_each_crs_has_a_box_written_as_in_its_grids(make_document, grids):
+    root = parse(make_document())
+    boxes = find(root, "//w:Layer[1]/ows:BoundingBox")
+    assert [box.get("crs") for box in boxes] == find(root, "//w:TileMatrixSet/ows:SupportedCRS/text()")
+    for box, grid in zip(boxes, grids, strict=True):
+        west, south, east, north = grid.extent(Bounds(-4.8, 41.3, 9.6, 51.1))
+        assert [float(v) for corner in box for v in corner.text.split()] == [west, south, east, north]
+
+
+def test_a_layer_across_the_antimeridian_has_no_box_but_the_one_in_degrees(make_document, single_layer):
+    root = parse(
+        make_document(layers=[dataclasses.replace(single_layer, bounds=(179.0, -17.0, -179.0, -16.0))])
+    )
+    assert find(root, "count(//w:Layer/ows:WGS84BoundingBox)") == 1
+    assert find(root, "count(//w:Layer/ows:BoundingBox)") == 0
 
 
 def test_500_layers_are_below_a_megabyte(make_document, dated_layer, capabilities_schema):

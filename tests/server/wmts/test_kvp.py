@@ -39,6 +39,13 @@ def test_bare_address_asks_for_all_capabilities():
     assert parse_kvp([]) == GetCapabilities()
 
 
+def test_qgis_asks_for_wms_capabilities_whatever_the_address_is():
+    query = [("SERVICE", "WMS"), ("REQUEST", "GetCapabilities")]
+    assert parse_kvp(query) == GetCapabilities()
+    assert parse_kvp([("layers", "a"), *query]) == GetCapabilities(layers=frozenset({"a"}))
+    assert refusal([("SERVICE", "WMS"), ("REQUEST", "GetMap")]) == ("InvalidParameterValue", "service", 400)
+
+
 def test_filters_alone_narrow_the_capabilities():
     request = parse_kvp([("layers", "a,b:S_1"), ("TMS", "2154_50cm,PM"), ("lang", "en")])
     assert request == GetCapabilities(

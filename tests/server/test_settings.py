@@ -1,0 +1,146 @@
+"""Settings: where they come from, which wins, and that wrong ones are told without showing what they hold."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from server.cli.serve import _prepare
+from server.settings import Settings, SettingsError, load_settings
+from tests.conftest import ROOT
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("FLUX_")]:
+        monkeypatch.delenv(name)
+
+
+def write(home: Path, text: str) -> Path:
+    home.mkdir(exist_ok=True)
+    (home / "flux.toml").write_text(text)
+    return home
+
+
+def test_arguments_win_over_variables_and_those_over_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = write(tmp_path, '[http]\nport = 1\nhost = "1.1.1.1"\nworkers = 7\n[tiles]\nempty = "204"\n')
+    assert (load_settings(home=home).http.port, load_settings(home=home).tiles.empty) == (1, "204")
+    monkeypatch.setenv("FLUX_HTTP__PORT", "2")
+    monkeypatch.setenv("FLUX_HTTP__HOST", "2.2.2.2")
+    assert load_settings(home=home).http.port == 2
+    chosen = load_settings(home=home, http={"port": 3}).http
+    assert (chosen.port, chosen.host, chosen.workers) == (3, "2.2.2.2", 7)
+
+
+def test_the_file_is_that_of_the_home_however_the_home_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = write(tmp_path / "first", "[http]\nport = 1\n")
+    second = write(tmp_path / "second", "[http]\nport = 2\n")
+    default = write(tmp_path / "flux-home", "[http]\nport = 3\n")
+    monkeypatch.chdir(tmp_path)
+    assert load_settings().http.port == 3
+    assert load_settings().home.resolve() == default
+    monkeypatch.setenv("FLUX_HOME", str(second))
+    assert load_settings().http.port == 2
+    assert load_settings(home=first).http.port == 1
+    assert load_settings(home=None).http.port == 2
+
+
+def test_lists_and_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = write(tmp_path, 'data_roots = ["/srv/a", "/srv/b"]\n[http]\ntrusted_proxies = ["10.0.0.0/8"]\n')
+    chosen = load_settings(home=home)
+    assert chosen.data_roots == (Path("/srv/a"), Path("/srv/b"))
+    assert chosen.readable_roots == (home.resolve() / "data", Path("/srv/a"), Path("/srv/b"))
+    monkeypatch.setenv("FLUX_DATA_ROOTS", '["/srv/c"]')
+    assert load_settings(home=home).data_roots == (Path("/srv/c"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("port = 1", "port"),
+        ("[http]\nprot = 1", "http.prot"),
+        ("[htpt]\nport = 1", "htpt"),
+        ("[http]\nport = 70000", "http.port"),
+        ("[http]\nport = true\nworkers = 0", "http.workers"),
+        ("[auth]\nenvironment = 'Very Long'", "auth.environment"),
+        ("[auth]\npoll_seconds = 60", "auth.poll_seconds"),
+        ("[tiles]\nempty = 'x'", "tiles.empty"),
+        ("[tiles]\ncache_megabytes = -1", "tiles.cache_megabytes"),
+        ("http = 1", "http"),
+        ("= 1", "flux.toml"),
+    ],
+)
+def test_a_wrong_setting_is_told_by_its_name(tmp_path: Path, text: str, name: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(name)):
+        load_settings(home=write(tmp_path, text))
+
+
+@pytest.mark.parametrize("secret", ["short-s3cr3t", "s3cr3t" * 6])
+def test_a_secret_shows_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secret: str) -> None:
+    monkeypatch.setenv("FLUX_AUTH__PEPPER", secret)
+    try:
+        shown = repr(load_settings(home=tmp_path)) + str(load_settings(home=tmp_path).model_dump())
+    except SettingsError as error:
+        shown = str(error) + repr(error.__cause__) + repr(error.__context__ if not error.__suppress_context__ else "")
+        assert "auth.pepper" in shown
+    assert "s3cr3t" not in shown
+
+
+def test_settings_are_frozen(tmp_path: Path) -> None:
+    chosen = load_settings(home=tmp_path)
+    with pytest.raises(ValueError, match="frozen"):
+        chosen.database_url = "x"
+    with pytest.raises(ValueError, match="frozen"):
+        chosen.http.port = 1
+
+
+def test_the_environment_is_read_nowhere_else() -> None:
+    readers = {"getenv", "environ"}
+    found = set()
+    for folder in ("auth", "mosaics", "server"):
+        for path in (ROOT / folder).rglob("*.py"):
+            if "node_modules" in path.parts:
+                continue
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Attribute) and node.attr in readers:
+                    found.add(str(path.relative_to(ROOT)))
+    # these set variables that libraries and child processes read
+    setters = {"mosaics/gdal.py", "mosaics/ingest/sandbox.py", "server/cli/main.py", "server/cli/serve.py"}
+    assert found == setters
+
+
+def test_every_setting_is_used() -> None:
+    text = "\n".join(
+        path.read_text(encoding="utf-8")
+        for folder in ("auth", "mosaics", "server")
+        for path in (ROOT / folder).rglob("*.py")
+        if path.name != "settings.py" and "node_modules" not in path.parts
+    )
+    for name, field in Settings.model_fields.items():
+        inner = getattr(field.annotation, "model_fields", None)
+        for used in [f"{name}.{sub}" for sub in inner] if inner else [name]:
+            # a group may travel on its own, under its name or as `settings`
+            last = used.rpartition(".")[2]
+            group = used.rpartition(".")[0]
+            forms = (rf"\b{group}\.{last}\b", rf"\bsettings\.{last}\b") if group else (rf"\bsettings\.{last}\b",)
+            alone = group == "http" and re.search(rf"\bhttp\.{last}\b", text)
+            assert alone or any(re.search(form, text) for form in forms) or _service(text, group, last), used
+
+
+def _service(text: str, group: str, last: str) -> bool:
+    return group == "service" and re.search(rf"\bservice\.{last}\b|\bsettings\.{last}\b", text) is not None
+
+
+def test_the_block_cache_of_gdal_follows_its_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GDAL_CACHEMAX", "256")
+    monkeypatch.setattr("mosaics.gdal.self_test", lambda: None)  # it holds only before anything was warped
+    _prepare(load_settings(home=tmp_path, gdal={"cache_megabytes": 77}))
+    assert os.environ["GDAL_CACHEMAX"] == "77"
