@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 import pytest
 import typer
@@ -22,46 +19,10 @@ from auth.credentials import KEY_PATTERN
 from server.cli.main import app
 from server.database import sqlite_module
 from tests.conftest import ROOT, Town, flux, position_pixels, wait_until, write_raster
-
-_RUN_ALL = """
-import json, sys
-from click.testing import CliRunner
-import typer.main
-from server.cli.main import app
-command = typer.main.get_command(app)
-for line in json.load(sys.stdin):
-    done = CliRunner().invoke(command, line, prog_name="dinamis-flux")
-    stack = done.exception is not None and not isinstance(done.exception, SystemExit)
-    print(json.dumps([done.exit_code, done.stdout, done.stderr, repr(done.exception) if stack else None]))
-"""
+from tests.server.conftest import Done, run_all
 
 
-@dataclass(frozen=True)
-class Done:
-    status: int
-    stdout: str
-    stderr: str
-    stack: str | None
-    """The error that a person would have seen a stack of."""
-
-
-def run_all(home: Path, *lines: list[str]) -> list[Done]:
-    """Run many command lines one after the other in one process: importing is most of their time."""
-    done = subprocess.run(
-        [sys.executable, "-c", _RUN_ALL],
-        input=json.dumps([["--home", str(home), *line] for line in lines]),
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "COLUMNS": "200"},
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return [Done(*json.loads(line)) for line in done.stdout.splitlines()]
-
-
-def commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Give the words of each command and group."""
     yield path
     for name, inner in getattr(command, "commands", {}).items():
@@ -286,12 +247,12 @@ def test_a_bad_file_is_refused_by_name_and_reason_and_the_others_are_banked(tmp_
 
 
 def test_banking_at_the_same_time_loses_nothing(tmp_path: Path) -> None:
-    home, count = tmp_path / "home", 4
+    home, count = tmp_path / "home", 3
     inboxes = [tmp_path / f"in{n}" for n in range(count)]
     for n, inbox in enumerate(inboxes):
-        for part in range(2):
+        for part in range(2):  # names that others have too
             pixels = position_pixels(60, 80, 3) + np.uint8(10 * n + part)
-            write_raster(inbox / f"scene_{part}_20240517.tif", pixels)  # names that others have too
+            write_raster(inbox / f"scene_{part}_20240517.tif", pixels)
         # all of them have this one, and one of them banks it
         write_raster(inbox / "same_20240101.tif", position_pixels(50, 50, 1))
     running = [

@@ -25,6 +25,7 @@ from auth.store import SqlPolicyStore
 from server.database import open_database
 from tests.conftest import (
     ROOT,
+    SCALE,
     Server,
     flux,
     free_port,
@@ -33,6 +34,7 @@ from tests.conftest import (
     wait_until,
     write_raster,
 )
+from tests.server.conftest import run_all
 
 SCENES = 20
 TILE = "/tiles/{}/WebMercatorQuad/15/16513/11964.png"
@@ -50,10 +52,16 @@ def key_and_home(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
         pixels = position_pixels(300, 400, 3)
         pixels[0, 0, 0] = 10 + number
         write_raster(folder / "in" / f"scene_202405{number + 1:02d}.tif", pixels, photometric="RGB")
-    flux(home, "bank", str(folder / "in"), "--collection", "town", "--licence", "town-only")
-    flux(home, "institution", "add", "region")
-    flux(home, "grant", "add", "region", "--licence", "town-only")
-    return flux(home, "key", "create", "region").stdout.strip(), home
+    done = run_all(
+        home,
+        ["bank", str(folder / "in"), "--collection", "town", "--licence", "town-only"],
+        ["institution", "add", "region"],
+        ["institution", "add", "partner"],
+        ["grant", "add", "region", "--licence", "town-only"],
+        ["key", "create", "region"],
+    )
+    assert [d.status for d in done] == [0] * len(done), done
+    return done[-1].stdout.strip(), home
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +119,7 @@ def stopped(server: Server) -> int:
 
 def test_ready_soon_after_the_start(home: Path, measured: Measured) -> None:
     times = []
-    for _ in range(2):
+    for _ in range(max(1, round(5 * SCALE))):
         started = time.monotonic()
         with serving(home) as running:
             times.append(time.monotonic() - started)
@@ -181,11 +189,11 @@ def test_sigterm_finishes_what_is_under_way_and_ends_with_0(home: Path, key: str
         idle.request("GET", "/health/ready")
         assert idle.getresponse().read()
         worker = running.workers()
-        with ThreadPoolExecutor(16) as callers:
+        with ThreadPoolExecutor(12) as callers:
             # each is another picture, and one thread makes them one after the other
             asked: list[Future[tuple[int, int, str | None]]] = [
                 callers.submit(ask_on_a_line_of_its_own, running, f"/preview/town.webp?width={300 + n}", key)
-                for n in range(16)
+                for n in range(12)
             ]
             wait_until(lambda: sum(a.done() for a in asked) >= 2, seconds=20)
             begun = time.monotonic()
@@ -342,61 +350,65 @@ def test_a_taken_port_is_told_with_status_1(home: Path, holder: str) -> None:
     assert not done.stdout
 
 
-@pytest.mark.parametrize(
-    ("options", "environment", "config", "name"),
-    [
-        ([], {"FLUX_HTTP__PORT": "99999"}, "", "http.port"),
-        ([], {"FLUX_HTTP__WORKERS": "0"}, "", "http.workers"),
-        ([], {"FLUX_TILES__EMPTY": "maybe"}, "", "tiles.empty"),
-        ([], {"FLUX_AUTH__STALE_SECONDS": "soon"}, "", "auth.stale_seconds"),
-        ([], {"FLUX_AUTH__PEPPER": "short"}, "", "auth.pepper"),
-        ([], {"FLUX_DATA_FOLDER": "/nowhere"}, "", "data_folder"),
-        ([], {"FLUX_DATA_ROOTS": "not a list"}, "", "data_roots"),
-        ([], {}, "nonsense = 1", "nonsense"),
-        ([], {}, "[http]\nnonsense = 1", "http.nonsense"),
-        ([], {}, "[http]\nport = 'a'", "http.port"),
-        ([], {}, "[http", "flux.toml"),
-        (["--port", "99999"], {}, "", "http.port"),
-        (["--workers", "0"], {}, "", "http.workers"),
-    ],
+WRONG: tuple[tuple[list[str], dict[str, str], str, str], ...] = (
+    ([], {"FLUX_HTTP__PORT": "99999"}, "", "http.port"),
+    ([], {"FLUX_HTTP__WORKERS": "0"}, "", "http.workers"),
+    ([], {"FLUX_TILES__EMPTY": "maybe"}, "", "tiles.empty"),
+    ([], {"FLUX_AUTH__STALE_SECONDS": "soon"}, "", "auth.stale_seconds"),
+    ([], {"FLUX_AUTH__PEPPER": "short"}, "", "auth.pepper"),
+    ([], {"FLUX_DATA_FOLDER": "/nowhere"}, "", "data_folder"),
+    ([], {"FLUX_DATA_ROOTS": "not a list"}, "", "data_roots"),
+    ([], {}, "nonsense = 1", "nonsense"),
+    ([], {}, "[http]\nnonsense = 1", "http.nonsense"),
+    ([], {}, "[http]\nport = 'a'", "http.port"),
+    ([], {}, "[http", "flux.toml"),
+    (["--port", "99999"], {}, "", "http.port"),
+    (["--workers", "0"], {}, "", "http.workers"),
 )
-def test_wrong_settings_are_told_by_name_with_status_2(
-    tmp_path: Path, options: list[str], environment: dict[str, str], config: str, name: str
-) -> None:
-    (tmp_path / "flux.toml").write_text(config)
-    done = start_wrongly(tmp_path, *options, **environment)
-    assert done.returncode == 2, done.stderr
-    assert name in done.stderr
+"""Options, variables, flux.toml, and the name that has to be told."""
+
+
+def test_wrong_settings_are_told_by_name_with_status_2(tmp_path: Path) -> None:
+    for config in {wrong[2] for wrong in WRONG}:
+        (tmp_path / "flux.toml").write_text(config)
+        cases = [wrong for wrong in WRONG if wrong[2] == config]
+        lines = [["serve", *options] for options, _, _, _ in cases]
+        answers = run_all(tmp_path, *lines, environments=[variables for _, variables, _, _ in cases])
+        for (_, _, _, name), done in zip(cases, answers, strict=True):
+            assert done.status == 2, done
+            assert name in done.stderr
+            assert done.stack is None
+            assert "short" not in done.stderr, "a secret is never shown"
+            assert not done.stdout
+
+
+def test_a_wrong_setting_ends_the_process_with_status_2(tmp_path: Path) -> None:
+    done = start_wrongly(tmp_path, FLUX_HTTP__PORT="99999")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "http.port" in done.stderr
     assert "Traceback" not in done.stderr
-    assert "short" not in done.stderr, "a secret is never shown"
-    assert not done.stdout
 
 
-@pytest.mark.parametrize(
-    ("environment", "said"),
-    [
-        ({"FLUX_DATABASE_URL": "sqlite:////nowhere/at/all.db"}, "database"),
-        ({"FLUX_DATABASE_URL": "nonsense"}, "database"),
-        ({"FLUX_DATA_FOLDER": "{}"}, "bad.json"),
-    ],
-)
-def test_what_would_stop_every_worker_is_told_before_without_a_stack(
-    tmp_path: Path, environment: dict[str, str], said: str
-) -> None:
+def test_what_would_stop_every_worker_is_told_before_without_a_stack(tmp_path: Path) -> None:
     (tmp_path / "grids").mkdir()
     (tmp_path / "grids" / "bad.json").write_text("{")
-    environment = {name: value.format(tmp_path) for name, value in environment.items()}
-    done = start_wrongly(tmp_path, **environment)
-    assert done.returncode == 1, done.stderr
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
+    cases = {
+        "FLUX_DATABASE_URL": ("sqlite:////nowhere/at/all.db", "database"),
+        "FLUX_DATABASE_URL ": ("nonsense", "database"),
+        "FLUX_DATA_FOLDER": (str(tmp_path), "bad.json"),
+    }
+    environments = [{name.strip(): value} for name, (value, _) in cases.items()]
+    answers = run_all(tmp_path / "home", *[["serve"]] * len(cases), environments=environments)
+    for (_, said), done in zip(cases.values(), answers, strict=True):
+        assert done.status == 1, done
+        assert said in done.stderr
+        assert done.stack is None
 
 
 def test_revoking_granting_and_banking_hold_on_all_workers_within_5_seconds(
     home: Path, server: Server, tmp_path: Path, measured: Measured
 ) -> None:
     tile = TILE.format("town")
-    flux(home, "institution", "add", "partner")
     second = flux(home, "key", "create", "partner").stdout.strip()
     engine = open_database(None, home)
     store = SqlPolicyStore(engine)

@@ -89,7 +89,11 @@ def test_a_secret_shows_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     try:
         shown = repr(load_settings(home=tmp_path)) + str(load_settings(home=tmp_path).model_dump())
     except SettingsError as error:
-        shown = str(error) + repr(error.__cause__) + repr(error.__context__ if not error.__suppress_context__ else "")
+        shown = (
+            str(error)
+            + repr(error.__cause__)
+            + repr(error.__context__ if not error.__suppress_context__ else "")
+        )
         assert "auth.pepper" in shown
     assert "s3cr3t" not in shown
 
@@ -130,7 +134,9 @@ def test_every_setting_is_used() -> None:
             # a group may travel on its own, under its name or as `settings`
             last = used.rpartition(".")[2]
             group = used.rpartition(".")[0]
-            forms = (rf"\b{group}\.{last}\b", rf"\bsettings\.{last}\b") if group else (rf"\bsettings\.{last}\b",)
+            forms = (
+                (rf"\b{group}\.{last}\b", rf"\bsettings\.{last}\b") if group else (rf"\bsettings\.{last}\b",)
+            )
             alone = group == "http" and re.search(rf"\bhttp\.{last}\b", text)
             assert alone or any(re.search(form, text) for form in forms) or _service(text, group, last), used
 

@@ -127,7 +127,13 @@ def test_a_change_is_swapped_in_whole_and_old_snapshots_stay_as_they_were(
 
 @pytest.mark.parametrize(
     "error",
-    [PolicyUnavailableError("x"), CatalogUnavailableError("x"), OSError("x"), RuntimeError("x"), KeyError("x")],
+    [
+        PolicyUnavailableError("x"),
+        CatalogUnavailableError("x"),
+        OSError("x"),
+        RuntimeError("x"),
+        KeyError("x"),
+    ],
 )
 def test_a_store_that_is_down_changes_nothing_and_leaves_the_other_be(
     knowledge: Knowledge, rights: Moody, catalogue: Moody, error: Exception

@@ -1,0 +1,275 @@
+"""Writes docs/settings.md, docs/commands.md and docs/routes.md from the code that they describe.
+
+`scripts/make_docs.py` writes the files; `scripts/make_docs.py --check` only tells which differ (status 1).
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import typer.main
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from server import settings  # noqa: E402 - found by the line above
+from server.cli.main import app  # noqa: E402
+from server.metrics import Metrics  # noqa: E402
+from server.routes.health import Readiness  # noqa: E402
+from server.routes.table import routes  # noqa: E402
+from server.routing import Route  # noqa: E402
+from server.settings import Settings  # noqa: E402
+
+FOLDER = ROOT / "docs"
+GENERATED = "<!-- Made by scripts/make_docs.py; change the code instead. -->"
+PREFIX = "FLUX_"
+TYPES = {
+    "str": "text",
+    "int": "whole number",
+    "float": "number",
+    "bool": "`true` or `false`",
+    "Path": "path",
+    "DirectoryPath": "existing folder",
+    "SecretStr": "secret",
+}
+"""What a setting's type is called."""
+LIMITS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than", "min_length": "at least"}
+
+SETTINGS = f"""# Settings
+
+{GENERATED}
+
+Options of the command line win over `{PREFIX}*` variables, which win over `{settings.CONFIG_FILE}` in the
+home folder. In a variable the names of group and setting are joined by two underscores, and lists are written
+as JSON: `{PREFIX}DATA_ROOTS='["/srv/imagery"]'`. Wrong values and unknown names are refused by name, with
+status 2. `SIGHUP` makes a running server read them anew, whole or not at all; the port stays.
+
+```toml
+data_roots = ["/srv/imagery"]
+
+[http]
+public_url = "https://flux.example.org"
+workers = 4
+```
+"""
+
+COMMANDS = f"""# Commands
+
+{GENERATED}
+
+Results go to standard output, messages and progress to standard error. The exit status is 0, 1 (failed) or
+2 (usage). Every command has `--help`.
+"""
+
+ROUTES = f"""# Routes
+
+{GENERATED}
+
+Everything below takes `GET`, `HEAD` and `OPTIONS`. Each address also stands below `/k/{{key}}/`, with the key
+in the path, and below `/public/`, where credentials are ignored and only public layers answer. *Action* is
+what has to be granted for at least a part of the answer; `open` needs nothing. `/openapi.json` says the same
+to programs, but for the page's own files.
+"""
+
+
+def settings_page() -> str:
+    """Describe all settings."""
+    parts = [SETTINGS, *_group("", Settings)]
+    for name, field in Settings.model_fields.items():
+        if _is_group(field):
+            parts += _group(name, cast("type[BaseModel]", field.annotation))
+    return "\n".join(parts) + "\n"
+
+
+def leaves() -> Iterator[tuple[str, FieldInfo]]:
+    """Give every setting by its dotted name."""
+    for name, field in Settings.model_fields.items():
+        if _is_group(field):
+            for inner, leaf in cast("type[BaseModel]", field.annotation).model_fields.items():
+                yield f"{name}.{inner}", leaf
+        else:
+            yield name, field
+
+
+def variable(name: str) -> str:
+    """Give the environment variable of a setting."""
+    return PREFIX + name.replace(".", "__").upper()
+
+
+def _is_group(field: FieldInfo) -> bool:
+    return isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+
+
+def _group(group: str, model: type[BaseModel]) -> list[str]:
+    written = attributes(model)
+    rows = []
+    for name, field in model.model_fields.items():
+        if _is_group(field):
+            continue
+        whole = f"{group}.{name}" if group else name
+        annotation, said = written[name]
+        cells = (f"`{name}`", f"`{variable(whole)}`", _type(annotation, field), _default(field), _cell(said))
+        rows.append(f"| {' | '.join(cells)} |")
+    title = [f"## `[{group}]`", "", inspect.getdoc(model) or ""] if group else ["## At the top"]
+    return [*title, "", "| name | variable | type | default | meaning |", "|---|---|---|---|---|", *rows, ""]
+
+
+def attributes(model: type[BaseModel]) -> dict[str, tuple[str, str]]:
+    """Read type and docstring of each attribute of a class, as they are written.
+
+    Raises:
+        KeyError: If an attribute has no docstring.
+    """
+    tree = ast.parse(inspect.getsource(model))
+    body = cast("ast.ClassDef", tree.body[0]).body
+    found = {}
+    for line, below in zip(body, [*body[1:], None], strict=True):
+        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
+            text = below.value if isinstance(below, ast.Expr) else None
+            if isinstance(text, ast.Constant) and isinstance(text.value, str):
+                found[line.target.id] = ast.unparse(line.annotation), " ".join(text.value.split())
+    missing = [n for n, f in model.model_fields.items() if n not in found and not _is_group(f)]
+    if missing:
+        raise KeyError(f"{model.__name__} says nothing of {', '.join(missing)}")
+    return found
+
+
+def _type(written: str, field: FieldInfo) -> str:
+    """Say a type, as the class writes it, in words for people."""
+    plain = written.removesuffix(" | None")
+    if plain.startswith("Literal["):
+        words = " or ".join(f"`{value}`" for value in ast.literal_eval(plain.removeprefix("Literal")))
+    elif plain.startswith("tuple["):
+        words = "list of " + TYPES[plain.removeprefix("tuple[").removesuffix(", ...]")] + "s"
+    else:
+        words = TYPES[plain]
+    limits = [
+        f"{said} {getattr(bound, name)}" + (" characters" if name == "min_length" else "")
+        for bound in field.metadata
+        for name, said in LIMITS.items()
+        if getattr(bound, name, None) is not None
+    ]
+    patterns = [f"`{bound.pattern}`" for bound in field.metadata if getattr(bound, "pattern", None)]
+    return _cell(", ".join([words, *limits, *patterns]))
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.default
+    if value is None or value in ((), ""):
+        return "none"
+    assert not isinstance(value, SecretStr), "a secret has no default"
+    if isinstance(value, tuple):
+        return ", ".join(f"`{part}`" for part in value)
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def commands_page() -> str:
+    """Describe all commands."""
+    whole = typer.main.get_command(app)
+    parts = [COMMANDS]
+    for words, command in commands(whole, ("dinamis-flux",)):
+        parts += [f"## `{' '.join(words)}`", ""]
+        parts += [_help(command), ""]
+        shown = [p for p in command.params if not getattr(p, "hidden", False) and p.name != "help"]
+        if not hasattr(command, "commands"):
+            arguments = [_argument(p) for p in command.params if p.param_type_name == "argument"]
+            options = ["[OPTIONS]"] if len(arguments) < len(shown) else []
+            parts += ["```", " ".join([*words, *options, *arguments]), "```", ""]
+        if shown:
+            parts += ["| | |", "|---|---|", *(f"| {_parameter(p)} | {_cell(_said(p))} |" for p in shown), ""]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def commands(command: Any, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Give each command and group with its words, groups first."""
+    yield words, command
+    for name, inner in sorted(getattr(command, "commands", {}).items()):
+        yield from commands(inner, (*words, name))
+
+
+def _help(command: Any) -> str:
+    paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+def _argument(argument: Any) -> str:
+    name = argument.metavar or (argument.name or "").strip("_").upper()
+    return name if argument.required else f"[{name}]"
+
+
+def _parameter(parameter: Any) -> str:
+    if parameter.param_type_name == "argument":
+        return f"`{_argument(parameter)}`"
+    names = [*parameter.opts, *parameter.secondary_opts]
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _said(parameter: Any) -> str:
+    said = str(getattr(parameter, "help", None) or "")
+    if parameter.secondary_opts:
+        chosen = parameter.opts if parameter.default else parameter.secondary_opts
+        said += f" [default: {chosen[0]}]"
+    envvar = getattr(parameter, "envvar", None)
+    return f"{said} Also `{envvar}`." if envvar else said
+
+
+def routes_page() -> str:
+    """Describe all routes."""
+    parts = [ROUTES]
+    for route in all_routes():
+        parts += [f"## `{route.path}`", "", f"{route.summary} *Action*: {_actions(route)}.", ""]
+        if route.protocol == "ows":
+            parts += ["Errors are OWS exception reports.", ""]
+        if route.parameters:
+            parts += ["| parameter | in | |", "|---|---|---|"]
+            parts += [f"| `{p.name}` | {p.where} | {_cell(p.description)} |" for p in route.parameters]
+            parts += [""]
+        if route.answers:
+            parts += ["| status | |", "|---|---|"]
+            parts += [f"| {status} | {_cell(meaning)} |" for status, meaning in route.answers]
+            parts += [""]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def all_routes() -> tuple[Route, ...]:
+    """Give the ROUTES table, without a server behind it."""
+    return routes(Metrics(None), Readiness(cast("Any", None)))
+
+
+def _actions(route: Route) -> str:
+    return ", ".join(sorted(action.value for action in route.actions))
+
+
+def files() -> dict[str, str]:
+    """Give the text of each file by its name."""
+    return {"settings.md": settings_page(), "commands.md": commands_page(), "routes.md": routes_page()}
+
+
+def main() -> int:
+    """Write the files, or compare them."""
+    check = "--check" in sys.argv[1:]
+    different = 0
+    for name, text in files().items():
+        path = FOLDER / name
+        if check:
+            if not path.is_file() or path.read_text(encoding="utf-8") != text:
+                print(f"docs/{name} differs from the code")
+                different = 1
+        else:
+            path.write_text(text, encoding="utf-8")
+    return different
+
+
+if __name__ == "__main__":
+    sys.exit(main())

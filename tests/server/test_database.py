@@ -1,0 +1,99 @@
+"""The embedded database: readers never wait for writers, writers wait their turn, several may migrate."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from auth.errors import PolicyUnavailableError
+from auth.models import Institution
+from auth.store import SqlPolicyStore
+from mosaics.catalog.sql import SqlCatalog
+from mosaics.errors import CatalogUnavailableError
+from mosaics.models import Collection, Text
+from server.database import connect, open_database, sqlite_module
+
+
+def test_it_is_where_the_home_is_and_set_up_for_many(tmp_path: Path) -> None:
+    engine = open_database(None, tmp_path / "new" / "home")
+    assert (tmp_path / "new" / "home" / "flux.db").is_file()
+    with engine.connect() as connection:
+        pragmas = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "foreign_keys", "busy_timeout")
+        }
+    assert pragmas == {"journal_mode": "wal", "foreign_keys": 1, "busy_timeout": 30000}
+    assert set(sa.inspect(engine).get_table_names()) >= {"auth_version", "mosaics_version", "mosaics_scenes"}
+    engine.dispose()
+
+
+def test_the_sqlite_is_one_without_the_wal_race() -> None:
+    assert sqlite_module.sqlite_version_info >= (3, 51, 3)
+
+
+def test_several_may_migrate_at_once(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        engines = list(pool.map(lambda _: open_database(None, tmp_path), range(4)))
+    for engine in engines:
+        with engine.connect() as connection:
+            assert connection.scalar(sa.text("SELECT COUNT(*) FROM mosaics_sequence")) == 1
+        engine.dispose()
+
+
+def test_a_reader_does_not_wait_for_a_writer(tmp_path: Path) -> None:
+    engine, other = open_database(None, tmp_path), connect(None, tmp_path)
+    with engine.begin() as writing:
+        writing.execute(sa.text("UPDATE mosaics_sequence SET value = 99"))
+        asked = time.monotonic()
+        assert SqlCatalog(other).changes(0).sequence == 0
+        assert SqlPolicyStore(other).epoch() == SqlPolicyStore(other).snapshot().epoch
+        assert time.monotonic() - asked < 1
+    assert SqlCatalog(other).changes(0).sequence == 99
+    engine.dispose()
+    other.dispose()
+
+
+def test_writers_wait_for_each_other_and_lose_nothing(tmp_path: Path) -> None:
+    engines = [open_database(None, tmp_path) for _ in range(4)]
+    nothing = Text(fr="", en="")
+
+    def write(number: int) -> None:
+        SqlPolicyStore(engines[number]).add_institution(Institution(id=f"i{number}", name="x"))
+        catalog = SqlCatalog(engines[number])
+        catalog.put_collection(Collection(id="town", title=nothing, description=nothing))
+        for part in range(5):
+            catalog.put_scene("town", {"id": f"s{number}-{part}"}, f"digest-{number}-{part}")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    changes = SqlCatalog(engines[0]).changes(0)
+    assert len(changes.items) == 20
+    assert len({entry[0] for entry in changes.items.values() if entry}) == 20, "each change has its number"
+    assert len(SqlPolicyStore(engines[0]).snapshot().institutions) == 4
+    for engine in engines:
+        engine.dispose()
+
+
+@pytest.mark.parametrize("damage", [b"", b"this is no database " * 400])
+def test_a_broken_file_is_said_in_the_words_of_each_package(tmp_path: Path, damage: bytes) -> None:
+    open_database(None, tmp_path).dispose()
+    for left in tmp_path.iterdir():
+        left.unlink()
+    (tmp_path / "flux.db").write_bytes(damage)
+    engine = connect(None, tmp_path)
+    with pytest.raises(PolicyUnavailableError):
+        SqlPolicyStore(engine).epoch()
+    with pytest.raises(CatalogUnavailableError):
+        SqlCatalog(engine).changes(0)
+    engine.dispose()
+
+
+def test_another_address_is_taken_as_it_is(tmp_path: Path) -> None:
+    engine = open_database(f"sqlite:///{tmp_path / 'elsewhere.db'}", tmp_path / "home")
+    assert (tmp_path / "elsewhere.db").is_file()
+    assert not (tmp_path / "home").exists()
+    engine.dispose()
