@@ -20,8 +20,8 @@ from server.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-DRAIN_SECONDS = 8.0
-"""How long answers under way may take to finish after SIGTERM; the supervisor kills after 10 s."""
+UNREADY_SECONDS = 0.3
+"""How long a worker that was told to stop still answers everything, but says that it is not ready."""
 
 
 def run(settings: Settings, port: int, metrics_folder: Path) -> None:
@@ -48,7 +48,7 @@ async def _serve(settings: Settings, port: int, metrics_folder: Path) -> None:
 
     def stop() -> None:
         application.readiness.draining = True
-        server.stop()  # type: ignore[no-untyped-call]
+        loop.call_later(UNREADY_SECONDS, server.stop)
 
     loop.add_signal_handler(signal.SIGTERM, stop)
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # the supervisor says when

@@ -81,12 +81,18 @@ class Done:
     """The error that a person would have seen a stack of."""
 
 
-def run_all(home: Path, *lines: list[str], environments: list[dict[str, str]] | None = None) -> list[Done]:
-    """Run many command lines one after the other in one process: importing is most of their time."""
+def run_all(
+    home: Path | None, *lines: list[str], environments: list[dict[str, str]] | None = None
+) -> list[Done]:
+    """Run many command lines one after the other in one process: importing is most of their time.
+
+    Without a home, the environments say which.
+    """
+    begin = [] if home is None else ["--home", str(home)]
     asked = zip(lines, environments or [{}] * len(lines), strict=True)
     done = subprocess.run(
         [sys.executable, "-c", _RUN_ALL],
-        input=json.dumps([[["--home", str(home), *line], variables] for line, variables in asked]),
+        input=json.dumps([[[*begin, *line], variables] for line, variables in asked]),
         capture_output=True,
         text=True,
         cwd=ROOT,

@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +18,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from server.database import sqlite_module
+from auth.store import SqlPolicyStore
+from server.database import connect, sqlite_module
 from server.metrics import Metrics
 from server.routes.health import Readiness
 from server.routes.table import routes
@@ -641,7 +643,9 @@ def test_a_broken_item_is_left_out_alone_and_revoking_still_holds(
     before = edit_item(own_home, "granted", change)
     knowledge.refresh()
     assert asgi.get(TILE.format("open"), headers).status == 200
-    flux(own_home, "key", "revoke", town.key)
+    engine = connect(None, own_home)
+    SqlPolicyStore(engine).revoke_key(town.key.split("_")[2], datetime.now(UTC))
+    engine.dispose()
     knowledge.refresh()
     assert asgi.get(TILE.format("open"), headers).status == 401
     fresh = started(own_home)
