@@ -48,6 +48,8 @@ class Supervisor:
     reload: Callable[[], Settings]
     """Reads the settings anew; raises ValueError if they are wrong."""
     run: Run
+    metrics: Path
+    """Where the workers share their counters; gone when the server stops."""
     _started: dict[int, float] = field(default_factory=dict, init=False)
     """When each living worker was started, by process id."""
     _leaving: set[int] = field(default_factory=set, init=False)
@@ -58,7 +60,7 @@ class Supervisor:
     def serve(self) -> int:
         """Serve until SIGTERM or SIGINT and give the exit status."""
         port = free_port(self.settings.http.host, self.settings.http.port)
-        folder = _metrics_folder(self.settings.home)
+        folder = self.metrics
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         gc.collect()
         gc.freeze()
@@ -189,8 +191,8 @@ def free_port(host: str, port: int) -> int:
         return int(probe.getsockname()[1])
 
 
-def _metrics_folder(home: Path) -> Path:
-    """Make an empty folder for the workers' counters, and clear what dead servers left."""
+def make_metrics_folder(home: Path) -> Path:
+    """Make an empty folder for this server's counters, and clear what dead servers left."""
     parent = home / "run"
     parent.mkdir(parents=True, exist_ok=True)
     for left in parent.glob("metrics-*"):

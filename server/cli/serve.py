@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
 from server.cli.context import context_of, fail, messages, told
 from server.database import open_database
 from server.settings import Settings, SettingsError, load_settings
+from server.supervisor import PortTakenError, Supervisor, make_metrics_folder
 
 
 def serve(
@@ -57,19 +58,14 @@ def _prepare(settings: Settings) -> None:
     self_test()
 
 
-def _supervise(settings: Settings, read: Any) -> int:
+def _supervise(settings: Settings, read: Callable[[], Settings]) -> int:
     # prometheus_client chooses its shared files when it is loaded, so the folder is named before that
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_folder(settings.home))
-    from server.supervisor import PortTakenError, Supervisor  # noqa: PLC0415
+    metrics = make_metrics_folder(settings.home)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
     from server.worker import run  # noqa: PLC0415 - everything a worker needs, loaded once before the forks
 
     try:
-        return Supervisor(settings, read, run).serve()
+        return Supervisor(settings, read, run, metrics).serve()
     except PortTakenError as error:
         messages.print(str(error), style="red")
         return 1
-
-
-def metrics_folder(home: Path) -> Path:
-    """Name the folder of this server's counters."""
-    return home / "run" / f"metrics-{os.getpid()}"

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from server.cli.serve import metrics_folder
 from server.metrics import Metrics
-from server.supervisor import PortTakenError, _metrics_folder, free_port
+from server.supervisor import PortTakenError, free_port, make_metrics_folder
 
 
 def test_a_free_port_is_given_and_can_be_listened_on() -> None:
@@ -40,8 +39,8 @@ def test_what_dead_servers_left_is_cleared_and_the_living_keep_theirs(tmp_path: 
     for folder in (dead, alive):
         folder.mkdir(parents=True)
         (folder / "counter.db").write_bytes(b"x")
-    ours = _metrics_folder(tmp_path)
-    assert ours == metrics_folder(tmp_path) == tmp_path / "run" / f"metrics-{os.getpid()}"
+    ours = make_metrics_folder(tmp_path)
+    assert ours == tmp_path / "run" / f"metrics-{os.getpid()}"
     assert not dead.exists()
     assert (alive / "counter.db").exists()
 
