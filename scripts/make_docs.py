@@ -48,7 +48,7 @@ SETTINGS = f"""# Settings
 
 Options of the command line win over `{PREFIX}*` variables, which win over `{settings.CONFIG_FILE}` in the
 home folder. In a variable the names of group and setting are joined by two underscores, and lists are written
-as JSON: `{PREFIX}DATA_ROOTS='["/srv/imagery"]'`. Wrong values and unknown names are refused by name, with
+as JSON: `{PREFIX}DATA_ROOTS='["/srv/imagery"]'`, folders also joined by colons. Wrong values and unknown names are refused by name, with
 status 2. `SIGHUP` makes a running server read them anew, whole or not at all; the port stays.
 
 ```toml
@@ -144,6 +144,8 @@ def attributes(model: type[BaseModel]) -> dict[str, tuple[str, str]]:
 def _type(written: str, field: FieldInfo) -> str:
     """Say a type, as the class writes it, in words for people."""
     plain = written.removesuffix(" | None")
+    if plain.startswith("Annotated["):  # says how it is read, not what it is
+        plain = plain.removeprefix("Annotated[").rpartition(", ")[0]
     if plain.startswith("Literal["):
         words = " or ".join(f"`{value}`" for value in ast.literal_eval(plain.removeprefix("Literal")))
     elif plain.startswith("tuple["):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, DirectoryPath, Field, SecretStr, ValidationError
+from pydantic import BaseModel, DirectoryPath, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -103,7 +106,7 @@ class Settings(BaseSettings):
     """Folder of the embedded database, COGs, quicklooks and secrets."""
     database_url: str | None = None
     """SQLAlchemy address of the database; without it SQLite in the home."""
-    data_roots: tuple[Path, ...] = ()
+    data_roots: Annotated[tuple[Path, ...], NoDecode] = ()
     """Folders whose valid COGs are served in place; nothing outside of them and the home is opened."""
     data_folder: DirectoryPath | None = None
     """Folder with grids/, sensors/ and styles/ that add to or override the built-in ones."""
@@ -112,6 +115,14 @@ class Settings(BaseSettings):
     tiles: TileSettings = TileSettings()
     gdal: GdalSettings = GdalSettings()
     service: ServiceSettings = ServiceSettings()
+
+    @field_validator("data_roots", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        """Take a variable as JSON or as folders joined by colons, like PATH."""
+        if not isinstance(value, str):
+            return value
+        return json.loads(value) if value.startswith("[") else [p for p in value.split(os.pathsep) if p]
 
     @property
     def data(self) -> Path:

@@ -303,3 +303,41 @@ def test_values_under_a_pixel_are_the_files(server: Server, case: Case) -> None:
 
 def test_every_real_file_named_in_the_issue_is_here() -> None:
     assert all((IMAGERY / case.path).is_file() for case in CASES)
+
+
+NGI = tuple(f"mosaic/ngi_rgb_{n}.tif" for n in (1, 2, 3, 4))
+
+
+@pytest.mark.parametrize("tms_id", ["WebMercatorQuad", "WorldCRS84Quad"])
+def test_an_aerial_mosaic_is_one_layer(ngi_server: Server, tms_id: str) -> None:
+    """Four overlapping tiles: the first valid pixel has the say, in the order that the layer tells."""
+    layer = ngi_server.get("/layers/ngi").json
+    order = [IMAGERY / "mosaic" / f"{scene['id']}.tif" for scene in layer["scenes"]]
+    assert len(order) == 4
+    west, south, east, north = layer["extent"]
+    grid = find_grid(GRIDS, tms_id)
+    latitude = (south + north) / 2
+    z = grid.zoom_for(layer["scenes"][0]["ground_resolution"], latitude) - 3
+    here = grid.tiles(Bounds((west + east) / 2, latitude, (west + east) / 2, latitude), z)
+    assert here is not None
+    frame = grid.frame(z, here.min_col, here.min_row)
+    expected = np.full((3, 256, 256), np.nan)
+    contributing = 0
+    for path in order:
+        values = reference(path, frame)
+        fresh = np.isnan(expected).all(axis=0) & np.isfinite(values).any(axis=0)
+        expected[:, fresh] = np.nan_to_num(values[:, fresh])
+        contributing += bool(fresh.any())
+    assert contributing >= 2, "the tile must show a seam"
+    shown, alpha = picture(ngi_server, f"/tiles/ngi/{tms_id}/{z}/{here.min_col}/{here.min_row}.png")
+    assert difference(shown, alpha, expected) < 3
+    assert (alpha == np.isfinite(expected).all(axis=0)).mean() > 0.99
+
+
+@pytest.fixture(scope="module")
+def ngi_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    home = tmp_path_factory.mktemp("ngi")
+    paths = [str(imagery(path)) for path in NGI]
+    flux(home, "bank", *paths, "--sensor", "aerial", "--collection", "ngi", "--public")
+    with serving(home) as running:
+        yield running

@@ -150,3 +150,11 @@ def test_the_block_cache_of_gdal_follows_its_setting(tmp_path: Path, monkeypatch
     monkeypatch.setattr("mosaics.gdal.self_test", lambda: None)  # it holds only before anything was warped
     _prepare(load_settings(home=tmp_path, gdal={"cache_megabytes": 77}))
     assert os.environ["GDAL_CACHEMAX"] == "77"
+
+
+@pytest.mark.parametrize("text", ["/srv/a:/srv/b", '["/srv/a", "/srv/b"]'])
+def test_data_roots_are_folders_joined_by_colons_or_json(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLUX_DATA_ROOTS", text)
+    assert load_settings(home=tmp_path).data_roots == (Path("/srv/a"), Path("/srv/b"))
