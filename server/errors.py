@@ -19,7 +19,7 @@ from mosaics.models import Text
 from server.access import AccessDeniedError
 from server.answers import Answer, problem
 from server.identity import CredentialConflictError
-from server.requests import BadRequestError
+from server.requests import BadRequestError, TooLargeError
 from server.routing import Protocol
 from server.wmts.exceptions import MEDIA_TYPE as OWS_MEDIA_TYPE
 from server.wmts.exceptions import ExceptionCode, OwsError, render_exception
@@ -103,6 +103,7 @@ FACTS: dict[type[Exception], Fact] = {
         400, "time_not_found", "La couche n'a pas cette date.", "The layer has no such date.", locator="Time"
     ),
     BadRequestError: Fact(status=400, code="bad_request"),
+    TooLargeError: Fact(status=422, code="too_large"),
     SceneUnreadableError: _fact(
         502,
         "source_unreadable",

@@ -22,6 +22,10 @@ class BadRequestError(Exception):
     """The request is malformed; the message names the part, never its value."""
 
 
+class TooLargeError(BadRequestError):
+    """More was asked for than is ever given; the message says how much is."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class HttpRequest:
     """What arrived."""

@@ -7,7 +7,7 @@ from mosaics.frames import layer_frame
 from server.answers import Answer
 from server.call import Call
 from server.pipeline import serve_preview
-from server.requests import BadRequestError, image_format, number, single
+from server.requests import BadRequestError, TooLargeError, image_format, number, single
 from server.routes.tiles import tile_answer
 
 MAX_WIDTH = 1024
@@ -15,10 +15,6 @@ MAX_WIDTH = 1024
 DEFAULT_WIDTH = 512
 MIN_BYTES = 500
 """Nothing smaller is worth trying."""
-
-
-class TooSmallError(BadRequestError):
-    """The picture can't be made as small as asked."""
 
 
 async def preview(call: Call) -> Answer:
@@ -41,7 +37,7 @@ async def preview(call: Call) -> Answer:
         max_bytes=max_bytes,
     )
     if served is None:
-        raise TooSmallError("the picture can't be that small; ask for less width or for webp")
+        raise TooLargeError("the picture can't be that small; ask for less width or for webp")
     return tile_answer(call, served, layer, negotiated=extension is None)
 
 
@@ -56,6 +52,8 @@ def _split(name: str) -> tuple[str, str | None]:
 def _bounded(call: Call, name: str, default: int, low: int, high: int) -> int:
     text = single(call.query, name)
     value = number(text, name) if text else default
-    if not low <= value <= high:
+    if value > high:
+        raise TooLargeError(f"{name} must be from {low} to {high}")
+    if value < low:
         raise BadRequestError(f"{name} must be from {low} to {high}")
     return value

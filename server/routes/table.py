@@ -208,7 +208,7 @@ def _layer_routes() -> tuple[Route, ...]:
                 _STYLE,
                 _TIME,
             ),
-            answers=_TILE_ANSWERS,
+            answers=(*_TILE_ANSWERS, (422, "Larger than is given, or not as small as asked.")),
         ),
     )
 
