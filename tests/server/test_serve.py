@@ -357,7 +357,8 @@ WRONG: tuple[tuple[list[str], dict[str, str], str], ...] = (
     ([], {"FLUX_AUTH__STALE_SECONDS": "soon"}, "auth.stale_seconds"),
     ([], {"FLUX_AUTH__PEPPER": "short"}, "auth.pepper"),
     ([], {"FLUX_DATA_FOLDER": "/nowhere"}, "data_folder"),
-    ([], {"FLUX_DATA_ROOTS": "not a list"}, "data_roots"),
+    ([], {"FLUX_DATA_ROOTS": "[not json"}, "data_roots"),
+    ([], {"FLUX_HTTP__TRUSTED_PROXIES": "not a list"}, "http"),
     (["--port", "99999"], {}, "http.port"),
     (["--workers", "0"], {}, "http.workers"),
 )
