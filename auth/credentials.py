@@ -13,7 +13,7 @@ import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from zlib import crc32
 
 from auth.errors import (
@@ -23,21 +23,22 @@ from auth.errors import (
     CredentialRevokedError,
     InstitutionSuspendedError,
     InvalidIdError,
+    UnknownIdError,
 )
 from auth.models import (
     Institution,
     InstitutionStatus,
     Key,
+    KeySecret,
     PolicySnapshot,
     Principal,
     PrincipalKind,
+    Role,
 )
+from auth.rules import KEY_ID_GRAMMAR, key_chain
 
 ENVIRONMENT_GRAMMAR: Final = "[a-z0-9]{1,8}"
 """What the second part of a key may be: which installation it belongs to, such as live or test."""
-
-KEY_ID_GRAMMAR: Final = "[0-9A-Za-z]{8}"
-"""What the id of a key looks like."""
 
 KEY_PATTERN: Final = f"flx_{ENVIRONMENT_GRAMMAR}_{KEY_ID_GRAMMAR}_[0-9A-Za-z]{{38}}"
 """Regular expression of a whole key, for secret scanners, log redaction and path patterns; no groups."""
@@ -51,6 +52,7 @@ _KEY: Final = re.compile(KEY_PATTERN)
 _ENVIRONMENT: Final = re.compile(ENVIRONMENT_GRAMMAR)
 _NO_HMAC: Final = bytes(32)
 _SHORTEST_PEPPER: Final = 16
+_MOST_SECRETS: Final = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,10 +78,11 @@ def new_key(
     institution_id: str,
     peppers: Peppers,
     *,
-    label: str,
     url_allowed: bool,
-    expires: datetime | None,
     now: datetime,
+    label: str = "",
+    expires: datetime | None = None,
+    **more: Any,
 ) -> tuple[Key, str]:
     """Make a key for an institution.
 
@@ -87,10 +90,11 @@ def new_key(
         env: Which installation the key is for, `[a-z0-9]{1,8}`.
         institution_id: Whose key it is; the store checks that it exists.
         peppers: The newest keeps the secret.
-        label: What the key is for, in its owner's words.
         url_allowed: Whether the key may stand in addresses.
-        expires: First instant at which it opens nothing, with a time zone; None: no end.
         now: When it is made, with a time zone.
+        label: What the key is for, in its owner's words.
+        expires: First instant at which it opens nothing, with a time zone; None: no end.
+        more: Further fields of a Key.
 
     Returns:
         The key as it is stored, and its text: the only time that the text exists.
@@ -99,27 +103,44 @@ def new_key(
         InvalidIdError: If `env` breaks its grammar.
         ValueError: If a date has no time zone, or the end is not after `now`.
     """
-    if _ENVIRONMENT.fullmatch(env) is None:
-        raise InvalidIdError("key environment", env, ENVIRONMENT_GRAMMAR)
     if now.tzinfo is None or (expires is not None and expires.tzinfo is None):
         raise ValueError("the dates of a key need a time zone")
     if expires is not None and expires <= now:
         raise ValueError("a key must end after it begins")
     key_id = _random_text(_ID_LENGTH)
-    secret = _random_text(_SECRET_LENGTH)
-    body = f"flx_{env}_{key_id}_{secret}"
+    secret, text = new_secret(env, key_id, peppers)
     key = Key(
         id=key_id,
         institution_id=institution_id,
-        secret_hmac=hmac.digest(peppers.by_version[peppers.newest], secret.encode(), "sha256"),
-        pepper_version=peppers.newest,
+        secrets=(secret,),
         url_allowed=url_allowed,
         label=label,
         created=now,
         expires=expires,
-        revoked=None,
+        **more,
     )
-    return key, body + _checksum(body)
+    return key, text
+
+
+def new_secret(env: str, key_id: str, peppers: Peppers) -> tuple[KeySecret, str]:
+    """Make a secret for a key, a new or a known one.
+
+    Returns:
+        The secret as it is stored, and the text of the key with it: the only time that the text exists.
+
+    Raises:
+        InvalidIdError: If `env` breaks its grammar.
+    """
+    if _ENVIRONMENT.fullmatch(env) is None:
+        raise InvalidIdError("key environment", env, ENVIRONMENT_GRAMMAR)
+    secret = _random_text(_SECRET_LENGTH)
+    body = f"flx_{env}_{key_id}_{secret}"
+    kept = KeySecret(
+        number=1,
+        hmac=hmac.digest(peppers.by_version[peppers.newest], secret.encode(), "sha256"),
+        pepper_version=peppers.newest,
+    )
+    return kept, body + _checksum(body)
 
 
 def read_key_id(text: str) -> str | None:
@@ -132,13 +153,23 @@ def read_key_id(text: str) -> str | None:
     return text[-_TAIL_LENGTH - 1 - _ID_LENGTH : -_TAIL_LENGTH - 1]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Authenticated:
+    """A key that was shown."""
+
+    principal: Principal
+    secret: int
+    """Number of the secret that matched, for the record of use."""
+
+
 def authenticate(
     snapshot: PolicySnapshot, peppers: Peppers, text: str, *, in_url: bool, now: datetime
-) -> Principal:
+) -> Authenticated:
     """Tell whose key a text is.
 
-    A well-written key costs one HMAC whether its id is known or not, so the time it takes tells nothing;
-    why a key is refused is in the class of the error, for the log, and only told after the secret matched.
+    A well-written key costs the same HMACs whether its id is known or not, so the time it takes tells
+    nothing; why a key is refused is in the class of the error, for the log, and only told after the secret
+    matched.
 
     Args:
         snapshot: The rights at this moment.
@@ -148,7 +179,7 @@ def authenticate(
         now: The clock, with a time zone.
 
     Returns:
-        An institution, or an operator.
+        An institution or an operator, and the secret that was used.
 
     Raises:
         CredentialInvalidError: If the text is no key of ours, or one of its leaves: revoked, expired, of a
@@ -158,33 +189,66 @@ def authenticate(
     if key_id is None:
         raise CredentialInvalidError
     key = snapshot.keys.get(key_id)
-    pepper = peppers.by_version.get(key.pepper_version) if key is not None else None
-    shown = hmac.digest(
-        peppers.by_version[peppers.newest] if pepper is None else pepper,
-        text[-_TAIL_LENGTH:-_CHECKSUM_LENGTH].encode(),
-        "sha256",
-    )
-    matches = hmac.compare_digest(shown, _NO_HMAC if key is None else key.secret_hmac)
-    if key is None or pepper is None or not matches:
+    secret = _matching(key, peppers, text[-_TAIL_LENGTH:-_CHECKSUM_LENGTH].encode())
+    if key is None or secret is None:
         raise CredentialInvalidError(key_id)
-    institution = _holder(snapshot, key, now)
+    if secret.until is not None and secret.until <= now:
+        raise CredentialExpiredError(key_id)
     if in_url and not key.url_allowed:
         raise CredentialNotForUrlsError(key_id)
+    return Authenticated(principal=principal_of(snapshot, key, now), secret=secret.number)
+
+
+def principal_of(snapshot: PolicySnapshot, key: Key, now: datetime) -> Principal:
+    """Give the caller that a key stands for, as long as it, its institution and the keys above it live.
+
+    Raises:
+        CredentialInvalidError: If one of them does not; its leaves say how.
+    """
+    try:
+        chain = key_chain(snapshot, key)
+    except UnknownIdError as error:
+        raise CredentialInvalidError(key.id) from error
+    for each in chain:
+        # A revocation holds from the moment it is known, whatever the clock says.
+        if each.revoked is not None:
+            raise CredentialRevokedError(key.id)
+        if each.expires is not None and each.expires <= now:
+            raise CredentialExpiredError(key.id)
+    institution = _holder(snapshot, key)
+    below = chain[:-1]
     return Principal(
         kind=PrincipalKind.OPERATOR if institution.operator else PrincipalKind.INSTITUTION,
         institution_id=institution.id,
-        key_id=key_id,
-        url_allowed=key.url_allowed,
+        key_id=key.id,
+        url_allowed=all(each.url_allowed for each in chain),
+        role=Role.READER if below else key.role,
+        caveats=tuple(each.caveat for each in chain if each.caveat is not None),
+        delegations=tuple(None if each.expires is None else each.expires - each.created for each in below),
+        rate=key.rate,
     )
 
 
-def _holder(snapshot: PolicySnapshot, key: Key, now: datetime) -> Institution:
-    """Give the institution of a key whose secret matched, if both still live."""
-    # A revocation holds from the moment it is known, whatever the clock says.
-    if key.revoked is not None:
-        raise CredentialRevokedError(key.id)
-    if key.expires is not None and key.expires <= now:
-        raise CredentialExpiredError(key.id)
+def _matching(key: Key | None, peppers: Peppers, shown: bytes) -> KeySecret | None:
+    """Give the secret of the key that was shown; the newest is looked at first.
+
+    The same work is done for a key that is not there, and for one with a single secret.
+    """
+    found = None
+    newest_pepper = peppers.by_version[peppers.newest]
+    secrets = key.secrets if key is not None else ()
+    for place in range(_MOST_SECRETS):
+        secret = secrets[-1 - place] if place < len(secrets) else None
+        pepper = peppers.by_version.get(secret.pepper_version) if secret is not None else None
+        digest = hmac.digest(newest_pepper if pepper is None else pepper, shown, "sha256")
+        matches = hmac.compare_digest(digest, _NO_HMAC if secret is None else secret.hmac)
+        if matches and pepper is not None and found is None:
+            found = secret
+    return found
+
+
+def _holder(snapshot: PolicySnapshot, key: Key) -> Institution:
+    """Give the institution of a key, if it is active."""
     institution = snapshot.institutions.get(key.institution_id)
     if institution is None:
         raise CredentialInvalidError(key.id)

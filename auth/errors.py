@@ -6,10 +6,13 @@ AuthError
 │   └── CredentialExpiredError
 ├── CredentialNotForUrlsError   a key that may not stand in a URL stood in one
 ├── InstitutionSuspendedError
+├── TokenRefusedError           a token of an identity provider that does not hold
 ├── PolicyUnavailableError      the snapshot of rights is too old to be trusted
 ├── AlreadyExistsError          administration: the id is taken
 ├── UnknownIdError              administration: no such institution, licence, key ...
-└── InvalidIdError              administration: the id breaks its grammar
+├── StillNamedError             administration: other rights name what is to go
+└── InvalidRightError           administration: a right that could never mean what was meant
+    └── InvalidIdError          the id breaks its grammar
 """
 
 
@@ -62,7 +65,19 @@ class UnknownIdError(AuthError):
         self.id = id_
 
 
-class InvalidIdError(AuthError):
+class StillNamedError(AuthError):
+    """Other rights name what was to be removed."""
+
+    def __init__(self, what: str, id_: str, named_by: str) -> None:
+        super().__init__(f"{what} {id_!r} is still named by {named_by}")
+        self.id = id_
+
+
+class InvalidRightError(AuthError, ValueError):
+    """A right that could never mean what was meant; the message says which part."""
+
+
+class InvalidIdError(InvalidRightError):
     """The id breaks its grammar."""
 
     def __init__(self, what: str, id_: str, grammar: str) -> None:

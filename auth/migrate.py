@@ -9,7 +9,7 @@ from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, insp
 from auth.errors import PolicyUnavailableError
 from auth.schema import VERSION_TABLE, answering
 
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 """The newest revision in the migrations folder."""
 
 _ADVISORY_LOCK: Final = 0x6175_7468

@@ -1,114 +1,68 @@
-"""What may enter the store of rights: id grammars, checks, the making of grants and forbids; pure."""
+"""What may enter the store of rights: making grants and forbids, and whether they fit the rest; pure."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import math
 import re
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Final, TypeVar
+from datetime import datetime
+from itertools import pairwise
+from typing import Any, Final, TypeVar
 
-from auth.credentials import KEY_ID_GRAMMAR
-from auth.errors import InvalidIdError
+from auth.documents import content_digest, document_of, kind_of, right_of, rights_of
+from auth.errors import InvalidIdError, InvalidRightError, UnknownIdError
 from auth.models import (
-    GRANTED_BY_DEFAULT,
+    GROUP_PREFIX,
+    LONGEST_CRISIS,
     PUBLIC,
-    Action,
-    Area,
     Forbid,
     Grant,
+    GrantKind,
+    Group,
     Institution,
     Key,
     Licence,
-    Selector,
-    Window,
+    Membership,
+    PolicySnapshot,
+    Right,
+    Role,
 )
+from auth.reach import Area, Selector, written_instant
 
 ID_GRAMMAR: Final = "[a-z0-9][a-z0-9._-]{0,63}"
 """What the ids of institutions, licences, grants and forbids look like."""
 
-ALWAYS: Final = Window()
-"""The window that every instant is in."""
-
-GRANTABLE: Final = frozenset(Action) - {Action.OPERATE, Action.OPEN}
-"""The actions that a grant may give."""
-
-T = TypeVar("T")
+KEY_ID_GRAMMAR: Final = "[0-9A-Za-z]{8}"
+"""What the id of a key looks like."""
 
 _ID: Final = re.compile(ID_GRAMMAR)
 _KEY_ID: Final = re.compile(KEY_ID_GRAMMAR)
-_POLYGON_TYPES: Final = frozenset({3, 6})
-_WKB_HEADER_LENGTH: Final = 5
-_HMAC_LENGTH: Final = 32
+
+G = TypeVar("G", Grant, Forbid)
+
+DEEPEST_KEY: Final = 4
+"""Keys that may stand above one."""
 
 
-def new_area(wkb: bytes) -> Area:
-    """Make an area of its WKB.
-
-    Args:
-        wkb: A valid Polygon or MultiPolygon without Z, longitude and latitude (WGS 84).
-
-    Raises:
-        ValueError: If the header is not that of such a geometry.
-    """
-    area = Area(wkb=wkb, digest=hashlib.sha256(wkb).hexdigest()[:16])
-    _check_area(area)
-    return area
-
-
-def new_grant(
-    grantee: str,
-    selector: Selector,
-    *,
-    area: Area | None,
-    now: datetime,
-    acquired: Window = ALWAYS,
-    valid: Window = ALWAYS,
-    finest_ground_resolution: float | None = None,
-    actions: frozenset[Action] = GRANTED_BY_DEFAULT,
-) -> Grant:
+def new_grant(grantee: str, selector: Selector, *, area: Area | None, now: datetime, **more: Any) -> Grant:
     """Make a grant; its id is a digest of its content, so the same right has the same id everywhere.
 
     Args:
-        grantee: Institution id or PUBLIC.
+        grantee: Institution id, `group:ID` or PUBLIC.
         selector: Which scenes.
         area: Where; EVERYWHERE must be said.
         now: When it is made, with a time zone.
-        acquired: Acquisition dates of the scenes.
-        valid: When the grant holds.
-        finest_ground_resolution: Finest detail, metres per pixel; None: native.
-        actions: What for.
+        more: Further fields of a Grant.
 
     Raises:
-        InvalidIdError: If the grantee's id breaks its grammar.
-        ValueError: If a value is impossible.
+        InvalidRightError: If a value is impossible.
     """
-    grant = Grant(
-        id="g",
-        grantee=grantee,
-        selector=selector,
-        area=area,
-        acquired=acquired,
-        valid=valid,
-        finest_ground_resolution=finest_ground_resolution,
-        actions=actions,
-        created=now,
-    )
-    check_grant(grant)
-    return replace(grant, id=f"g{grant_digest(grant)[:16]}")
+    made = Grant(id="g", grantee=grantee, selector=selector, area=area, created=now, **more)
+    return _named(made, "g")
 
 
-def new_forbid(
-    selector: Selector,
-    *,
-    area: Area | None,
-    reason: str,
-    now: datetime,
-    acquired: Window = ALWAYS,
-    valid: Window = ALWAYS,
-) -> Forbid:
+def new_forbid(selector: Selector, *, area: Area | None, reason: str, now: datetime, **more: Any) -> Forbid:
     """Make a forbid; its id is a digest of its content.
 
     Args:
@@ -116,159 +70,201 @@ def new_forbid(
         area: Where; EVERYWHERE must be said.
         reason: Why, for the record.
         now: When it is made, with a time zone.
-        acquired: Acquisition dates of the scenes.
-        valid: When the forbid holds.
+        more: Further fields of a Forbid.
 
     Raises:
-        ValueError: If a value is impossible.
+        InvalidRightError: If a value is impossible.
     """
-    forbid = Forbid(
-        id="f", selector=selector, area=area, acquired=acquired, valid=valid, reason=reason, created=now
+    made = Forbid(id="f", selector=selector, area=area, reason=reason, created=now, **more)
+    return _named(made, "f")
+
+
+def new_membership(institution_id: str, issuer: str, claim: str, value: str, **more: Any) -> Membership:
+    """Make a membership; its id is a digest of what it is found by.
+
+    Raises:
+        InvalidRightError: If a value is impossible.
+    """
+    digest = hashlib.sha256(f"{issuer}\0{claim}\0{value}".encode()).hexdigest()[:16]
+    made = Membership(
+        id=f"m{digest}", institution_id=institution_id, issuer=issuer, claim=claim, value=value, **more
     )
-    check_forbid(forbid)
-    return replace(forbid, id=f"f{forbid_digest(forbid)[:16]}")
+    check_form(made)
+    return made
 
 
-def check_institution(institution: Institution) -> None:
-    """Refuse an institution whose id breaks the grammar or is `public`.
-
-    Raises:
-        InvalidIdError: If it does.
-    """
-    _check_id("institution", institution.id)
-    if institution.id == PUBLIC:
-        raise InvalidIdError("institution", institution.id, f"{ID_GRAMMAR} and not be {PUBLIC!r}")
-
-
-def check_licence(licence: Licence) -> None:
-    """Refuse a licence whose id breaks the grammar.
+def check_form(right: Right) -> None:
+    """Refuse a right that could never mean what was meant, whatever else there is.
 
     Raises:
-        InvalidIdError: If it does.
+        InvalidIdError: If its id breaks its grammar.
+        InvalidRightError: If a value is impossible.
     """
-    _check_id("licence", licence.id)
+    kind = kind_of(right)
+    pattern, grammar = (_KEY_ID, KEY_ID_GRAMMAR) if isinstance(right, Key) else (_ID, ID_GRAMMAR)
+    if pattern.fullmatch(right.id) is None:
+        raise InvalidIdError(kind, right.id, grammar)
+    if isinstance(right, Institution) and right.id == PUBLIC:
+        raise InvalidIdError(kind, right.id, f"{ID_GRAMMAR} and not be {PUBLIC!r}")
+    try:
+        document = document_of(right)
+    except ValueError as error:
+        raise InvalidRightError(f"{kind}: {error}") from error
+    right_of(kind, document)
+    if isinstance(right, Grant):
+        _check_crisis(right)
+    elif isinstance(right, Key):
+        _check_secrets(right)
 
 
-def check_key(key: Key) -> None:
-    """Refuse a key that no text could ever match, or whose dates have no time zone.
+def check_fits(snapshot: PolicySnapshot, right: Right) -> None:
+    """Refuse a right that names what is not there, or opens more than it may beside the others.
 
     Raises:
-        InvalidIdError: If the id breaks its grammar.
-        ValueError: If a value is impossible.
+        UnknownIdError: If it names an institution, group, licence or key that is not there.
+        InvalidRightError: If it can't stand beside the others.
     """
-    if _KEY_ID.fullmatch(key.id) is None:
-        raise InvalidIdError("key", key.id, KEY_ID_GRAMMAR)
-    if len(key.secret_hmac) != _HMAC_LENGTH:
-        raise ValueError("the HMAC of a key has 32 bytes")
-    for instant in (key.created, key.expires, key.revoked):
-        check_instant(instant)
+    if isinstance(right, Grant):
+        _known_grantee(snapshot, right.grantee)
+        _known_licences(snapshot, right.selector)
+        for approver in right.approvals:
+            institution = snapshot.institutions.get(approver)
+            if institution is None or not institution.operator:
+                raise InvalidRightError(f"only operators approve a crisis grant, and {approver!r} is none")
+    elif isinstance(right, Forbid):
+        _known_licences(snapshot, right.selector)
+    elif isinstance(right, Key):
+        _known("institution", snapshot.institutions, right.institution_id)
+        _check_parent(snapshot, right)
+    elif isinstance(right, Membership):
+        _known("institution", snapshot.institutions, right.institution_id)
+    elif isinstance(right, Group):
+        for member in sorted(right.members):
+            _known("institution", snapshot.institutions, member)
 
 
-def check_grant(grant: Grant) -> None:
-    """Refuse a grant that could never mean what was meant.
+def named_by(snapshot: PolicySnapshot, right: Right) -> str | None:
+    """Give a right that names this one, in words; None: it may go."""
+    if isinstance(right, Key):
+        children = snapshot.children.get(right.id, ())
+        return f"key {children[0]}" if children else None
+    for other in rights_of(snapshot):
+        if _names(other, right):
+            return f"{kind_of(other)} {other.id}"
+    return None
+
+
+def key_chain(snapshot: PolicySnapshot, key: Key) -> tuple[Key, ...]:
+    """Give a key and the keys above it, the lowest first.
 
     Raises:
-        InvalidIdError: If an id breaks its grammar.
-        ValueError: If a value is impossible.
+        UnknownIdError: If one of them is not there, or they are more than may be.
     """
-    _check_id("grant", grant.id)
-    _check_id("institution", grant.grantee)
-    _check_reach(grant.selector, grant.area, grant.acquired, grant.valid)
-    check_instant(grant.created)
-    if not grant.actions or not grant.actions <= GRANTABLE:
-        raise ValueError(f"a grant gives one or more of: {', '.join(sorted(GRANTABLE))}")
-    resolution = grant.finest_ground_resolution
-    if resolution is not None and not (math.isfinite(resolution) and resolution > 0):
-        raise ValueError("the finest ground resolution is a number of metres above 0")
+    chain = [key]
+    while (parent_id := chain[-1].parent_id) is not None:
+        parent = snapshot.keys.get(parent_id)
+        if parent is None or len(chain) > DEEPEST_KEY:
+            raise UnknownIdError("key", parent_id)
+        chain.append(parent)
+    return tuple(chain)
 
 
-def check_forbid(forbid: Forbid) -> None:
-    """Refuse a forbid that could never mean what was meant.
-
-    Raises:
-        InvalidIdError: If its id breaks the grammar.
-        ValueError: If a value is impossible.
-    """
-    _check_id("forbid", forbid.id)
-    _check_reach(forbid.selector, forbid.area, forbid.acquired, forbid.valid)
-    check_instant(forbid.created)
-
-
-def grant_digest(grant: Grant) -> str:
-    """Digest what a grant says, not its id nor when it was made: 64 hex characters."""
-    resolution = grant.finest_ground_resolution
-    return _digest(
-        [
-            "grant",
-            grant.grantee,
-            *_reach(grant.selector, grant.area, grant.acquired, grant.valid),
-            None if resolution is None else float(resolution),
-            sorted(grant.actions),
-        ]
-    )
+def _check_crisis(grant: Grant) -> None:
+    if grant.kind is GrantKind.NORMAL:
+        if grant.event_id is not None or grant.approvals:
+            raise InvalidRightError("grant: only a crisis grant has an event and approvals")
+        return
+    if not grant.event_id:
+        raise InvalidRightError("grant: a crisis grant names its event")
+    if grant.area is None:
+        raise InvalidRightError("grant: a crisis grant has an area, not everywhere")
+    if grant.selector.collections is None and grant.selector.sensors is None:
+        raise InvalidRightError("grant: a crisis grant names collections or sensors")
+    start, end = grant.valid.start, grant.valid.end
+    if start is None or end is None or end - start > LONGEST_CRISIS:
+        raise InvalidRightError("grant: a crisis grant begins, and ends within 72 hours")
+    if len(set(grant.approvals)) != len(grant.approvals):
+        raise InvalidRightError("grant: the approvals must be of different operators")
 
 
-def forbid_digest(forbid: Forbid) -> str:
-    """Digest what a forbid says, not its id nor when it was made: 64 hex characters."""
-    return _digest(
-        ["forbid", *_reach(forbid.selector, forbid.area, forbid.acquired, forbid.valid), forbid.reason]
-    )
+def _check_secrets(key: Key) -> None:
+    for older, newer in pairwise(key.secrets):
+        if older.until is None or newer.number <= older.number:
+            raise InvalidRightError("key: of two secrets the older one ends, and has the lower number")
+    if key.secrets[-1].until is not None:
+        raise InvalidRightError("key: its newest secret has no end of its own")
+    if key.expires is not None and key.expires <= key.created:
+        raise InvalidRightError("key: a key must end after it begins")
+    if key.parent_id == key.id:
+        raise InvalidRightError("key: a key can't be made by itself")
 
 
-def check_instant(instant: datetime | None) -> None:
-    """Refuse a date without a time zone.
-
-    Raises:
-        ValueError: If it has none.
-    """
-    if instant is not None and instant.tzinfo is None:
-        raise ValueError("a date of rights needs a time zone")
-
-
-def in_order(values: dict[str, T]) -> dict[str, T]:
-    """Order by id; here and not in SQL, since databases order text by their own rules."""
-    return dict(sorted(values.items()))
-
-
-def _check_id(what: str, id_: str) -> None:
-    if _ID.fullmatch(id_) is None:
-        raise InvalidIdError(what, id_, ID_GRAMMAR)
-
-
-def _check_reach(selector: Selector, area: Area | None, acquired: Window, valid: Window) -> None:
-    for ids in (selector.collections, selector.licences, selector.sensors, selector.scenes):
-        if ids is not None and (not ids or "" in ids):
-            raise ValueError("a selector names at least one id, or leaves the kind out")
-    if area is not None:
-        _check_area(area)
-    for window in (acquired, valid):
-        check_instant(window.start)
-        check_instant(window.end)
-        if window.start is not None and window.end is not None and window.start >= window.end:
-            raise ValueError("a window must end after it begins")
+def _check_parent(snapshot: PolicySnapshot, key: Key) -> None:
+    """A key made by another can't do, nor outlive, what that one can't."""
+    if key.parent_id is None:
+        return
+    parent = snapshot.keys.get(key.parent_id)
+    if parent is None:
+        raise UnknownIdError("key", key.parent_id)
+    above = key_chain(snapshot, parent)
+    if key.id in {each.id for each in above}:
+        raise InvalidRightError("key: a key can't stand above itself")
+    if len(above) >= DEEPEST_KEY:
+        raise InvalidRightError(f"key: at most {DEEPEST_KEY} keys stand one below the other")
+    if parent.institution_id != key.institution_id:
+        raise InvalidRightError("key: a key belongs to the institution of the key that made it")
+    if parent.revoked is not None and key.revoked is None:
+        raise InvalidRightError("key: the key above it is revoked")
+    if parent.expires is not None and (key.expires is None or key.expires > parent.expires):
+        raise InvalidRightError(f"key: it must end by {written_instant(parent.expires)}, as the key above it")
+    if key.url_allowed and not parent.url_allowed:
+        raise InvalidRightError("key: the key above it may not stand in addresses")
+    if key.role is Role.MANAGER:
+        raise InvalidRightError("key: a key made by another can't manage")
+    _check_narrower(parent, key)
 
 
-def _check_area(area: Area) -> None:
-    """Refuse an area that would cut nothing, or share its digest with another."""
-    order = {b"\0": "big", b"\1": "little"}.get(area.wkb[:1])
-    header = area.wkb[1:_WKB_HEADER_LENGTH]
-    kind = int.from_bytes(header, "big" if order == "big" else "little")
-    if order is None or kind not in _POLYGON_TYPES or len(area.wkb) <= _WKB_HEADER_LENGTH:
-        raise ValueError("an area is the WKB of a Polygon or MultiPolygon without Z")
-    if area.digest != hashlib.sha256(area.wkb).hexdigest()[:16]:
-        raise ValueError("the digest of an area is that of its WKB")
+def _check_narrower(parent: Key, key: Key) -> None:
+    """Refuse what is plainly wider; what is only partly so, evaluation cuts."""
+    allowed = parent.caveat.actions if parent.caveat else None
+    asked = key.caveat.actions if key.caveat else None
+    if allowed is not None and asked is not None and not asked <= allowed:
+        raise InvalidRightError("key: the key above it may not do all of these actions")
 
 
-def _reach(selector: Selector, area: Area | None, acquired: Window, valid: Window) -> list[object]:
-    """Write down where and when a right holds, the same text for the same meaning."""
-    kinds = (selector.collections, selector.licences, selector.sensors, selector.scenes)
-    instants = (acquired.start, acquired.end, valid.start, valid.end)
-    return [
-        *(None if ids is None else sorted(ids) for ids in kinds),
-        "everywhere" if area is None else hashlib.sha256(area.wkb).hexdigest(),
-        *(None if instant is None else instant.astimezone(UTC).isoformat() for instant in instants),
-    ]
+def _known_grantee(snapshot: PolicySnapshot, grantee: str) -> None:
+    if grantee == PUBLIC:
+        return
+    if grantee.startswith(GROUP_PREFIX):
+        _known("group", snapshot.groups, grantee.removeprefix(GROUP_PREFIX))
+    else:
+        _known("institution", snapshot.institutions, grantee)
 
 
-def _digest(content: list[object]) -> str:
-    return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()
+def _known_licences(snapshot: PolicySnapshot, selector: Selector) -> None:
+    for licence_id in sorted(selector.licences or ()):
+        _known("licence", snapshot.licences, licence_id)
+
+
+def _known(what: str, held: Mapping[str, object], id_: str) -> None:
+    if id_ not in held:
+        raise UnknownIdError(what, id_)
+
+
+def _names(other: Right, right: Right) -> bool:
+    if isinstance(right, Institution):
+        return (
+            (isinstance(other, Key | Membership) and other.institution_id == right.id)
+            or (isinstance(other, Grant) and (other.grantee == right.id or right.id in other.approvals))
+            or (isinstance(other, Group) and right.id in other.members)
+        )
+    if isinstance(right, Group):
+        return isinstance(other, Grant) and other.grantee == GROUP_PREFIX + right.id
+    if isinstance(right, Licence):
+        return isinstance(other, Grant | Forbid) and right.id in (other.selector.licences or ())
+    return False
+
+
+def _named(made: G, prefix: str) -> G:
+    check_form(made)
+    return replace(made, id=f"{prefix}{content_digest(made)[:16]}")

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final, Protocol
+from threading import Lock
+from typing import Final, Protocol
 
-from sqlalchemy import Connection, Engine, RowMapping, Table, select, update
+from sqlalchemy import Connection, Engine, insert, select, update
 
-from auth import rules, schema
-from auth.errors import AlreadyExistsError, PolicyUnavailableError, UnknownIdError
-from auth.models import (
-    PUBLIC,
-    Forbid,
-    Grant,
-    Institution,
-    InstitutionStatus,
-    Key,
-    Licence,
-    PolicySnapshot,
-    Selector,
-)
+from auth import schema
+from auth.audit import AuditRecord, Change, record_of
+from auth.documents import right_of_stored, stored_text
+from auth.edits import Edit, applied, checked
+from auth.errors import InvalidRightError, PolicyUnavailableError
+from auth.models import PolicySnapshot
 
 _OPTIMISTIC_READS: Final = 5
 
@@ -29,8 +24,8 @@ _OPTIMISTIC_READS: Final = 5
 class PolicyStore(Protocol):
     """Keeps the rights; every change is whole or not at all and makes the epoch grow by one.
 
-    A call that changes nothing leaves the epoch alone. All methods may be called from several threads,
-    and raise PolicyUnavailableError when the store does not answer.
+    All methods may be called from several threads, and raise PolicyUnavailableError when the store does
+    not answer.
     """
 
     def epoch(self) -> int:
@@ -38,123 +33,32 @@ class PolicyStore(Protocol):
         ...
 
     def snapshot(self) -> PolicySnapshot:
-        """Give all rights as they were at one epoch; grants and forbids in the order of their ids."""
+        """Give all rights as they were at one epoch, each kind in the order of ids."""
         ...
 
-    def add_institution(self, institution: Institution) -> bool:
-        """Add an institution; False when exactly this one is there.
+    def change(self, edit: Edit, *, actor: str, at: datetime) -> tuple[Change, ...]:
+        """Change rights, and record each change.
+
+        Args:
+            edit: Run while no other change can come between.
+            actor: Who does it, such as `cli:alice` or `key:AbCdEfGh`.
+            at: When, with a time zone.
+
+        Returns:
+            What was changed; where that is nothing, the epoch stays and nothing is recorded.
 
         Raises:
-            InvalidIdError: If its id breaks the grammar or is `public`.
-            AlreadyExistsError: If the id is taken by one that differs.
+            AuthError: What the edit raises, or a change that does not fit; then nothing is changed.
         """
         ...
 
-    def set_institution_status(self, institution_id: str, status: InstitutionStatus) -> bool:
-        """Change the status of an institution; False when it had that one.
-
-        Raises:
-            UnknownIdError: If there is no such institution.
-        """
+    def audit(self, after: int = 0, limit: int | None = None) -> Sequence[AuditRecord]:
+        """Give the records of changes with a greater number, ascending."""
         ...
 
-    def add_licence(self, licence: Licence) -> bool:
-        """Add a licence; False when exactly this one is there.
-
-        Raises:
-            InvalidIdError: If its id breaks the grammar.
-            AlreadyExistsError: If the id is taken by one that differs.
-        """
+    def audit_head(self) -> tuple[int, str]:
+        """Give the number and the hash of the last record."""
         ...
-
-    def add_grant(self, grant: Grant) -> Grant:
-        """Add a grant, or give the one that says the same (whatever its id and date).
-
-        Raises:
-            InvalidIdError: If an id breaks its grammar.
-            ValueError: If a value is impossible.
-            UnknownIdError: If the institution or a licence it names is not there.
-            AlreadyExistsError: If the id is taken by one that says something else.
-        """
-        ...
-
-    def add_forbid(self, forbid: Forbid) -> Forbid:
-        """Add a forbid, or give the one that says the same (whatever its id and date).
-
-        Raises:
-            InvalidIdError: If its id breaks the grammar.
-            ValueError: If a value is impossible.
-            UnknownIdError: If a licence it names is not there.
-            AlreadyExistsError: If the id is taken by one that says something else.
-        """
-        ...
-
-    def add_key(self, key: Key) -> None:
-        """Add a key.
-
-        Raises:
-            InvalidIdError: If its id breaks the grammar.
-            ValueError: If a value is impossible.
-            UnknownIdError: If its institution is not there.
-            AlreadyExistsError: If the id is taken.
-        """
-        ...
-
-    def revoke_key(self, key_id: str, now: datetime) -> bool:
-        """Revoke a key for good; False when it was revoked before (the first date stays).
-
-        Raises:
-            UnknownIdError: If there is no such key.
-        """
-        ...
-
-
-class _Write:
-    """One transaction that has the write lock; it keeps the epoch's growth only if something changed."""
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        self.changed = False
-
-    def row(self, table: Table, id_: str) -> RowMapping | None:
-        return self.connection.execute(select(table).where(table.c.id == id_)).mappings().one_or_none()
-
-    def known(self, what: str, table: Table, id_: str) -> RowMapping:
-        row = self.row(table, id_)
-        if row is None:
-            raise UnknownIdError(what, id_)
-        return row
-
-    def insert(self, table: Table, row: dict[str, object]) -> None:
-        self.connection.execute(table.insert(), row)
-        self.changed = True
-
-    def update(self, table: Table, id_: str, values: dict[str, object]) -> None:
-        self.connection.execute(update(table).where(table.c.id == id_).values(values))
-        self.changed = True
-
-    def insert_once(self, what: str, table: Table, row: dict[str, object]) -> bool:
-        """Insert a row; False when exactly this one is there."""
-        there = self.row(table, str(row["id"]))
-        if there is None:
-            self.insert(table, row)
-        elif dict(there) != row:
-            raise AlreadyExistsError(what, str(row["id"]))
-        return there is None
-
-    def insert_by_content(self, what: str, table: Table, row: dict[str, object]) -> RowMapping | None:
-        """Insert a row, or give the one that says the same."""
-        same = select(table).where(table.c.digest == row["digest"])
-        there = self.connection.execute(same).mappings().one_or_none()
-        if there is None:
-            if self.row(table, str(row["id"])) is not None:
-                raise AlreadyExistsError(what, str(row["id"]))
-            self.insert(table, row)
-        return there
-
-    def check_licences(self, selector: Selector) -> None:
-        for licence_id in sorted(selector.licences or ()):
-            self.known("licence", schema.licence_table, licence_id)
 
 
 class SqlPolicyStore:
@@ -162,11 +66,14 @@ class SqlPolicyStore:
 
     The row of the epoch is the lock of all writers: each write begins by raising it, so writers queue
     there and see what the one before did, whatever the isolation of the engine. A reader takes no lock;
-    it reads the epoch before and after, and again when they differ.
+    it reads the epoch before and after, and again when they differ. It reads only what changed since it
+    last looked.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._lock = Lock()
+        self._known = PolicySnapshot(epoch=-1)
 
     def epoch(self) -> int:
         """Give the number of the last change."""
@@ -175,86 +82,62 @@ class SqlPolicyStore:
 
     def snapshot(self) -> PolicySnapshot:
         """Give all rights as they were at one epoch."""
-        with schema.answering():
+        with self._lock, schema.answering():
             for _ in range(_OPTIMISTIC_READS):
                 with self._engine.connect() as connection:
                     before = _read_epoch(connection)
-                    snapshot = _read_all(connection, before)
+                    snapshot = _read_since(connection, self._known, before)
                     if _read_epoch(connection) == before:
+                        self._known = snapshot
                         return snapshot
         # So many writes that no quiet moment was found: hold them back for the time of one read.
-        with self._writing() as write:
-            return _read_all(write.connection, _read_epoch(write.connection) - 1)
+        with self._writing() as (connection, epoch):
+            return _read_since(connection, self._known, epoch - 1)
 
-    def add_institution(self, institution: Institution) -> bool:
-        """Add an institution; False when exactly this one is there."""
-        rules.check_institution(institution)
-        with self._writing() as write:
-            return write.insert_once(
-                "institution", schema.institution_table, schema.institution_row(institution)
-            )
+    def change(self, edit: Edit, *, actor: str, at: datetime) -> tuple[Change, ...]:
+        """Change rights, and record each change."""
+        with self._writing() as (connection, epoch):
+            before = _read_since(connection, self._known, epoch - 1)
+            changes = checked(before, edit)
+            if changes:
+                for change in changes:
+                    _write(connection, change, epoch)
+                _record(connection, changes, actor, at)
+                connection.commit()
+        return changes
 
-    def set_institution_status(self, institution_id: str, status: InstitutionStatus) -> bool:
-        """Change the status of an institution; False when it had that one."""
-        with self._writing() as write:
-            row = write.known("institution", schema.institution_table, institution_id)
-            if row["status"] != status.value:
-                write.update(schema.institution_table, institution_id, {"status": status.value})
-            return write.changed
+    def audit(self, after: int = 0, limit: int | None = None) -> Sequence[AuditRecord]:
+        """Give the records of changes with a greater number, ascending."""
+        table = schema.audit_table
+        wanted = select(table).where(table.c.sequence > after).order_by(table.c.sequence).limit(limit)
+        with schema.answering(), self._engine.connect() as connection:
+            return [
+                AuditRecord(
+                    sequence=row["sequence"],
+                    at=row["at"],
+                    actor=row["actor"],
+                    kind=row["kind"],
+                    id=row["subject"],
+                    document=row["document"],
+                    previous=row["previous"],
+                    hash=row["hash"],
+                )
+                for row in connection.execute(wanted).mappings()
+            ]
 
-    def add_licence(self, licence: Licence) -> bool:
-        """Add a licence; False when exactly this one is there."""
-        rules.check_licence(licence)
-        with self._writing() as write:
-            return write.insert_once("licence", schema.licence_table, schema.licence_row(licence))
-
-    def add_grant(self, grant: Grant) -> Grant:
-        """Add a grant, or give the one that says the same."""
-        rules.check_grant(grant)
-        with self._writing() as write:
-            if grant.grantee != PUBLIC:
-                write.known("institution", schema.institution_table, grant.grantee)
-            write.check_licences(grant.selector)
-            there = write.insert_by_content("grant", schema.grant_table, schema.grant_row(grant))
-            return grant if there is None else schema.grant_of(there)
-
-    def add_forbid(self, forbid: Forbid) -> Forbid:
-        """Add a forbid, or give the one that says the same."""
-        rules.check_forbid(forbid)
-        with self._writing() as write:
-            write.check_licences(forbid.selector)
-            there = write.insert_by_content("forbid", schema.forbid_table, schema.forbid_row(forbid))
-            return forbid if there is None else schema.forbid_of(there)
-
-    def add_key(self, key: Key) -> None:
-        """Add a key."""
-        rules.check_key(key)
-        with self._writing() as write:
-            write.known("institution", schema.institution_table, key.institution_id)
-            if write.row(schema.key_table, key.id) is not None:
-                raise AlreadyExistsError("key", key.id)
-            write.insert(schema.key_table, schema.key_row(key))
-
-    def revoke_key(self, key_id: str, now: datetime) -> bool:
-        """Revoke a key for good; False when it was revoked before."""
-        rules.check_instant(now)
-        with self._writing() as write:
-            if write.known("key", schema.key_table, key_id)["revoked"] is None:
-                write.update(schema.key_table, key_id, {"revoked": now})
-            return write.changed
+    def audit_head(self) -> tuple[int, str]:
+        """Give the number and the hash of the last record."""
+        with schema.answering(), self._engine.connect() as connection:
+            return _audit_head(connection)
 
     @contextmanager
-    def _writing(self) -> Iterator[_Write]:
-        """Begin a transaction by raising the epoch; undo that where nothing changed or an error came."""
+    def _writing(self) -> Iterator[tuple[Connection, int]]:
+        """Begin a transaction by raising the epoch; what is not committed within is undone."""
         raised = update(schema.epoch_table).values(epoch=schema.epoch_table.c.epoch + 1)
         with schema.answering(), self._engine.connect() as connection:
             if connection.execute(raised).rowcount != 1:
                 raise PolicyUnavailableError("the database of rights has no epoch: migrate it first")
-            write = _Write(connection)
-            yield write
-            # Leaving without a commit rolls back.
-            if write.changed:
-                connection.commit()
+            yield connection, _read_epoch(connection)
 
 
 def _read_epoch(connection: Connection) -> int:
@@ -262,17 +145,60 @@ def _read_epoch(connection: Connection) -> int:
     return epoch
 
 
-def _read_all(connection: Connection, epoch: int) -> PolicySnapshot:
-    def values(table: Table, value_of: Callable[[RowMapping], Any]) -> dict[str, Any]:
-        return rules.in_order(
-            {row["id"]: value_of(row) for row in connection.execute(select(table)).mappings()}
-        )
-
-    return PolicySnapshot(
-        epoch=epoch,
-        institutions=values(schema.institution_table, schema.institution_of),
-        licences=values(schema.licence_table, schema.licence_of),
-        keys=values(schema.key_table, schema.key_of),
-        grants=tuple(values(schema.grant_table, schema.grant_of).values()),
-        forbids=tuple(values(schema.forbid_table, schema.forbid_of).values()),
+def _read_since(connection: Connection, known: PolicySnapshot, epoch: int) -> PolicySnapshot:
+    """Bring a snapshot up to an epoch; one of another database, or from the future, is read anew."""
+    if known.epoch > epoch:
+        known = PolicySnapshot(epoch=-1)
+    if known.epoch == epoch:
+        return known
+    table = schema.right_table
+    rows = connection.execute(
+        select(table.c.kind, table.c.id, table.c.document).where(table.c.epoch > known.epoch)
     )
+    try:
+        changes = [
+            Change(kind=kind, id=id_, right=None if text is None else right_of_stored(kind, text))
+            for kind, id_, text in rows
+        ]
+    except InvalidRightError as error:
+        # what can't be read may be a forbid: no rights at all are better than all but one
+        raise PolicyUnavailableError(f"the rights can't be read: {error}") from error
+    return replace(applied(known, changes, epoch), epoch=epoch)
+
+
+def _write(connection: Connection, change: Change, epoch: int) -> None:
+    table = schema.right_table
+    values = {
+        "epoch": epoch,
+        "document": None if change.right is None else stored_text(change.right),
+    }
+    there = update(table).where(table.c.kind == change.kind, table.c.id == change.id).values(values)
+    if connection.execute(there).rowcount == 0:
+        connection.execute(insert(table).values(kind=change.kind, id=change.id, **values))
+
+
+def _record(connection: Connection, changes: Sequence[Change], actor: str, at: datetime) -> None:
+    sequence, previous = _audit_head(connection)
+    for change in changes:
+        sequence += 1
+        record = record_of(change, sequence=sequence, previous=previous, actor=actor, at=at)
+        previous = record.hash
+        connection.execute(
+            insert(schema.audit_table).values(
+                sequence=record.sequence,
+                at=record.at,
+                actor=record.actor,
+                kind=record.kind,
+                subject=record.id,
+                document=record.document,
+                previous=record.previous,
+                hash=record.hash,
+            )
+        )
+    connection.execute(update(schema.epoch_table).values(audit_sequence=sequence, audit_hash=previous))
+
+
+def _audit_head(connection: Connection) -> tuple[int, str]:
+    table = schema.epoch_table
+    sequence, hash_ = connection.execute(select(table.c.audit_sequence, table.c.audit_hash)).one()
+    return sequence, hash_
