@@ -550,6 +550,11 @@ class PolicySnapshot:
         return {parent: tuple(sorted(ids)) for parent, ids in found.items()}
 
     @cached_property
+    def conditional(self) -> bool:
+        """True where some grant asks from where a request comes."""
+        return any(grant.conditions != ANYWHERE_FROM for grant in self.grants.values())
+
+    @cached_property
     def memberships_by_claim(self) -> Mapping[tuple[str, str, str], tuple[Membership, ...]]:
         """Memberships by issuer, claim and value."""
         found: dict[tuple[str, str, str], list[Membership]] = {}

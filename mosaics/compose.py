@@ -94,6 +94,5 @@ def inside(area: BaseGeometry, frame: Frame) -> NDArray[np.bool_]:
     ys = top - (np.arange(frame.height) + 0.5) * ((top - bottom) / frame.height)
     grid_x, grid_y = np.meshgrid(xs, ys)
     longitude, latitude = lonlat_transformer(frame.crs).transform(grid_x, grid_y)
-    shapely.prepare(area)
     held: NDArray[np.bool_] = shapely.contains_xy(area, longitude, latitude)
     return held

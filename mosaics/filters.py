@@ -10,7 +10,7 @@ from functools import cached_property
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from mosaics.models import Scene
+from mosaics.models import Bounds, Scene
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +55,39 @@ class SceneSet:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Fineness:
+    """How fine detail may be: a resolution, a multiple of the scene's own, or the coarser of both."""
+
+    ground_resolution: float | None = None
+    """Metres per pixel; None: native."""
+    times_pan: float | None = None
+    """Multiple of the scene's panchromatic resolution; None: native."""
+
+    def limit(self, scene: Scene) -> float:
+        """Give the finest detail of a scene, metres per pixel; 0: native."""
+        pan = scene.pan_resolution or scene.ground_resolution
+        return max(self.ground_resolution or 0.0, (self.times_pan or 0.0) * pan)
+
+
+NATIVE = Fineness()
+"""No limit."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Exclusion:
     """Scenes, or a part of them, that a rule does not open."""
 
     scenes: SceneSet
     area: BaseGeometry | None = None
     """Longitude and latitude; None: the whole scene."""
+    finer_than: Fineness | None = None
+    """Only what is finer is not opened; None: nothing is."""
+
+    def closes(self, scene: Scene, ground_resolution: float) -> bool:
+        """Tell whether it takes away from the scene at a resolution."""
+        return self.scenes.holds(scene) and (
+            self.finer_than is None or not _coarse_enough(ground_resolution, self.finer_than.limit(scene))
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +97,12 @@ class SceneRule:
     scenes: SceneSet
     area: BaseGeometry | None = None
     """Longitude and latitude; None: everywhere."""
-    finest_ground_resolution: float | None = None
-    """Finest detail that may be read, metres per pixel; None: native."""
+    fineness: Fineness = NATIVE
     exclusions: tuple[Exclusion, ...] = ()
+    label: str = ""
+    """Names the rule to whoever made it; means nothing here, and is no part of the digest."""
+    metered: bool = False
+    """Whether its maker wants to know when it was needed."""
 
     def token(self) -> str:
         """Write everything that matters in one canonical line."""
@@ -80,18 +110,31 @@ class SceneRule:
             (
                 self.scenes.token(),
                 _area_token(self.area),
-                self.finest_ground_resolution,
-                sorted((e.scenes.token(), _area_token(e.area)) for e in self.exclusions),
+                self.fineness,
+                sorted((e.scenes.token(), _area_token(e.area), repr(e.finer_than)) for e in self.exclusions),
             )
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """What one rule opens of a scene at one resolution."""
+
+    rule: SceneRule
+    area: BaseGeometry | None
+    """None: the whole scene."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Opening:
     """How far a scene is open at one resolution."""
 
+    parts: tuple[Part, ...]
+    """One for each rule that opens something."""
     area: BaseGeometry | None
-    """Union of the areas that match in everything else, minus exclusions; None: the whole scene."""
+    """Union of the parts; None: the whole scene. Prepared, and safe to ask from several threads."""
+    digest: str
+    """Of the area; empty where it is None."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +149,26 @@ class SceneFilter:
         canonical = "\n".join(sorted({rule.token() for rule in self.rules}))
         return hashlib.blake2b(canonical.encode(), digest_size=12).hexdigest()
 
+    @cached_property
+    def metered(self) -> bool:
+        """True where some rule wants to know when it was needed."""
+        return any(rule.metered for rule in self.rules)
+
     def sees(self, scene: Scene) -> bool:
-        """Tell whether some part of the scene is open at some resolution."""
-        return any(_open_part(rule, scene) is not _CLOSED for rule in self.rules if rule.scenes.holds(scene))
+        """Tell whether some part of the scene is open at some resolution that a grid has a level for."""
+        return self.extent(scene) is not None
+
+    def extent(self, scene: Scene) -> Bounds | None:
+        """Give the longitudes and latitudes around what is open of a scene's footprint; None: nothing."""
+        opening = self.opening(scene, COARSEST)
+        if opening is None:
+            return None
+        if opening.area is None:
+            return Bounds(*(float(v) for v in scene.footprint.bounds))
+        key = (scene.collection_id, scene.id, scene.generation, scene.sequence)
+        if key not in self._extents:
+            self._extents[key] = _common_bounds(scene.footprint, opening.area)
+        return self._extents[key]
 
     def opening(self, scene: Scene, ground_resolution: float) -> Opening | None:
         """Say how far the scene is open at a resolution.
@@ -120,16 +180,20 @@ class SceneFilter:
         Returns:
             The opening, or None where nothing of the scene is open.
         """
-        areas: list[BaseGeometry] = []
-        for rule in self.rules:
-            if not rule.scenes.holds(scene) or not _coarse_enough(rule, ground_resolution):
+        # The rules that open something, each with the exclusions that take from it: all that an opening
+        # depends on, so each combination is made once.
+        holding: list[tuple[int, tuple[int, ...]]] = []
+        for number, rule in enumerate(self.rules):
+            if not rule.scenes.holds(scene):
                 continue
-            part = _open_part(rule, scene)
-            if part is None:
-                return Opening(area=None)
-            if part is not _CLOSED:
-                areas.append(part)
-        return Opening(area=shapely.union_all(areas)) if areas else None
+            if not _coarse_enough(ground_resolution, rule.fineness.limit(scene)):
+                continue
+            closing = tuple(n for n, e in enumerate(rule.exclusions) if e.closes(scene, ground_resolution))
+            holding.append((number, closing))
+        combination = tuple(holding)
+        if combination not in self._openings:
+            self._openings[combination] = self._open(combination)
+        return self._openings[combination]
 
     def finest_at(self, scene: Scene, longitude: float, latitude: float) -> float | None:
         """Give the finest resolution that a single rule opens at a place.
@@ -142,40 +206,118 @@ class SceneFilter:
         Returns:
             Metres per pixel, 0 for native; None where nothing of the scene is open there.
         """
-        limits = []
-        for rule in self.rules:
-            if not rule.scenes.holds(scene):
-                continue
-            part = _open_part(rule, scene)
-            if part is None or bool(shapely.contains_xy(part, longitude, latitude)):
-                limits.append(rule.finest_ground_resolution or 0.0)
-        return min(limits) if limits else None
+        limits = [
+            limit
+            for rule in self.rules
+            if rule.scenes.holds(scene) and (limit := _limit_at(rule, scene, longitude, latitude)) is not None
+        ]
+        return min(limits, default=None)
 
+    def finest(self, scene: Scene) -> float:
+        """Give the finest resolution that a rule opens of a scene anywhere, metres per pixel; 0: native."""
+        return min(
+            (
+                max(rule.fineness.limit(scene), *(_floor(e, scene) for e in rule.exclusions), 0.0)
+                for rule in self.rules
+                if rule.scenes.holds(scene)
+            ),
+            default=0.0,
+        )
+
+    @cached_property
+    def _openings(self) -> dict[tuple[tuple[int, tuple[int, ...]], ...], Opening | None]:
+        return {}
+
+    @cached_property
+    def _extents(self) -> dict[tuple[str, str, str, int], Bounds | None]:
+        return {}
+
+    def _open(self, combination: tuple[tuple[int, tuple[int, ...]], ...]) -> Opening | None:
+        parts = []
+        for number, closing in combination:
+            rule = self.rules[number]
+            area = _less(rule.area, [rule.exclusions[n].area for n in closing])
+            if area is not _CLOSED:
+                parts.append(Part(rule=rule, area=area))
+        if not parts:
+            return None
+        areas = [part.area for part in parts]
+        if any(area is None for area in areas):
+            return Opening(parts=tuple(parts), area=None, digest="")
+        union = areas[0] if len(areas) == 1 else shapely.union_all(areas)
+        _prepare(union)
+        for area in areas:
+            _prepare(area)
+        return Opening(parts=tuple(parts), area=union, digest=_area_token(union))
+
+
+COARSEST = 10_000.0
+"""The coarsest resolution, metres per pixel, that is sure to be served in some grid at any latitude."""
 
 _CLOSED = shapely.Point()
 _EARTH = shapely.box(-180, -90, 180, 90)
+_SLACK = 1 - 1e-6
 
 
-def _coarse_enough(rule: SceneRule, ground_resolution: float) -> bool:
+def _coarse_enough(ground_resolution: float, limit: float) -> bool:
     """Compare with a millionth of slack, so that a limit equal to the resolution opens it."""
-    limit = rule.finest_ground_resolution
-    return limit is None or ground_resolution >= limit * (1 - 1e-6)
+    return ground_resolution >= limit * _SLACK
 
 
-def _open_part(rule: SceneRule, scene: Scene) -> BaseGeometry | None:
-    """Give the rule's area less its exclusions: None everywhere, _CLOSED nowhere."""
-    holes: list[BaseGeometry] = []
+def _less(area: BaseGeometry | None, holes: list[BaseGeometry | None]) -> BaseGeometry | None:
+    """Give an area less its holes: None everywhere, _CLOSED nowhere."""
+    if any(hole is None for hole in holes):
+        return _CLOSED
+    if not holes:
+        return _CLOSED if area is not None and area.is_empty else area
+    whole = _EARTH if area is None else area
+    part = shapely.difference(whole, shapely.union_all(holes))
+    return _CLOSED if part.is_empty else part
+
+
+def _limit_at(rule: SceneRule, scene: Scene, longitude: float, latitude: float) -> float | None:
+    """Give the finest resolution that a rule opens at a place; None: nothing is open there."""
+    limit = rule.fineness.limit(scene)
+    if rule.area is not None and not _holds_point(rule.area, longitude, latitude):
+        return None
     for exclusion in rule.exclusions:
         if not exclusion.scenes.holds(scene):
             continue
-        if exclusion.area is None:
-            return _CLOSED
-        holes.append(exclusion.area)
-    if not holes:
-        return rule.area
-    whole = rule.area if rule.area is not None else _EARTH
-    part = shapely.difference(whole, shapely.union_all(holes))
-    return _CLOSED if part.is_empty else part
+        if exclusion.area is not None and not _holds_point(exclusion.area, longitude, latitude):
+            continue
+        if exclusion.finer_than is None:
+            return None
+        limit = max(limit, exclusion.finer_than.limit(scene))
+    return limit
+
+
+def _holds_point(area: BaseGeometry, longitude: float, latitude: float) -> bool:
+    return bool(shapely.contains_xy(area, longitude, latitude))
+
+
+def _floor(exclusion: Exclusion, scene: Scene) -> float:
+    """Give what an exclusion everywhere leaves as the finest, 0 where it is none of that kind."""
+    if exclusion.finer_than is None or exclusion.area is not None or not exclusion.scenes.holds(scene):
+        return 0.0
+    return exclusion.finer_than.limit(scene)
+
+
+def _common_bounds(footprint: BaseGeometry, area: BaseGeometry) -> Bounds | None:
+    """Give the bounds of what two outlines share; None where that has no surface."""
+    common = shapely.intersection(footprint, area)
+    if common.area <= 0.0:
+        return None
+    polygons = [part for part in shapely.get_parts(common) if part.area > 0.0]
+    return Bounds(*(float(v) for v in shapely.total_bounds(polygons)))
+
+
+def _prepare(area: BaseGeometry) -> None:
+    """Prepare an area and use each kind of index once: GEOS builds them at the first use, unguarded."""
+    shapely.prepare(area)
+    point = area.representative_point()
+    shapely.contains_xy(area, point.x, point.y)
+    shapely.intersects(area, point.buffer(1e-9))
+    shapely.covers(area, point.buffer(1e-9))
 
 
 def _area_token(area: BaseGeometry | None) -> str:

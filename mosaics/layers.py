@@ -13,6 +13,7 @@ import shapely
 from mosaics.catalog.index import CatalogIndex
 from mosaics.errors import LayerNotFoundError, StyleNotFoundError, TimeNotFoundError
 from mosaics.filters import SceneFilter
+from mosaics.geodesy import ground_resolution
 from mosaics.grids import Grid
 from mosaics.models import Bounds, Collection, Scene, Text
 
@@ -55,6 +56,14 @@ class Layer:
     """The scenes that the filter sees, newest first."""
     single: bool
     """True for a layer of one scene (`collection:scene`)."""
+    extents: tuple[Bounds, ...] = ()
+    """Longitudes and latitudes around what is open of each scene; none: around its footprint."""
+    limit: float = 0.0
+    """Finest detail that rights open of any of its scenes, metres per pixel; 0: no limit."""
+    shown_resolution: float | None = None
+    """Finest detail there is to see, native or as far as rights open it; None: native."""
+    rights: str = ""
+    """Digest of the filter that made it so."""
 
     @cached_property
     def title(self) -> Text:
@@ -67,6 +76,9 @@ class Layer:
     @cached_property
     def bounds(self) -> Bounds:
         """Longitudes and latitudes around all scenes; -180..180 where they cross the antimeridian."""
+        if self.extents:
+            wests, souths, easts, norths = zip(*self.extents, strict=True)
+            return Bounds(min(wests), min(souths), max(easts), max(norths))
         return Bounds(*(float(v) for v in shapely.total_bounds([s.footprint for s in self.scenes])))
 
     @cached_property
@@ -84,7 +96,9 @@ class Layer:
 
     @cached_property
     def ground_resolution(self) -> float:
-        """Finest native ground sample distance of its scenes, metres per pixel."""
+        """Finest ground sample distance that is shown of it, metres per pixel: native, or as rights open."""
+        if self.shown_resolution is not None:
+            return self.shown_resolution
         return min(scene.ground_resolution for scene in self.scenes)
 
     @cached_property
@@ -106,7 +120,7 @@ class Layer:
     @cached_property
     def generation(self) -> str:
         """Changes whenever something that this caller sees of the layer does; 16 hex characters."""
-        canonical = repr([(s.id, s.generation, s.sequence) for s in self.scenes])
+        canonical = repr([self.rights, [(s.id, s.generation, s.sequence) for s in self.scenes]])
         return hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
 
     def style_id(self, asked: str | None) -> str | None:
@@ -169,10 +183,20 @@ def find_layer(index: CatalogIndex, layer_id: str, scene_filter: SceneFilter) ->
         candidates = [scene] if scene is not None else []
     else:
         candidates = list(group.scenes)
-    scenes = tuple(scene for scene in candidates if scene_filter.sees(scene))
-    if not scenes:
+    seen = [(scene, extent) for scene in candidates if (extent := scene_filter.extent(scene)) is not None]
+    if not seen:
         raise LayerNotFoundError(layer_id)
-    return Layer(id=layer_id, collection=collection, scenes=scenes, single=bool(colon))
+    scenes = tuple(scene for scene, _ in seen)
+    return Layer(
+        id=layer_id,
+        collection=collection,
+        scenes=scenes,
+        single=bool(colon),
+        extents=tuple(extent for _, extent in seen),
+        limit=min(scene_filter.finest(scene) for scene in scenes),
+        shown_resolution=min(max(s.ground_resolution, scene_filter.finest(s)) for s in scenes),
+        rights=scene_filter.digest,
+    )
 
 
 def list_layers(index: CatalogIndex, scene_filter: SceneFilter) -> tuple[Layer, ...]:
@@ -201,18 +225,29 @@ def _parse(text: str, asked: str) -> tuple[datetime, datetime]:
     raise TimeNotFoundError(asked)
 
 
-def zoom_range(grid: Grid, ground_resolution: float, bounds: Bounds) -> tuple[int, int]:
-    """Give the zooms that a layer is served at in a grid without being enlarged.
-
-    Args:
-        grid: The tile matrix set.
-        ground_resolution: Native, metres per pixel.
-        bounds: Longitudes and latitudes of the data.
+def zoom_range(grid: Grid, layer: Layer) -> tuple[int, int]:
+    """Give the zooms that a layer is served at in a grid without being enlarged or refused.
 
     Returns:
-        The grid's coarsest zoom, and the native one.
+        The grid's coarsest zoom, and the native one or the finest that rights open.
     """
-    return grid.minzoom, grid.zoom_for(ground_resolution, (bounds.bottom + bounds.top) / 2)
+    bounds = layer.bounds
+    finest = grid.zoom_for(layer.ground_resolution, (bounds.bottom + bounds.top) / 2)
+    while layer.limit and finest > grid.minzoom and not _coarse_enough(grid, finest, layer):
+        finest -= 1
+    return grid.minzoom, finest
+
+
+def _coarse_enough(grid: Grid, zoom: int, layer: Layer) -> bool:
+    """Tell whether the tiles at the corners and in the middle of a layer are no finer than its limit."""
+    tiles = grid.tiles(layer.bounds, zoom)
+    if tiles is None:
+        return True
+    columns = {tiles.min_col, (tiles.min_col + tiles.max_col) // 2, tiles.max_col}
+    rows = {tiles.min_row, (tiles.min_row + tiles.max_row) // 2, tiles.max_row}
+    return all(
+        ground_resolution(grid.frame(zoom, column, row)) >= layer.limit for column in columns for row in rows
+    )
 
 
 def overview_zoom(grid: Grid, bounds: Bounds, finest: int) -> int:

@@ -93,6 +93,8 @@ class Scene:
     """Rows at full resolution."""
     ground_resolution: float
     """Native ground sample distance, metres per pixel, the finer of both axes at the centre."""
+    pan_resolution: float | None = None
+    """Panchromatic resolution of its sensor, metres per pixel; None: not known, the native one counts."""
     bands: tuple[Band, ...]
     """Bands in file order (an alpha band is not listed)."""
     styles: tuple[str, ...]

@@ -10,7 +10,7 @@ from pyproj import Transformer
 from shapely.geometry.base import BaseGeometry
 
 from mosaics.catalog.index import whole_earth
-from mosaics.filters import SceneFilter
+from mosaics.filters import Opening, SceneFilter
 from mosaics.geodesy import lonlat_transformer
 from mosaics.layers import Layer, TimeSpan
 from mosaics.models import Frame, Scene
@@ -29,11 +29,14 @@ class Contribution:
     style: Style
     mask: BaseGeometry | None
     """Where the scene is open, lon/lat; None: on the whole tile."""
+    mask_digest: str = ""
+    """Of the mask; empty where it is None."""
+    charged: tuple[str, ...] = ()
+    """Labels of the metered rules that were needed to open it here; none where an unmetered one does."""
 
     def token(self) -> str:
         """Write what this scene contributes in one canonical line."""
-        mask = "" if self.mask is None else hashlib.blake2b(shapely.to_wkb(self.mask)).hexdigest()
-        scene = self.scene
+        scene, mask = self.scene, self.mask_digest
         return (
             f"{scene.collection_id}:{scene.id}:{scene.generation}:{scene.sequence}:{mask}:{self.style.digest}"
         )
@@ -97,18 +100,38 @@ def resolve(
             continue
         mask = opening.area
         if mask is not None:
-            shapely.prepare(mask)
             if shapely.covers(mask, outline):
                 mask = None
             elif not shapely.intersects(mask, outline):
                 continue
-        style = styles.get(style_id if style_id is not None else scene.styles[0])
-        contributions.append(Contribution(scene=scene, style=style, mask=mask))
+        contributions.append(
+            Contribution(
+                scene=scene,
+                style=styles.get(style_id if style_id is not None else scene.styles[0]),
+                mask=mask,
+                mask_digest="" if mask is None else opening.digest,
+                charged=_charged(opening, outline) if scene_filter.metered else (),
+            )
+        )
     return ResolvedTile(
         frame=frame,
         contributions=tuple(contributions),
         resolution_refused=not contributions
         and not any(scene_filter.opening(scene, ground_resolution) for scene in layer.scenes),
+    )
+
+
+def _charged(opening: Opening, outline: BaseGeometry) -> tuple[str, ...]:
+    """Give the metered rules that a scene needs on a tile: none, one that covers it, or all that meet it."""
+    covering = [part for part in opening.parts if part.area is None or shapely.covers(part.area, outline)]
+    if any(not part.rule.metered for part in covering):
+        return ()
+    if covering:
+        return (covering[0].rule.label,)
+    return tuple(
+        part.rule.label
+        for part in opening.parts
+        if part.rule.metered and part.area is not None and shapely.intersects(part.area, outline)
     )
 
 

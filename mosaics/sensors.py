@@ -33,7 +33,14 @@ GENERIC = ("palette", "rgb", "grey", "multispectral")
 """Ids of the sensors for files that say nothing of their sensor."""
 SENSOR_REQUIRED = frozenset({"id", "title", "layouts", "source"})
 SENSOR_OPTIONAL = frozenset(
-    {"aliases", "filename_patterns", "datetime_patterns", "tag_patterns", "attribution"}
+    {
+        "aliases",
+        "filename_patterns",
+        "datetime_patterns",
+        "tag_patterns",
+        "attribution",
+        "pan_resolution_m",
+    }
 )
 LAYOUT_REQUIRED = frozenset({"band_count", "kind", "styles"})
 LAYOUT_OPTIONAL = frozenset({"bands", "data_types", "colour_interpretation", "colours", "filename_pattern"})
@@ -103,6 +110,8 @@ class Sensor:
     """How its file names tell the acquisition time; the first that is found."""
     attribution: str = ""
     """Copyright line; {year} is the year of acquisition."""
+    pan_resolution: float | None = None
+    """Panchromatic ground sample distance of its products, metres; None: not one number, or no such band."""
 
     def layout_for(
         self,
@@ -243,7 +252,14 @@ def parse_sensor(document: Document) -> Sensor:
         tag_patterns=tuple((tag, _pattern(text)) for tag, text in document.get("tag_patterns", {}).items()),
         datetime_patterns=tuple(parse_date_pattern(entry) for entry in document.get("datetime_patterns", ())),
         attribution=document.get("attribution", ""),
+        pan_resolution=_positive(document.get("pan_resolution_m")),
     )
+
+
+def _positive(value: Any) -> float | None:
+    if value is not None and not (isinstance(value, int | float) and 0 < value < 1000):
+        raise ValueError("pan_resolution_m must be metres, more than 0")
+    return None if value is None else float(value)
 
 
 def _layout(document: Any) -> Layout:

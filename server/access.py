@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from auth.models import Allowance, Area, Decision, Selector, Window
-from mosaics.filters import Exclusion, SceneFilter, SceneRule, SceneSet
+from auth.models import REFUSALS, Allowance, Decision, Tier
+from auth.reach import Area, Selector, Window
+from mosaics.filters import Exclusion, Fineness, SceneFilter, SceneRule, SceneSet
+from mosaics.models import Scene
 
 
 class AccessDeniedError(Exception):
@@ -15,7 +20,7 @@ class AccessDeniedError(Exception):
     def __init__(self, code: str) -> None:
         super().__init__("not allowed")
         self.code = code
-        """Stable word: no_grant, resolution_limit, operator_only."""
+        """Stable word, as in `auth.models.Decision.code`."""
 
 
 def scene_filter(decision: Decision) -> SceneFilter:
@@ -25,15 +30,46 @@ def scene_filter(decision: Decision) -> SceneFilter:
     return SceneFilter(tuple(_rule(allowance) for allowance in decision.allowances))
 
 
+def is_tier(label: str) -> bool:
+    """Tell whether a rule came of the preview tier of a licence, and of no grant."""
+    return label.startswith("licence:")
+
+
+def nearest_miss(decision: Decision, scenes: Iterable[Scene]) -> str:
+    """Give why none of the scenes is open: the nearest miss among the grants that would open one.
+
+    Args:
+        decision: Opens none of them.
+        scenes: What the caller may know of.
+    """
+    if decision.code == "suspended":
+        return decision.code
+    known = tuple(scenes)
+    codes = {
+        refusal.code
+        for refusal in decision.refusals
+        if any(_scenes(refusal.selector, refusal.acquired).holds(scene) for scene in known)
+    }
+    return next((code for code in REFUSALS if code in codes), "no_grant")
+
+
 def _rule(allowance: Allowance) -> SceneRule:
     return SceneRule(
         scenes=_scenes(allowance.selector, allowance.acquired),
-        area=_geometry(allowance.area),
-        finest_ground_resolution=allowance.finest_ground_resolution,
+        area=_common(allowance.areas),
+        fineness=Fineness(
+            ground_resolution=allowance.finest_ground_resolution, times_pan=allowance.times_pan
+        ),
         exclusions=tuple(
-            Exclusion(scenes=_scenes(e.selector, e.acquired), area=_geometry(e.area))
+            Exclusion(
+                scenes=_scenes(e.selector, e.acquired),
+                area=_geometry(e.area),
+                finer_than=_fineness(e.finer_than),
+            )
             for e in allowance.exclusions
         ),
+        label=allowance.grant_id,
+        metered=allowance.quota is not None or allowance.rate is not None,
     )
 
 
@@ -48,5 +84,21 @@ def _scenes(selector: Selector, acquired: Window) -> SceneSet:
     )
 
 
+def _fineness(tier: Tier | None) -> Fineness | None:
+    if tier is None:
+        return None
+    return Fineness(ground_resolution=tier.ground_resolution, times_pan=tier.times_pan)
+
+
+def _common(areas: Sequence[Area]) -> BaseGeometry | None:
+    """Give the common part of areas: None where there are none, an empty polygon where nothing is common."""
+    if not areas:
+        return None
+    common = shapely.intersection_all([_geometry(area) for area in areas])
+    polygons = [part for part in shapely.get_parts(common) if part.area > 0.0]
+    return shapely.union_all(polygons) if polygons else shapely.Polygon()
+
+
+@lru_cache(maxsize=4096)
 def _geometry(area: Area | None) -> BaseGeometry | None:
     return None if area is None else shapely.from_wkb(area.wkb)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,9 @@ from mosaics.models import Scene
 from mosaics.read import GuardedReader, RioTilerReader
 from mosaics.sensors import load_sensors
 from mosaics.styles import load_styles
+from server.authentication import Authenticator
 from server.cache.memory import MemoryTileCache
+from server.decisions import Decisions
 from server.dispatcher import Dispatcher
 from server.metrics import Metrics
 from server.pepper import load_peppers
@@ -50,11 +52,15 @@ def build_services(settings: Settings, engine: sa.Engine, peppers: Peppers | Non
         engine: The database, migrated.
         peppers: Secrets of keys; None: from the settings or the home.
     """
+    extra = settings.data_folder
+    sensors = load_sensors(_sub(extra, "sensors"))
 
     def scene_from(item: dict[str, Any], sequence: int) -> Scene:
-        return scene_from_item(item, root=settings.data, sequence=sequence)
+        scene = scene_from_item(item, root=settings.data, sequence=sequence)
+        if scene.sensor_id not in sensors:
+            return scene
+        return replace(scene, pan_resolution=sensors.get(scene.sensor_id).pan_resolution)
 
-    extra = settings.data_folder
     return Services(
         settings=settings,
         knowledge=Knowledge(
@@ -65,9 +71,10 @@ def build_services(settings: Settings, engine: sa.Engine, peppers: Peppers | Non
         ),
         peppers=peppers if peppers is not None else load_peppers(settings),
         grids=load_grids(_sub(extra, "grids")),
-        sensors=load_sensors(_sub(extra, "sensors")),
+        sensors=sensors,
         styles=load_styles(_sub(extra, "styles")),
         reader=GuardedReader(RioTilerReader(), settings.readable_roots),
+        decisions=Decisions(),
         cache=MemoryTileCache(settings.tiles.cache_megabytes * 1_000_000),
         pool=ThreadPoolExecutor(settings.http.threads, thread_name_prefix="tile"),
     )
@@ -98,7 +105,13 @@ def create_app(settings: Settings, engine: sa.Engine, metrics_folder: Path | Non
             services.pool.shutdown(wait=True)
             engine.dispose()
 
-    asgi = Dispatcher(services, Router(routes=routes(metrics, readiness)), metrics, lifespan)
+    asgi = Dispatcher(
+        services,
+        Router(routes=routes(metrics, readiness)),
+        Authenticator(peppers=services.peppers),
+        metrics,
+        lifespan,
+    )
     return Application(asgi=asgi, services=services, readiness=readiness)
 
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from urllib.parse import quote
 
 from auth.models import Action, Decision, PolicySnapshot, Principal
-from auth.policy import decide
+from auth.reach import UNKNOWN, Circumstances
 from mosaics.catalog.index import CatalogIndex
 from mosaics.errors import LayerNotFoundError
 from mosaics.filters import SceneFilter
-from mosaics.layers import Layer, find_layer
-from server.access import AccessDeniedError, scene_filter
-from server.identity import Way
+from mosaics.layers import Layer
+from server.access import AccessDeniedError, nearest_miss
+from server.identity import SIGNATURE_NAME, Way
 from server.requests import HttpRequest
 from server.routing import Route
 from server.services import Services
@@ -49,16 +48,31 @@ class Call:
     policy: PolicySnapshot
     index: CatalogIndex
     now: datetime
+    secret: int = 0
+    """Number of the key's secret that was shown; 0: none was."""
+    circumstances: Circumstances = UNKNOWN
+    """From where it comes."""
+    exhausted: frozenset[str] = frozenset()
+    """Grants whose quota is used up."""
 
     def decision(self, action: Action) -> Decision:
         """Ask the one `decide`; a handler can only ask for what its route declares."""
-        if action not in self.route.actions:
-            raise AssertionError(f"route {self.route.id} does not declare {action}")
-        return decide(self.policy, self.principal, action, self.now)
+        return self._decided(action)[0]
 
     def filter(self, action: Action) -> SceneFilter:
         """Give what the caller may see of the catalogue for an action."""
-        return _filter(self.decision(action))
+        return self._decided(action)[1]
+
+    def _decided(self, action: Action) -> tuple[Decision, SceneFilter]:
+        if action not in self.route.actions:
+            raise AssertionError(f"route {self.route.id} does not declare {action}")
+        return self.services.decisions.decide(
+            self.policy, self.principal, action, self.now, self.circumstances, self.exhausted
+        )
+
+    def layers(self, action: Action) -> tuple[Layer, ...]:
+        """Give the collections of which the caller may see something for an action."""
+        return self.services.decisions.layers(self.index, self.filter(action))
 
     def layer(self, layer_id: str, action: Action) -> tuple[Layer, SceneFilter]:
         """Give a layer as the caller sees it for an action, and the filter that made it so.
@@ -67,19 +81,21 @@ class Call:
             LayerNotFoundError: If it is missing or hidden, which are never told apart.
             AccessDeniedError: If the caller may know it, but nothing of it for this action.
         """
-        opened = self.filter(action)
+        decisions = self.services.decisions
+        decision, opened = self._decided(action)
         try:
-            return find_layer(self.index, layer_id, opened), opened
+            return decisions.layer(self.index, layer_id, opened), opened
         except LayerNotFoundError:
-            if action is not Action.CATALOGUE and Action.CATALOGUE in self.route.actions:
-                find_layer(self.index, layer_id, self.filter(Action.CATALOGUE))
-                raise AccessDeniedError("no_grant") from None
-            raise
+            if action is Action.CATALOGUE or Action.CATALOGUE not in self.route.actions:
+                raise
+            known = decisions.layer(self.index, layer_id, self.filter(Action.CATALOGUE))
+            raise AccessDeniedError(nearest_miss(decision, known.scenes)) from None
 
     @property
     def url_key(self) -> str | None:
         """The key, where it came in the address and may stand in others."""
-        return self.key_text if self.way in {Way.QUERY, Way.PATH} and self.principal.url_allowed else None
+        in_url = self.way in {Way.QUERY, Way.PATH, Way.SIGNATURE}
+        return self.key_text if in_url and self.principal.url_allowed else None
 
     @property
     def base(self) -> str:
@@ -92,9 +108,10 @@ class Call:
 
     @property
     def credential_query(self) -> str | None:
-        """`key=...`, where the key came in the query."""
-        if self.way is Way.QUERY and self.url_key:
-            return f"key={quote(self.url_key, safe='')}"
+        """`key=...` or `sig=...`, where the credential came in the query."""
+        if self.way in {Way.QUERY, Way.SIGNATURE} and self.url_key:
+            name = "key" if self.way is Way.QUERY else SIGNATURE_NAME
+            return f"{name}={quote(self.url_key, safe='')}"
         return None
 
     def href(self, path: str, query: str = "") -> str:
@@ -106,8 +123,3 @@ class Call:
         """
         whole = "&".join(part for part in (query, self.credential_query) if part)
         return f"{self.base}/{path}" + (f"?{whole}" if whole else "")
-
-
-@lru_cache(maxsize=512)
-def _filter(decision: Decision) -> SceneFilter:
-    return scene_filter(decision)

@@ -17,12 +17,12 @@ from typing import Any
 
 import structlog
 
-from auth.credentials import authenticate
 from auth.errors import CredentialInvalidError
 from auth.models import ANONYMOUS, Action, PolicySnapshot, Principal
 from mosaics.errors import LayerNotFoundError
 from server.access import AccessDeniedError
 from server.answers import Answer, cache_control, matches
+from server.authentication import NOBODY, WRITING, Authenticator, Identity
 from server.call import KEY_PREFIX, PUBLIC_PREFIX, Call
 from server.errors import (
     CredentialRequiredError,
@@ -31,9 +31,18 @@ from server.errors import (
     answer_for,
     fact_of,
 )
-from server.identity import Presented, Way, presented, without_credentials
+from server.identity import NOTHING_SHOWN, Presented, presented, without_credentials
 from server.metrics import Metrics
-from server.requests import HttpRequest, language, request_from_scope, root_url, segments
+from server.requests import (
+    BadRequestError,
+    HttpRequest,
+    TooLargeError,
+    circumstances,
+    language,
+    request_from_scope,
+    root_url,
+    segments,
+)
 from server.routing import Route, Router
 from server.services import Services
 
@@ -48,10 +57,17 @@ _CORS = (
     ("Access-Control-Expose-Headers", "ETag, X-Request-Id, Retry-After"),
 )
 _PREFLIGHT = (
-    ("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS"),
-    ("Access-Control-Allow-Headers", "Authorization, X-API-Key, If-None-Match, Accept, Accept-Language"),
+    (
+        "Access-Control-Allow-Headers",
+        "Authorization, X-API-Key, If-None-Match, Accept, Accept-Language, Content-Type",
+    ),
     ("Access-Control-Max-Age", "86400"),
 )
+_READING = frozenset({"GET", "HEAD"})
+_ADMINISTRATION = frozenset({Action.OPERATE, Action.MANAGE})
+"""Actions that a route has as a whole: decided before its handler is entered."""
+_MAX_BODY = 32_000_000
+"""Longest body of a writing request, bytes: all rights of a large installation are less."""
 _ALWAYS = (("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer"))
 
 
@@ -62,11 +78,13 @@ class Dispatcher:
         self,
         services: Services,
         router: Router,
+        authenticator: Authenticator,
         metrics: Metrics,
         lifespan: Callable[[], AbstractAsyncContextManager[None]],
     ) -> None:
         self._services = services
         self._router = router
+        self._authenticator = authenticator
         self._metrics = metrics
         self._lifespan = lifespan
 
@@ -75,17 +93,17 @@ class Dispatcher:
         if scope["type"] == "lifespan":
             await _run_lifespan(self._lifespan, receive, send)
         elif scope["type"] == "http":
-            await self._http(scope, send)
+            await self._http(scope, receive, send)
         else:  # a web socket: nothing here speaks it
             await send({"type": "websocket.close", "code": 1003})
 
-    async def _http(self, scope: Scope, send: Send) -> None:
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         exchange = _Exchange()
-        answer = await self._answer(scope, exchange)
+        answer = await self._answer(scope, receive, exchange)
         headers = self._headers(answer, exchange)
         status = answer.status
-        if status == 200 and matches(exchange.if_none_match, answer.etag):
+        if status == 200 and scope["method"] in _READING and matches(exchange.if_none_match, answer.etag):
             status = 304
         body = b"" if status in {204, 304} else answer.body
         if status not in {204, 304}:
@@ -96,9 +114,9 @@ class Dispatcher:
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
         self._metrics.observe(exchange.route_id, status, time.perf_counter() - started, len(body))
 
-    async def _answer(self, scope: Scope, exchange: _Exchange) -> Answer:
+    async def _answer(self, scope: Scope, receive: Receive, exchange: _Exchange) -> Answer:
         try:
-            return await self._handle(scope, exchange)
+            return await self._handle(scope, receive, exchange)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # the last line of defence: every error becomes an answer
@@ -119,7 +137,7 @@ class Dispatcher:
                 language=exchange.language,
             )
 
-    async def _handle(self, scope: Scope, exchange: _Exchange) -> Answer:
+    async def _handle(self, scope: Scope, receive: Receive, exchange: _Exchange) -> Answer:
         request = request_from_scope(scope)
         exchange.if_none_match = request.header("if-none-match")
         exchange.language = language(request.query, request.header("accept-language"))
@@ -130,67 +148,74 @@ class Dispatcher:
             return _with_slash(request)
         parts, path_key, public = _unprefixed(whole)
         exchange.public = public
-        found = self._router.match(parts)
+        found = self._router.match(parts, request.method)
         if found is None:
             raise RouteNotFoundError
         route, values = found
         exchange.enter(route)
+        methods = self._router.methods(route.path)
         if request.method == "OPTIONS":
-            return Answer(status=204, headers=_PREFLIGHT)
+            return Answer(
+                status=204, headers=(_allowed("Access-Control-Allow-Methods", methods), *_PREFLIGHT)
+            )
         if request.method not in route.methods:
-            raise MethodNotAllowedError
+            raise MethodNotAllowedError(methods)
         nobody = public or route.ignores_credentials
-        shown = Presented(text=None, way=Way.NONE) if nobody else presented(request, path_key)
+        shown = NOTHING_SHOWN if nobody else presented(request, path_key)
         try:
-            exchange.principal = self._authenticate(shown)
+            identity = NOBODY if nobody else await self._identify(request, shown)
         except CredentialInvalidError:
             if not (route.shown_when_refused and "text/html" in (request.header("accept") or "")):
                 raise
-            refused = self._call(request, route, values, shown, exchange, root)
-            return replace(await route.handler(refused), status=401, cacheable=False, etag=None)
-        call = self._call(request, route, values, shown, exchange, root)
-        if Action.OPERATE in route.actions:
-            decision = call.decision(Action.OPERATE)
+            refused = Identity(principal=ANONYMOUS, way=shown.way, text=shown.text)
+            page = await route.handler(self._call(request, route, values, refused, exchange, root))
+            return replace(page, status=401, cacheable=False, etag=None)
+        exchange.principal = identity.principal
+        call = self._call(request, route, values, identity, exchange, root)
+        for action in _ADMINISTRATION & route.actions:
+            decision = call.decision(action)
             if not decision.allowed:
                 raise AccessDeniedError(decision.code)
+        if request.method in WRITING:
+            call = replace(call, request=replace(request, body=await _body(receive)))
         return await route.handler(call)
 
-    def _authenticate(self, shown: Presented) -> Principal:
-        if shown.text is None:
-            return ANONYMOUS
-        return authenticate(
-            self._services.knowledge.rights(),
-            self._services.peppers,
-            shown.text,
-            in_url=shown.way in {Way.QUERY, Way.PATH},
-            now=datetime.now(UTC),
-        )
+    async def _identify(self, request: HttpRequest, shown: Presented) -> Identity:
+        """Tell who asks; a store that is down too long opens nothing to any credential."""
+        now = datetime.now(UTC)
+        knowledge = self._services.knowledge
+        if shown.text is not None:
+            return self._authenticator.explicit(knowledge.rights(), shown, now)
+        return self._authenticator.implicit(knowledge.rights, request, now) or NOBODY
 
     def _call(  # noqa: PLR0917 - one place, the values of one request
         self,
         request: HttpRequest,
         route: Route,
         values: Mapping[str, str],
-        shown: Presented,
+        identity: Identity,
         exchange: _Exchange,
         root: str,
     ) -> Call:
         knowledge = self._services.knowledge
+        trusted = self._services.settings.http.trusted_proxies
         return Call(
             services=self._services,
             request=request,
             route=route,
             path=values,
             query=without_credentials(request.query),
-            principal=exchange.principal,
-            way=shown.way,
-            key_text=shown.text,
+            principal=identity.principal,
+            way=identity.way,
+            key_text=identity.text,
             public=exchange.public,
             root=root,
             language=exchange.language,
             policy=knowledge.policy or _NO_RIGHTS if route.ignores_credentials else knowledge.known_rights(),
             index=knowledge.index,
             now=datetime.now(UTC),
+            secret=identity.secret,
+            circumstances=circumstances(request, trusted),
         )
 
     def _headers(self, answer: Answer, exchange: _Exchange) -> list[tuple[str, str]]:
@@ -207,11 +232,37 @@ class Dispatcher:
         return headers
 
 
-_NO_RIGHTS = PolicySnapshot(epoch=0, institutions={}, licences={}, keys={}, grants=(), forbids=())
+_NO_RIGHTS = PolicySnapshot()
 """What health is asked with while the rights were never read: it looks at none."""
 
 _BARE_PREFIX = {KEY_PREFIX: 2, PUBLIC_PREFIX: 1}
 """Prefixes that are the whole path: the map page lives there, and its relative addresses need the slash."""
+
+
+async def _body(receive: Receive) -> bytes:
+    """Read the body of a writing request, to its bound.
+
+    Raises:
+        TooLargeError: If it is longer.
+        BadRequestError: If the client went away.
+    """
+    parts: list[bytes] = []
+    length = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise BadRequestError("the body did not arrive")
+        part: bytes = message.get("body", b"")
+        length += len(part)
+        if length > _MAX_BODY:
+            raise TooLargeError(f"a body has at most {_MAX_BODY} bytes")
+        parts.append(part)
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _allowed(header: str, methods: frozenset[str]) -> tuple[str, str]:
+    return header, ", ".join(sorted(methods | {"OPTIONS"}))
 
 
 def _with_slash(request: HttpRequest) -> Answer:
@@ -251,7 +302,9 @@ def _unprefixed(parts: tuple[str, ...]) -> tuple[tuple[str, ...], str | None, bo
 def _shown(error: Exception, principal: Principal) -> Exception:
     """Give what a caller is told: to nobody, hidden and missing are one thing, and it wants a key."""
     if principal.anonymous and isinstance(error, LayerNotFoundError | AccessDeniedError):
-        return CredentialRequiredError()
+        # what is open to everybody, only not so fine, is no secret, and a key need not be asked for
+        coarser = isinstance(error, AccessDeniedError) and error.code == "zoom_limit"
+        return error if coarser else CredentialRequiredError()
     if isinstance(error, CredentialInvalidError):
         log.info("credential_refused", key=error.key_id, why=type(error).__name__)
     return error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from auth.errors import CredentialInvalidError, PolicyUnavailableError
@@ -34,7 +34,12 @@ class RouteNotFoundError(Exception):
 
 
 class MethodNotAllowedError(Exception):
-    """The route does not take this method."""
+    """The path does not take this method."""
+
+    def __init__(self, methods: frozenset[str]) -> None:
+        super().__init__("method not allowed")
+        self.methods = methods
+        """Those that it takes."""
 
 
 class CredentialRequiredError(Exception):
@@ -84,9 +89,8 @@ FACTS: dict[type[Exception], Fact] = {
     MethodNotAllowedError: _fact(
         405,
         "method_not_allowed",
-        "GET, HEAD ou OPTIONS.",
-        "GET, HEAD or OPTIONS.",
-        headers=(("Allow", "GET, HEAD, OPTIONS"),),
+        "Cette adresse ne prend pas cette méthode.",
+        "This address does not take this method.",
     ),
     GridNotFoundError: _fact(
         404,
@@ -157,12 +161,19 @@ def answer_for(error: Exception, *, protocol: Protocol, kvp: bool, language: str
     spoken: Language = "en" if language == "en" else "fr"
     if isinstance(error, OwsError):
         return _ows_answer(error, spoken, ())
-    fact = fact_of(error)
+    fact = _with_data(fact_of(error), error)
     said = fact.said or Text(fr=str(error), en=str(error))
     if protocol == "problem":
         code = error.code if isinstance(error, AccessDeniedError) else fact.code
         return problem(fact.status, code, in_language(said, spoken), fact.headers)
     return _ows_answer(_as_ows(error, fact, said, kvp=kvp), spoken, fact.headers)
+
+
+def _with_data(fact: Fact, error: Exception) -> Fact:
+    """Add the headers that hold something of the error itself."""
+    if isinstance(error, MethodNotAllowedError):
+        return replace(fact, headers=(("Allow", ", ".join(sorted(error.methods | {"OPTIONS"}))),))
+    return fact
 
 
 def _as_ows(error: Exception, fact: Fact, said: Text, *, kvp: bool) -> OwsError:

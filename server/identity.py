@@ -12,6 +12,12 @@ from server.requests import HttpRequest
 QUERY_NAMES = frozenset({"key", "apikey", "api_key", "authkey"})
 """Query parameters that carry a key, in any case."""
 
+SIGNATURE_NAME = "sig"
+"""Query parameter that carries a signature."""
+
+COOKIE_NAME = "__Host-flux"
+"""Cookie that carries a signature."""
+
 
 class Way(StrEnum):
     """How a credential travelled."""
@@ -20,6 +26,12 @@ class Way(StrEnum):
     QUERY = "query"
     PATH = "path"
     HEADER = "header"
+    SIGNATURE = "signature"
+    """A signature in the query."""
+    COOKIE = "cookie"
+    """A signature in a cookie: only where nothing explicit was sent."""
+    GATEWAY = "gateway"
+    """Headers of a trusted portal: only where nothing explicit was sent."""
 
 
 class CredentialConflictError(Exception):
@@ -34,6 +46,9 @@ class Presented:
     """The key as it was sent; None: none was."""
     way: Way
     """How it came; in a URL if any copy of it did."""
+
+
+NOTHING_SHOWN = Presented(text=None, way=Way.NONE)
 
 
 def presented(request: HttpRequest, path_key: str | None) -> Presented:
@@ -52,6 +67,8 @@ def presented(request: HttpRequest, path_key: str | None) -> Presented:
     for name, value in request.query:
         if name.lower() in QUERY_NAMES and value:
             found[value] = Way.QUERY
+        elif name.lower() == SIGNATURE_NAME and value:
+            found[value] = Way.SIGNATURE
     if path_key is not None:
         found[path_key] = Way.PATH
     if len(found) > 1:
@@ -62,8 +79,20 @@ def presented(request: HttpRequest, path_key: str | None) -> Presented:
 
 
 def without_credentials(query: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-    """Drop the parameters that carry keys."""
-    return tuple(pair for pair in query if pair[0].lower() not in QUERY_NAMES)
+    """Drop the parameters that carry keys and signatures."""
+    carriers = QUERY_NAMES | {SIGNATURE_NAME}
+    return tuple(pair for pair in query if pair[0].lower() not in carriers)
+
+
+def cookie_of(request: HttpRequest) -> str | None:
+    """Give the signature in our cookie; None where there is none, or more than one."""
+    found = set()
+    for header in request.headers.get("cookie", ()):
+        for part in header.split(";"):
+            name, _, value = part.strip().partition("=")
+            if name == COOKIE_NAME and value:
+                found.add(value)
+    return found.pop() if len(found) == 1 else None
 
 
 def _from_headers(request: HttpRequest) -> list[str]:

@@ -130,7 +130,7 @@ def _resolve(  # noqa: PLR0917 - private, called twice
         styles=services.styles,
     )
     if tile.resolution_refused:
-        raise AccessDeniedError("resolution_limit")
+        raise AccessDeniedError("zoom_limit")
     return tile
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, unquote, urlsplit
 
+from auth.reach import Circumstances
 from mosaics.encode import Format
 
 MAX_TARGET = 8192
@@ -40,6 +42,8 @@ class HttpRequest:
     scheme: str
     peer: str
     """Address of the socket's other end."""
+    body: bytes = b""
+    """Of a writing method; empty for others."""
 
     def header(self, name: str) -> str | None:
         """Give the first value of a header."""
@@ -181,6 +185,52 @@ def root_url(
     if "*" not in names and name.lower() not in names and not own:
         raise BadRequestError("the host is not served here")
     return f"{scheme}://{host}{prefix}"
+
+
+def circumstances(request: HttpRequest, trusted: Iterable[str]) -> Circumstances:
+    """Tell from where a request comes, as far as it can be believed.
+
+    Args:
+        request: The request.
+        trusted: Peers whose X-Forwarded-For is believed; the address is the last that none of them has.
+    """
+    said = request.header("origin") or request.header("referer") or ""
+    origin = _origin(said)
+    hops = [hop.strip() for value in request.headers.get("x-forwarded-for", ()) for hop in value.split(",")]
+    address = request.peer
+    while hops and _is_trusted(address, trusted):
+        address = hops.pop()
+    try:
+        return Circumstances(origin=origin, address=ipaddress.ip_address(address))
+    except ValueError:
+        return Circumstances(origin=origin)
+
+
+def _origin(said: str) -> str | None:
+    try:
+        parts = urlsplit(said)
+    except ValueError:
+        return None
+    return f"{parts.scheme}://{parts.netloc}".lower() if parts.scheme and parts.netloc else None
+
+
+def json_body(request: HttpRequest) -> Any:
+    """Read a JSON body.
+
+    Raises:
+        BadRequestError: If it says that it is something else, is none, or is nested too deeply.
+    """
+    kind = (request.header("content-type") or "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise BadRequestError("the body must be application/json")
+    try:
+        return json.loads(request.body, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise BadRequestError("the body is not well-formed JSON") from error
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
 
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})

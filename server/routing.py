@@ -73,20 +73,35 @@ class Router:
             if parts[0].startswith("{"):
                 raise RouteUndeclaredError(f"route {route.id!r} begins with a variable")
             shapes.setdefault((parts[0], len(parts)), []).append((parts, route))
+        for known in shapes.values():
+            for number, (parts, route) in enumerate(known):
+                if any(parts == p and route.methods & other.methods for p, other in known[:number]):
+                    raise RouteUndeclaredError(f"route {route.id!r} has the path and method of another")
         ids = [route.id for route in self.routes]
         if len(set(ids)) != len(ids):
             raise RouteUndeclaredError("two routes have one id")
         self._by_shape.update({shape: tuple(found) for shape, found in shapes.items()})
 
-    def match(self, parts: Sequence[str]) -> tuple[Route, dict[str, str]] | None:
-        """Give the route of decoded path segments and the values of its variables."""
+    def match(self, parts: Sequence[str], method: str = "GET") -> tuple[Route, dict[str, str]] | None:
+        """Give the route of decoded path segments and the values of its variables.
+
+        Where several have the path, the one of the method; where none has the method, the first.
+        """
         if not parts:
             return None
+        first = None
         for pattern, route in self._by_shape.get((parts[0], len(parts)), ()):
             values = _values(pattern, parts)
-            if values is not None:
+            if values is None:
+                continue
+            if method in route.methods:
                 return route, values
-        return None
+            first = first or (route, values)
+        return first
+
+    def methods(self, path: str) -> frozenset[str]:
+        """Give every method that a route's path takes."""
+        return frozenset().union(*(route.methods for route in self.routes if route.path == path))
 
 
 def _values(pattern: Sequence[str], parts: Sequence[str]) -> dict[str, str] | None:

@@ -12,6 +12,7 @@ from mosaics.registry import Registry
 from mosaics.sensors import Sensor
 from mosaics.styles import Style
 from server.cache.base import TileCache
+from server.decisions import Decisions
 from server.settings import Settings
 from server.snapshots import Knowledge
 
@@ -28,5 +29,7 @@ class Services:
     styles: Registry[Style]
     reader: SceneReader
     cache: TileCache
+    decisions: Decisions
+    """Remembers what was decided."""
     pool: Executor
     """Bounded threads for pixels; never the event loop."""

@@ -10,9 +10,10 @@ from cachetools import LRUCache
 from auth.models import Action
 from mosaics.errors import GridNotFoundError, LayerNotFoundError
 from mosaics.filters import SceneFilter
-from mosaics.grids import find_grid, grids_meeting
-from mosaics.layers import Layer, find_layer, list_layers
+from mosaics.grids import Grid, find_grid, grids_meeting
+from mosaics.layers import Layer, zoom_range
 from mosaics.models import Text
+from server.access import AccessDeniedError
 from server.answers import Answer, digest
 from server.call import Call
 from server.errors import CredentialRequiredError
@@ -22,6 +23,7 @@ from server.wmts.capabilities import (
     INFO_EXTENSIONS,
     TILE_EXTENSIONS,
     LayerInfo,
+    MatrixLimit,
     ServiceInfo,
     StyleInfo,
     is_unchanged,
@@ -52,10 +54,12 @@ class CapabilitiesCache:
             raise CredentialRequiredError
         if is_unchanged(request.update_sequence, sequence):
             return _xml(render_unchanged(sequence))
-        key = (sequence, scene_filter.digest, request, call.root, call.way, call.public, bool(call.url_key))
+        events = _crises(call)
+        seen = (scene_filter.digest, call.filter(Action.INFO).digest, events)
+        key = (sequence, seen, request, call.root, call.way, call.public, bool(call.url_key))
         document = self._documents.get(key)
         if document is None:
-            document = _render(call, request, scene_filter, sequence)
+            document = _render(call, request, events, sequence)
             if len(document) <= self._documents.maxsize:
                 self._documents[key] = document
         return _xml(document.replace(_PLACEHOLDER.encode(), (call.url_key or "").encode()))
@@ -69,7 +73,13 @@ def _xml(body: bytes) -> Answer:
     return Answer(body=body, media_type=MEDIA_TYPE, etag=digest(body))
 
 
-def _render(call: Call, request: GetCapabilities, scene_filter: SceneFilter, sequence: str) -> bytes:
+def _crises(call: Call) -> tuple[str, ...]:
+    """Give the crises by which something is open to the caller now."""
+    allowances = call.decision(Action.TILE).allowances
+    return tuple(sorted({allowance.crisis for allowance in allowances if allowance.crisis}))
+
+
+def _render(call: Call, request: GetCapabilities, events: tuple[str, ...], sequence: str) -> bytes:
     """Render the document with a placeholder where the key goes (a key has no characters to escape)."""
     base, credential = call.base, call.credential_query
     if call.url_key:
@@ -79,14 +89,14 @@ def _render(call: Call, request: GetCapabilities, scene_filter: SceneFilter, seq
     if request.grids is not None:
         wanted = {_grid_id(call.services, name) for name in request.grids}
         grids = tuple(grid for grid in grids if grid.id in wanted)
-    layers = _layers(call, request.layers, scene_filter)
+    layers = _layers(call, request.layers)
     # only names that are shown anyway are written back
     shown = {"layers": [layer.id for layer in layers], "tms": [grid.id for grid in grids]}
     asked = {"layers": request.layers, "tms": request.grids}
     filters = [(n, ",".join(sorted(shown[n]))) for n in shown if asked[n] is not None and shown[n]]
     return render_capabilities(
-        _service_info(call.services.settings.service),
-        [_layer_info(call.services, layer) for layer in layers],
+        _service_info(call.services.settings.service, events),
+        [_layer_info(call, layer) for layer in layers],
         grids,
         language=request.language,
         base_url=base,
@@ -104,18 +114,20 @@ def _grid_id(services: Services, name: str) -> str | None:
         return None
 
 
-def _layers(call: Call, wanted: frozenset[str] | None, scene_filter: SceneFilter) -> tuple[Layer, ...]:
+def _layers(call: Call, wanted: frozenset[str] | None) -> tuple[Layer, ...]:
     """Give all collections, or the layers named (single scenes too); what is hidden is left out unsaid."""
     if wanted is None:
-        return list_layers(call.index, scene_filter)
+        return call.layers(Action.TILE)
     found = []
     for layer_id in sorted(wanted):
-        with contextlib.suppress(LayerNotFoundError):
-            found.append(find_layer(call.index, layer_id, scene_filter))
+        with contextlib.suppress(LayerNotFoundError, AccessDeniedError):
+            found.append(call.layer(layer_id, Action.TILE)[0])
     return tuple(found)
 
 
-def _layer_info(services: Services, layer: Layer) -> LayerInfo:
+def _layer_info(call: Call, layer: Layer) -> LayerInfo:
+    services = call.services
+    grids = grids_meeting(services.grids, layer.bounds)
     return LayerInfo(
         id=layer.id,
         title=layer.title,
@@ -123,19 +135,51 @@ def _layer_info(services: Services, layer: Layer) -> LayerInfo:
         bounds=layer.bounds,
         styles=tuple(StyleInfo(id_, services.styles.get(id_).title) for id_ in layer.styles),
         formats=tuple(TILE_EXTENSIONS),
-        info_formats=tuple(INFO_EXTENSIONS),
+        info_formats=tuple(INFO_EXTENSIONS) if _gives_values(call, layer) else (),
         times=layer.times,
-        grids=tuple(grid.id for grid in grids_meeting(services.grids, layer.bounds)),
+        grids=tuple(grid.id for grid in grids),
         keywords=layer.sensors,
         attribution=layer.attribution,
+        limits={grid.id: _limits(grid, layer) for grid in grids} if layer.limit else {},
     )
 
 
-def _service_info(settings: ServiceSettings) -> ServiceInfo:
+def _gives_values(call: Call, layer: Layer) -> bool:
+    opened = call.filter(Action.INFO)
+    return any(opened.sees(scene) for scene in layer.scenes)
+
+
+def _limits(grid: Grid, layer: Layer) -> tuple[MatrixLimit, ...]:
+    """Give the levels of a grid that rights open, so that a GIS asks for no finer one."""
+    coarsest, finest = zoom_range(grid, layer)
+    limits = []
+    for zoom in range(coarsest, finest + 1):
+        tiles = grid.tiles(layer.bounds, zoom)
+        if tiles is not None:
+            limits.append(
+                MatrixLimit(
+                    matrix=grid.matrix(zoom).id,
+                    min_row=tiles.min_row,
+                    max_row=tiles.max_row,
+                    min_col=tiles.min_col,
+                    max_col=tiles.max_col,
+                )
+            )
+    return tuple(limits)
+
+
+def _service_info(settings: ServiceSettings, events: tuple[str, ...]) -> ServiceInfo:
     return ServiceInfo(
         title=Text(fr=settings.title_fr, en=settings.title_en),
-        abstract=Text(fr=settings.abstract_fr, en=settings.abstract_en),
+        abstract=Text(
+            fr=f"{settings.abstract_fr}{_notice('Droits exceptionnels en cours, crise', ' :', events)}",
+            en=f"{settings.abstract_en}{_notice('Exceptional rights hold, crisis', ':', events)}",
+        ),
         provider_name=settings.provider_name,
         provider_site=settings.provider_site or None,
         contact_mail=settings.contact_mail or None,
     )
+
+
+def _notice(words: str, colon: str, events: tuple[str, ...]) -> str:
+    return f" {words}{colon} {', '.join(events)}." if events else ""

@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+from typing import Any, Literal
+
+import shapely
+from shapely.geometry import mapping
 
 from auth.models import Action
 from mosaics.errors import LayerNotFoundError
+from mosaics.filters import COARSEST
 from mosaics.grids import grids_meeting
-from mosaics.layers import Layer, find_layer, list_layers, zoom_range
-from mosaics.models import Text
+from mosaics.layers import Layer, zoom_range
+from mosaics.models import Bounds, Text
+from server.access import AccessDeniedError, is_tier
 from server.answers import Answer, json_answer
 from server.call import Call
 
+_SHOWN = (Action.TILE, Action.CATALOGUE, Action.PREVIEW, Action.INFO)
+"""Actions by which a layer is known, the one that shows most first."""
+
 
 async def layers(call: Call) -> Answer:
-    """Serve `/layers`."""
-    found = list_layers(call.index, call.filter(Action.CATALOGUE))
-    return json_answer({"layers": [describe(call, layer) for layer in found]})
+    """Serve `/layers`: what is open to the caller in any way, seen or only known of."""
+    found: dict[str, Layer] = {}
+    for action in _SHOWN:
+        for layer in call.layers(action):
+            found.setdefault(layer.id, layer)
+    return json_answer({"layers": [describe(call, found[layer_id]) for layer_id in sorted(found)]})
 
 
 async def layer(call: Call) -> Answer:
     """Serve `/layers/{layer}`, with the scenes of a collection."""
-    found, _ = call.layer(call.path["layer"], Action.CATALOGUE)
+    found = _known(call, call.path["layer"])
     document = describe(call, found)
+    extents = found.extents or tuple(Bounds(*scene.footprint.bounds) for scene in found.scenes)
     document["scenes"] = [
         {
             "id": scene.id,
@@ -30,24 +43,59 @@ async def layer(call: Call) -> Answer:
             "datetime": scene.acquired.isoformat() if scene.acquired else None,
             "sensor": scene.sensor_id,
             "ground_resolution": round(scene.ground_resolution, 4),
-            "bbox": [round(v, 7) for v in scene.footprint.bounds],
+            "bbox": [round(v, 7) for v in extent],
         }
-        for scene in found.scenes
+        for scene, extent in zip(found.scenes, extents, strict=True)
     ]
+    document["footprint"] = _footprint(found)
     return json_answer(document)
+
+
+def _known(call: Call, layer_id: str) -> Layer:
+    """Give a layer as far as it is open in any way.
+
+    Raises:
+        LayerNotFoundError: If it is missing or hidden.
+    """
+    for action in _SHOWN:
+        with contextlib.suppress(LayerNotFoundError, AccessDeniedError):
+            return call.layer(layer_id, action)[0]
+    raise LayerNotFoundError(layer_id)
+
+
+def _access(call: Call, layer: Layer) -> Literal["full", "preview", "listed"]:
+    """Tell how a layer is open: by a grant, by the preview tier of its licence only, or only known of."""
+    opened = call.filter(Action.TILE)
+    parts = [
+        part
+        for scene in layer.scenes
+        if opened.sees(scene) and (opening := opened.opening(scene, COARSEST)) is not None
+        for part in opening.parts
+    ]
+    if not parts:
+        return "listed"
+    return "preview" if all(is_tier(part.rule.label) for part in parts) else "full"
+
+
+def _footprint(layer: Layer) -> dict[str, Any]:
+    """Give the outline of what is open of a layer, GeoJSON, within a metre or so."""
+    west, south, east, north = layer.bounds
+    outline = shapely.union_all([scene.footprint for scene in layer.scenes])
+    clipped = shapely.intersection(outline, shapely.box(west, south, east, north))
+    return dict(mapping(shapely.simplify(clipped, 1e-5)))
 
 
 def describe(call: Call, layer: Layer) -> dict[str, Any]:
     """Describe a layer to the caller."""
     grids = grids_meeting(call.services.grids, layer.bounds)
     main = grids[0]
-    minzoom, maxzoom = zoom_range(main, layer.ground_resolution, layer.bounds)
-    full = _opens(call, layer, Action.TILE)
-    return {
+    minzoom, maxzoom = zoom_range(main, layer)
+    access = _access(call, layer)
+    described = {
         "id": layer.id,
         "title": _text(layer.title),
         "description": _text(layer.collection.description),
-        "access": "full" if full else "preview" if _opens(call, layer, Action.PREVIEW) else "listed",
+        "access": access,
         "extent": [round(v, 7) for v in layer.bounds],
         "times": list(layer.times),
         "styles": [
@@ -66,14 +114,17 @@ def describe(call: Call, layer: Layer) -> dict[str, Any]:
         "minzoom": minzoom,
         "maxzoom": maxzoom,
         "generation": layer.generation,
-        "links": _links(call, layer, main.id) if full else [],
+        "links": _links(call, layer, main.id, access),
     }
+    if access == "listed":
+        described["footprint"] = _footprint(layer)
+    return described
 
 
 def _opens(call: Call, layer: Layer, action: Action) -> bool:
     try:
-        find_layer(call.index, layer.id, call.filter(action))
-    except LayerNotFoundError:
+        call.layer(layer.id, action)
+    except (LayerNotFoundError, AccessDeniedError):
         return False
     return True
 
@@ -82,7 +133,18 @@ def _text(text: Text) -> dict[str, str]:
     return {"fr": text.fr, "en": text.en}
 
 
-def _links(call: Call, layer: Layer, tms_id: str) -> list[dict[str, Any]]:
+def _links(call: Call, layer: Layer, tms_id: str, access: str) -> list[dict[str, Any]]:
+    """Give where it is served, and where the rest of it can be asked for."""
+    links = _tile_links(call, layer, tms_id) if access != "listed" else []
+    if _opens(call, layer, Action.PREVIEW):
+        links.append({"rel": "preview", "href": call.href(f"preview/{layer.id}"), "type": "image/*"})
+    request = call.services.settings.service.access_request
+    if access != "full" and request:
+        links.append({"rel": "request-access", "href": request})
+    return links
+
+
+def _tile_links(call: Call, layer: Layer, tms_id: str) -> list[dict[str, Any]]:
     tiles = f"tiles/{layer.id}/{tms_id}"
     return [
         {
@@ -93,5 +155,4 @@ def _links(call: Call, layer: Layer, tms_id: str) -> list[dict[str, Any]]:
         },
         {"rel": "tilejson", "href": call.href(f"{tiles}/tilejson.json"), "type": "application/json"},
         {"rel": "wmts", "href": call.href("wmts"), "type": "application/xml"},
-        {"rel": "preview", "href": call.href(f"preview/{layer.id}"), "type": "image/*"},
     ]

@@ -176,7 +176,7 @@ def _wmts_routes(service: wmts.Wmts) -> tuple[Route, ...]:
 
 
 def _layer_routes() -> tuple[Route, ...]:
-    catalogue = frozenset({Action.CATALOGUE, Action.TILE, Action.PREVIEW})
+    catalogue = frozenset({Action.CATALOGUE, Action.TILE, Action.PREVIEW, Action.INFO})
     return (
         Route(
             id="layers",

@@ -61,7 +61,7 @@ async def tilejson(call: Call) -> Answer:
     layer.span(time)
     named = {"style": style, "time": time, "g": layer.generation}
     query = urlencode({name: value for name, value in named.items() if value}, safe="/:")
-    minzoom, maxzoom = zoom_range(grid, layer.ground_resolution, layer.bounds)
+    minzoom, maxzoom = zoom_range(grid, layer)
     west, south, east, north = layer.bounds
     return json_answer(
         {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -61,7 +61,19 @@ class StyleInfo(NamedTuple):
     """Path of a PNG legend below the base address, without a leading slash."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
+class MatrixLimit:
+    """The tiles of one level that a layer has."""
+
+    matrix: str
+    """Identifier of the level."""
+    min_row: int
+    max_row: int
+    min_col: int
+    max_col: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class LayerInfo:
     """A layer as this caller may see it.
 
@@ -90,6 +102,8 @@ class LayerInfo:
     keywords: tuple[str, ...] = ()
     attribution: str = ""
     """The product's copyright line; closes the abstract."""
+    limits: Mapping[str, tuple[MatrixLimit, ...]] = field(default_factory=dict)
+    """By grid, the levels that are served, where rights open less than all; no entry: all of them."""
 
     def __post_init__(self) -> None:
         if not (self.styles and self.formats and self.grids):
@@ -268,6 +282,7 @@ class _Entry(NamedTuple):
     boxes: Sequence[_Box]
     times: tuple[str, ...]
     grids: list[str]
+    limits: Mapping[str, tuple[MatrixLimit, ...]]
     tile_templates: list[tuple[str, str]]
     info_templates: list[tuple[str, str]]
 
@@ -295,6 +310,7 @@ def _entry(
         upper_corner=f"{_degrees(east)} {_degrees(north)}",
         boxes=boxes,
         times=layer.times if layer.has_dimension else (),
+        limits=layer.limits,
         grids=[grid for grid in layer.grids if grid in offered],
         tile_templates=[
             (format_, addresses.resource(f"{tile}.{TILE_EXTENSIONS[format_]}"))

@@ -11,7 +11,7 @@ from scenes import collection, scene
 
 from mosaics.compose import compose, inside
 from mosaics.errors import SceneUnreadableError
-from mosaics.filters import EVERYTHING, Exclusion, SceneFilter, SceneRule, SceneSet
+from mosaics.filters import EVERYTHING, Exclusion, Fineness, SceneFilter, SceneRule, SceneSet
 from mosaics.geodesy import lonlat_transformer
 from mosaics.layers import ANY_TIME, Layer
 from mosaics.models import Bounds, Frame, Raster, Scene
@@ -145,7 +145,7 @@ def test_scenes_elsewhere_are_not_in_the_tile() -> None:
 
 
 def test_a_resolution_that_opens_nothing_is_told() -> None:
-    limited = SceneFilter((SceneRule(scenes=SceneSet(), finest_ground_resolution=5.0),))
+    limited = SceneFilter((SceneRule(scenes=SceneSet(), fineness=Fineness(ground_resolution=5.0)),))
     assert tile(limited, resolution=1.0).resolution_refused
     assert not tile(limited, resolution=5.0).resolution_refused
 

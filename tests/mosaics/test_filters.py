@@ -6,7 +6,7 @@ import pytest
 import shapely
 from scenes import scene
 
-from mosaics.filters import EVERYTHING, Exclusion, SceneFilter, SceneRule, SceneSet
+from mosaics.filters import EVERYTHING, NATIVE, Exclusion, Fineness, SceneFilter, SceneRule, SceneSet
 
 WEST, EAST = shapely.box(1, 43, 1.5, 44), shapely.box(1.5, 43, 2, 44)
 
@@ -49,8 +49,8 @@ def test_no_rule_opens_nothing() -> None:
 def test_areas_are_united_only_over_rules_that_match_in_everything_else() -> None:
     both = SceneFilter(
         (
-            SceneRule(scenes=SceneSet(), area=WEST, finest_ground_resolution=None),
-            SceneRule(scenes=SceneSet(), area=EAST, finest_ground_resolution=10.0),
+            SceneRule(scenes=SceneSet(), area=WEST, fineness=NATIVE),
+            SceneRule(scenes=SceneSet(), area=EAST, fineness=Fineness(ground_resolution=10.0)),
         )
     )
     fine, coarse = both.opening(scene(), 0.5), both.opening(scene(), 10.0)
@@ -82,7 +82,7 @@ def test_an_exclusion_everywhere_closes_the_scene() -> None:
 
 
 def test_a_limit_equal_to_the_resolution_opens_it() -> None:
-    limited = SceneFilter((SceneRule(scenes=SceneSet(), finest_ground_resolution=2.0),))
+    limited = SceneFilter((SceneRule(scenes=SceneSet(), fineness=Fineness(ground_resolution=2.0)),))
     assert limited.opening(scene(), 2.0) is not None
     assert limited.opening(scene(), 1.99) is None
 

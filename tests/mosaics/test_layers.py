@@ -8,10 +8,11 @@ from scenes import collection, scene
 
 from mosaics.catalog.index import CatalogIndex, CollectionScenes, newest_first
 from mosaics.errors import LayerNotFoundError, StyleNotFoundError, TimeNotFoundError
-from mosaics.filters import EVERYTHING, SceneFilter, SceneRule, SceneSet
+from mosaics.filters import EVERYTHING, Fineness, SceneFilter, SceneRule, SceneSet
+from mosaics.geodesy import ground_resolution
 from mosaics.grids import find_grid, load_grids
 from mosaics.layers import Layer, find_layer, list_layers, overview_zoom, zoom_range
-from mosaics.models import Bounds, Scene
+from mosaics.models import Scene
 
 
 def index(*scenes: Scene) -> CatalogIndex:
@@ -118,13 +119,59 @@ def test_a_date_that_is_not_declared_is_an_error(asked: str) -> None:
         layer().span(asked)
 
 
+def small(**more: object) -> Layer:
+    outline = shapely.box(1.40, 43.60, 1.42, 43.62)
+    return Layer(id="c", collection=collection(), scenes=(scene(footprint=outline),), single=False, **more)
+
+
 def test_zoom_range_ends_at_the_native_zoom() -> None:
     grid = find_grid(load_grids(), "WebMercatorQuad")
-    bounds = Bounds(1.40, 43.60, 1.42, 43.62)
-    low, high = zoom_range(grid, 0.5, bounds)
+    low, high = zoom_range(grid, small())
     assert high == 18  # 0.43 m on the ground at this latitude
     assert low == 0
+    bounds = small().bounds
     tiles = grid.tiles(bounds, overview_zoom(grid, bounds, high))
     assert tiles is not None
     assert tiles.max_col - tiles.min_col <= 1
     assert tiles.max_row - tiles.min_row <= 1
+
+
+@pytest.mark.parametrize("limit", [0.6, 1.0, 3.5, 16.0, 48.0, 10_000.0])
+@pytest.mark.parametrize("tms_id", ["WebMercatorQuad", "WorldCRS84Quad", "2154_50cm"])
+def test_zoom_range_ends_where_rights_do(tms_id: str, limit: float) -> None:
+    grid = find_grid(load_grids(), tms_id)
+    limited = small(limit=limit, shown_resolution=limit)
+    low, high = zoom_range(grid, limited)
+
+    def shown(zoom: int) -> list[bool]:
+        tiles = grid.tiles(limited.bounds, zoom)
+        assert tiles is not None
+        corners = [(tiles.min_col, tiles.min_row), (tiles.max_col, tiles.max_row)]
+        return [ground_resolution(grid.frame(zoom, x, y)) >= limit * (1 - 1e-6) for x, y in corners]
+
+    assert high == low or all(shown(high))
+    assert not all(shown(high + 1))
+
+
+def test_a_layer_ends_where_rights_do() -> None:
+    held = index(scene())
+    west = SceneFilter((SceneRule(scenes=SceneSet(), area=shapely.box(0.5, 43.2, 1.5, 50)),))
+    layer = find_layer(held, "c", west)
+    assert layer.bounds == (1.0, 43.2, 1.5, 44.0)
+    assert layer.generation != find_layer(held, "c", EVERYTHING).generation
+    for area in (shapely.box(5, 5, 6, 6), shapely.box(0, 43, 1, 44)):  # beside it, and along its edge
+        with pytest.raises(LayerNotFoundError):
+            find_layer(held, "c", SceneFilter((SceneRule(scenes=SceneSet(), area=area),)))
+
+
+def test_a_layer_is_as_fine_as_the_finest_scene_shown() -> None:
+    fine, coarse = scene("fine", ground_resolution=0.5), scene("coarse", ground_resolution=5.0)
+    held = index(fine, coarse)
+    limited = SceneRule(
+        scenes=SceneSet(scenes=frozenset({"fine"})), fineness=Fineness(ground_resolution=16.0)
+    )
+    free = SceneRule(scenes=SceneSet(scenes=frozenset({"coarse"})))
+    both = find_layer(held, "c", SceneFilter((limited, free)))
+    assert (both.ground_resolution, both.limit) == (5.0, 0.0)
+    only = find_layer(held, "c", SceneFilter((limited,)))
+    assert (only.ground_resolution, only.limit) == (16.0, 16.0)

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import shapely
 
-from auth.models import Allowance, Decision, Exclusion, Selector, Window
-from auth.rules import new_area
+from auth.models import Allowance, Decision, Exclusion, Quota, Refusal, Tier
+from auth.reach import Selector, Window, new_area
 from mosaics.models import Scene
-from server.access import scene_filter
+from server.access import nearest_miss, scene_filter
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 END = datetime(2024, 7, 1, tzinfo=UTC)
@@ -23,7 +23,7 @@ def allowance(**more: object) -> Allowance:
         "grant_id": "g1",
         "selector": Selector(),
         "acquired": Window(),
-        "area": None,
+        "areas": (),
         "finest_ground_resolution": None,
         "exclusions": (),
     }
@@ -105,7 +105,7 @@ def test_resolution_and_areas_arrive() -> None:
             code="ok",
             allowances=(
                 allowance(
-                    area=new_area(shapely.to_wkb(WEST)), finest_ground_resolution=2.0, exclusions=(cut,)
+                    areas=(new_area(shapely.to_wkb(WEST)),), finest_ground_resolution=2.0, exclusions=(cut,)
                 ),
             ),
         )
@@ -119,7 +119,7 @@ def test_resolution_and_areas_arrive() -> None:
 
 def test_allowances_are_united_never_mixed() -> None:
     coarse_everywhere = allowance(finest_ground_resolution=10.0)
-    fine_in_the_west = allowance(area=new_area(shapely.to_wkb(WEST)), finest_ground_resolution=1.0)
+    fine_in_the_west = allowance(areas=(new_area(shapely.to_wkb(WEST)),), finest_ground_resolution=1.0)
     opened = scene_filter(Decision(code="ok", allowances=(coarse_everywhere, fine_in_the_west)))
     fine = opened.opening(scene(), 1.0)
     assert fine is not None
@@ -128,3 +128,61 @@ def test_allowances_are_united_never_mixed() -> None:
     coarse = opened.opening(scene(), 10.0)
     assert coarse is not None
     assert coarse.area is None or coarse.area.covers(scene().footprint)
+
+
+def test_several_areas_leave_their_common_part() -> None:
+    both = (new_area(shapely.to_wkb(WEST)), new_area(shapely.to_wkb(NOON)))
+    opening = scene_filter(Decision(code="ok", allowances=(allowance(areas=both),))).opening(scene(), 1.0)
+    assert opening is not None
+    assert opening.area is not None
+    assert opening.area.equals(shapely.box(4, 4, 5, 6))
+
+
+def test_areas_with_nothing_in_common_open_nothing() -> None:
+    apart = (new_area(shapely.to_wkb(WEST)), new_area(shapely.to_wkb(shapely.box(6, 0, 7, 1))))
+    opened = scene_filter(Decision(code="ok", allowances=(allowance(areas=apart),)))
+    assert not opened.sees(scene())
+    assert opened.opening(scene(), 1.0) is None
+
+
+def test_a_tier_counts_in_the_panchromatic_resolution() -> None:
+    opened = scene_filter(Decision(code="ok", allowances=(allowance(times_pan=32.0),)))
+    pleiades = scene(pan_resolution=0.5, ground_resolution=2.0)
+    assert opened.opening(pleiades, 15.9) is None
+    assert opened.opening(pleiades, 16.0) is not None
+    assert opened.opening(scene(ground_resolution=2.0), 63.9) is None  # no pan known: its own counts
+    assert opened.finest(pleiades) == 16.0
+
+
+def test_a_ceiling_takes_only_what_is_finer() -> None:
+    ceiling = Exclusion(
+        id="licence:l",
+        selector=Selector(licences=frozenset({"l"})),
+        acquired=Window(),
+        area=None,
+        finer_than=Tier(ground_resolution=3.0),
+    )
+    opened = scene_filter(Decision(code="ok", allowances=(allowance(exclusions=(ceiling,)),)))
+    assert opened.opening(scene(), 2.9) is None
+    assert opened.opening(scene(), 3.0) is not None
+    assert opened.opening(scene(licence_id="other"), 0.5) is not None
+    assert opened.finest_at(scene(), 1, 1) == 3.0
+    assert opened.finest(scene()) == 3.0
+
+
+def test_rules_bear_the_ids_of_their_grants_and_whether_they_are_counted() -> None:
+    free, counted = allowance(), allowance(grant_id="g2", quota=Quota(amount=1))
+    rules = scene_filter(Decision(code="ok", allowances=(free, counted))).rules
+    assert [(rule.label, rule.metered) for rule in rules] == [("g1", False), ("g2", True)]
+    assert rules[0].token() == rules[1].token()  # neither is in a tile's key
+
+
+def test_the_nearest_miss_is_one_that_would_open_the_layer() -> None:
+    def refusal(code: str, collection: str) -> Refusal:
+        selector = Selector(collections=frozenset({collection}))
+        return Refusal(grant_id=code, code=code, selector=selector, acquired=Window())
+
+    decision = Decision(code="quota", refusals=(refusal("quota", "other"), refusal("expired", "c")))
+    assert nearest_miss(decision, [scene()]) == "expired"
+    assert nearest_miss(decision, []) == "no_grant"
+    assert nearest_miss(Decision(code="suspended"), [scene()]) == "suspended"

@@ -43,9 +43,9 @@ def test_only_what_is_below_public_may_be_shared(answer: Answer, public: bool, e
 
 
 def test_a_problem_has_a_stable_code_and_no_validator() -> None:
-    answer = problem(403, "resolution_limit", "Too fine.")
+    answer = problem(403, "zoom_limit", "Too fine.")
     assert (answer.status, answer.media_type, answer.etag) == (403, "application/problem+json", None)
-    assert json.loads(answer.body)["code"] == "resolution_limit"
+    assert json.loads(answer.body)["code"] == "zoom_limit"
 
 
 def test_equal_documents_have_equal_validators() -> None:

@@ -52,7 +52,11 @@ def test_every_fact_is_told_in_its_protocol_and_language(
     fact = FACTS[kind]
     if fact.said is None:
         return
-    arguments = {"TileOutsideGridError": ("row",), "AccessDeniedError": ("no_grant",)}
+    arguments = {
+        "TileOutsideGridError": ("row",),
+        "AccessDeniedError": ("no_grant",),
+        "MethodNotAllowedError": (frozenset({"GET"}),),
+    }
     error = kind(*arguments[kind.__name__]) if kind.__name__ in arguments else instance(kind)
     told: dict[str, Answer] = {
         language: answer_for(error, protocol=protocol, kvp=kvp, language=language)

@@ -1,0 +1,78 @@
+"""Remembers what was decided for as long as it must be the same, and the layers that it opens."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from cachetools import LRUCache
+
+from auth.models import Action, Decision, PolicySnapshot, Principal
+from auth.policy import decide
+from auth.reach import UNKNOWN, Circumstances
+from mosaics.catalog.index import CatalogIndex
+from mosaics.filters import SceneFilter
+from mosaics.layers import Layer, find_layer, list_layers
+from server.access import scene_filter
+
+
+class _Kept(NamedTuple):
+    decision: Decision
+    filter: SceneFilter
+    made: datetime
+
+
+class Decisions:
+    """The one `decide`, asked once for equal questions; used on the event loop only.
+
+    An answer is kept until a right begins or ends; another epoch of the rights is another question.
+    """
+
+    def __init__(self, size: int = 4096) -> None:
+        self._kept: LRUCache[tuple[object, ...], _Kept] = LRUCache(size)
+        self._layers: LRUCache[tuple[object, ...], Layer] = LRUCache(size)
+        self._lists: LRUCache[tuple[object, ...], tuple[Layer, ...]] = LRUCache(64)
+
+    def decide(  # noqa: PLR0917 - the question
+        self,
+        snapshot: PolicySnapshot,
+        principal: Principal,
+        action: Action,
+        now: datetime,
+        circumstances: Circumstances,
+        exhausted: frozenset[str],
+    ) -> tuple[Decision, SceneFilter]:
+        """Give the decision and the filter that is made of it."""
+        asked_from = circumstances if snapshot.conditional or principal.caveats else UNKNOWN
+        question = (snapshot.epoch, principal, action, asked_from, exhausted)
+        kept = self._kept.get(question)
+        if (
+            kept is not None
+            and kept.made <= now
+            and (kept.decision.until is None or now < kept.decision.until)
+        ):
+            return kept.decision, kept.filter
+        decision = decide(snapshot, principal, action, now, circumstances=circumstances, exhausted=exhausted)
+        made = _Kept(decision, scene_filter(decision), now)
+        self._kept[question] = made
+        return made.decision, made.filter
+
+    def layer(self, index: CatalogIndex, layer_id: str, opened: SceneFilter) -> Layer:
+        """Give a layer as a filter leaves it.
+
+        Raises:
+            LayerNotFoundError: If there is none, or nothing of it is left.
+        """
+        view = (index.sequence, opened.digest, layer_id)
+        layer = self._layers.get(view)
+        if layer is None:
+            layer = self._layers[view] = find_layer(index, layer_id, opened)
+        return layer
+
+    def layers(self, index: CatalogIndex, opened: SceneFilter) -> tuple[Layer, ...]:
+        """Give all collections of which a filter leaves something."""
+        view = (index.sequence, opened.digest)
+        layers = self._lists.get(view)
+        if layers is None:
+            layers = self._lists[view] = list_layers(index, opened)
+        return layers
