@@ -142,6 +142,15 @@ quota_table: Final = Table(
 """Thousandths of units that workers have taken of a grant's quota in a period."""
 
 
+counting_table: Final = Table(
+    "auth_counting",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="single"), primary_key=True, autoincrement=False),
+    Column("turn", BigInteger, nullable=False),
+)
+"""One row: the lock of those who count, apart from the rights' so that neither waits for the other."""
+
+
 @contextmanager
 def answering() -> Iterator[None]:
     """Say in auth's words that the database does not answer, or has no tables of rights.

@@ -126,6 +126,15 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Opener:
+    """A rule that opens a scene at a place."""
+
+    rule: SceneRule
+    limit: float
+    """Finest detail that it opens there, metres per pixel; 0: native."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Opening:
     """How far a scene is open at one resolution."""
 
@@ -206,12 +215,17 @@ class SceneFilter:
         Returns:
             Metres per pixel, 0 for native; None where nothing of the scene is open there.
         """
-        limits = [
-            limit
+        openers = self.openers_at(scene, longitude, latitude)
+        return openers[0].limit if openers else None
+
+    def openers_at(self, scene: Scene, longitude: float, latitude: float) -> tuple[Opener, ...]:
+        """Give the rules that open a scene at a place, each with how fine; the finest first."""
+        openers = [
+            Opener(rule=rule, limit=limit)
             for rule in self.rules
             if rule.scenes.holds(scene) and (limit := _limit_at(rule, scene, longitude, latitude)) is not None
         ]
-        return min(limits, default=None)
+        return tuple(sorted(openers, key=lambda opener: opener.limit))
 
     def finest(self, scene: Scene) -> float:
         """Give the finest resolution that a rule opens of a scene anywhere, metres per pixel; 0: native."""

@@ -19,6 +19,10 @@ class PointValues:
     scene: Scene
     values: tuple[float | None, ...]
     """One per band of the scene, in stored units; None where that band has no number."""
+    ground_resolution: float
+    """Detail that was read, metres per pixel."""
+    charged: tuple[str, ...] = ()
+    """Labels of the metered rules that were needed; none where an unmetered one opens as much."""
 
 
 def values_at(
@@ -46,12 +50,19 @@ def values_at(
     for scene in layer.scenes:
         if not span.holds(scene) or not _near(scene, longitude, latitude):
             continue
-        finest = scene_filter.finest_at(scene, longitude, latitude)
-        if finest is None:
+        openers = scene_filter.openers_at(scene, longitude, latitude)
+        if not openers:
             continue
+        finest = openers[0].limit
         values = reader.sample(scene, longitude, latitude, finest)
         if values is not None:
-            return PointValues(scene=scene, values=values)
+            best = [opener.rule for opener in openers if opener.limit == finest]
+            return PointValues(
+                scene=scene,
+                values=values,
+                ground_resolution=max(finest, scene.ground_resolution),
+                charged=() if any(not rule.metered for rule in best) else (best[0].label,),
+            )
     return None
 
 

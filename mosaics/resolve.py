@@ -49,6 +49,8 @@ class ResolvedTile:
     frame: Frame
     contributions: tuple[Contribution, ...]
     """The first has the say where several are valid."""
+    ground_resolution: float = 0.0
+    """Of the frame, metres per pixel, finest over both axes."""
     resolution_refused: bool = False
     """True when no scene of the layer is open at this resolution, here or anywhere."""
 
@@ -116,6 +118,7 @@ def resolve(
     return ResolvedTile(
         frame=frame,
         contributions=tuple(contributions),
+        ground_resolution=ground_resolution,
         resolution_refused=not contributions
         and not any(scene_filter.opening(scene, ground_resolution) for scene in layer.scenes),
     )

@@ -8,7 +8,7 @@ from functools import lru_cache
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from auth.models import REFUSALS, Allowance, Decision, Tier
+from auth.models import REFUSALS, Allowance, Decision, Refusal, Tier
 from auth.reach import Area, Selector, Window
 from mosaics.filters import Exclusion, Fineness, SceneFilter, SceneRule, SceneSet
 from mosaics.models import Scene
@@ -35,22 +35,23 @@ def is_tier(label: str) -> bool:
     return label.startswith("licence:")
 
 
-def nearest_miss(decision: Decision, scenes: Iterable[Scene]) -> str:
-    """Give why none of the scenes is open: the nearest miss among the grants that would open one.
+def nearest_miss(decision: Decision, scenes: Iterable[Scene]) -> Refusal | None:
+    """Give the grant that comes nearest to opening one of the scenes, and why it does not.
 
     Args:
         decision: Opens none of them.
         scenes: What the caller may know of.
+
+    Returns:
+        None where no grant to the caller would open any.
     """
-    if decision.code == "suspended":
-        return decision.code
     known = tuple(scenes)
-    codes = {
-        refusal.code
-        for refusal in decision.refusals
+    missed = {
+        refusal.code: refusal
+        for refusal in reversed(decision.refusals)
         if any(_scenes(refusal.selector, refusal.acquired).holds(scene) for scene in known)
     }
-    return next((code for code in REFUSALS if code in codes), "no_grant")
+    return next((missed[code] for code in REFUSALS if code in missed), None)
 
 
 def _rule(allowance: Allowance) -> SceneRule:

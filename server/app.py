@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+import structlog
 
 from auth.credentials import Peppers
+from auth.models import Rate
 from auth.store import SqlPolicyStore
+from auth.usage import SqlUsageStore, UsageStore
 from mosaics.catalog.sql import SqlCatalog
 from mosaics.grids import load_grids
 from mosaics.item import scene_from_item
@@ -33,6 +36,10 @@ from server.routing import Router
 from server.services import Services
 from server.settings import Settings
 from server.snapshots import Knowledge
+from server.usage.meter import Meter
+from server.usage.rates import SharedRateLimiter
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +60,7 @@ def build_services(settings: Settings, engine: sa.Engine, peppers: Peppers | Non
         peppers: Secrets of keys; None: from the settings or the home.
     """
     extra = settings.data_folder
+    pool = ThreadPoolExecutor(settings.http.threads, thread_name_prefix="tile")
     sensors = load_sensors(_sub(extra, "sensors"))
 
     def scene_from(item: dict[str, Any], sequence: int) -> Scene:
@@ -75,9 +83,34 @@ def build_services(settings: Settings, engine: sa.Engine, peppers: Peppers | Non
         styles=load_styles(_sub(extra, "styles")),
         reader=GuardedReader(RioTilerReader(), settings.readable_roots),
         decisions=Decisions(),
+        meter=_meter(settings, SqlUsageStore(engine), pool),
         cache=MemoryTileCache(settings.tiles.cache_megabytes * 1_000_000),
-        pool=ThreadPoolExecutor(settings.http.threads, thread_name_prefix="tile"),
+        pool=pool,
     )
+
+
+def _meter(settings: Settings, store: UsageStore, executor: Executor) -> Meter:
+    """Build the meter; without a folder to count in it counts in memory."""
+    usage = settings.usage
+    folder: Path | None = settings.usage_folder
+    try:
+        settings.usage_folder.mkdir(parents=True, exist_ok=True)
+        limiter = SharedRateLimiter(folder)
+    except OSError as error:
+        log.error("counters_in_memory", error=repr(error))  # noqa: TRY400 - no stack helps a full disk
+        folder, limiter = None, SharedRateLimiter(None)
+    return Meter(
+        store=store,
+        limiter=limiter,
+        folder=folder,
+        executor=executor,
+        key_rate=_rate(usage.key_rate, usage.key_burst),
+        institution_rate=_rate(usage.institution_rate, usage.institution_burst),
+    )
+
+
+def _rate(per_second: float | None, burst: int) -> Rate | None:
+    return None if per_second is None else Rate(per_second=per_second, burst=burst)
 
 
 def create_app(settings: Settings, engine: sa.Engine, metrics_folder: Path | None = None) -> Application:
@@ -96,12 +129,14 @@ def create_app(settings: Settings, engine: sa.Engine, metrics_folder: Path | Non
     async def lifespan() -> AsyncIterator[None]:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(services.pool, services.knowledge.refresh)
-        poll = loop.create_task(_poll(services))
+        tasks = [loop.create_task(_poll(services)), loop.create_task(_fold(services))]
         try:
             yield
         finally:
             readiness.draining = True
-            poll.cancel()
+            for task in tasks:
+                task.cancel()
+            await loop.run_in_executor(services.pool, services.meter.close)
             services.pool.shutdown(wait=True)
             engine.dispose()
 
@@ -122,6 +157,16 @@ async def _poll(services: Services) -> None:
         while True:
             await asyncio.sleep(services.settings.auth.poll_seconds)
             await loop.run_in_executor(pool, services.knowledge.refresh)
+
+
+async def _fold(services: Services) -> None:
+    """Bring what was counted into the database every few seconds, in a thread of its own."""
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(1, thread_name_prefix="fold") as pool:
+        while True:
+            await asyncio.sleep(services.settings.usage.fold_seconds)
+            services.meter.turn_day()
+            await loop.run_in_executor(pool, services.meter.fold)
 
 
 def _sub(folder: Path | None, name: str) -> Path | None:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from auth.models import Action, Decision, PolicySnapshot, Principal
 from auth.reach import UNKNOWN, Circumstances
+from auth.usage import seconds_left
 from mosaics.catalog.index import CatalogIndex
 from mosaics.errors import LayerNotFoundError
 from mosaics.filters import SceneFilter
@@ -18,6 +19,7 @@ from server.identity import SIGNATURE_NAME, Way
 from server.requests import HttpRequest
 from server.routing import Route
 from server.services import Services
+from server.usage.meter import QuotaExceededError
 
 PUBLIC_PREFIX = "public"
 KEY_PREFIX = "k"
@@ -89,7 +91,12 @@ class Call:
             if action is Action.CATALOGUE or Action.CATALOGUE not in self.route.actions:
                 raise
             known = decisions.layer(self.index, layer_id, self.filter(Action.CATALOGUE))
-            raise AccessDeniedError(nearest_miss(decision, known.scenes)) from None
+            miss = nearest_miss(decision, known.scenes)
+            if miss is not None and miss.code == "quota":
+                quota = self.policy.grants[miss.grant_id].quota
+                assert quota is not None, "only a quota is used up"
+                raise QuotaExceededError(miss.grant_id, seconds_left(quota, self.now)) from None
+            raise AccessDeniedError("no_grant" if miss is None else miss.code) from None
 
     @property
     def url_key(self) -> str | None:

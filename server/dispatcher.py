@@ -216,6 +216,7 @@ class Dispatcher:
             now=datetime.now(UTC),
             secret=identity.secret,
             circumstances=circumstances(request, trusted),
+            exhausted=self._services.meter.exhausted,
         )
 
     def _headers(self, answer: Answer, exchange: _Exchange) -> list[tuple[str, str]]:

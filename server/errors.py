@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +22,7 @@ from server.answers import Answer, problem
 from server.identity import CredentialConflictError
 from server.requests import BadRequestError, TooLargeError
 from server.routing import Protocol
+from server.usage.meter import QuotaExceededError, QuotaUnavailableError, RateExceededError
 from server.wmts.exceptions import MEDIA_TYPE as OWS_MEDIA_TYPE
 from server.wmts.exceptions import ExceptionCode, OwsError, render_exception
 from server.wmts.language import Language, in_language
@@ -108,6 +110,17 @@ FACTS: dict[type[Exception], Fact] = {
     ),
     BadRequestError: Fact(status=400, code="bad_request"),
     TooLargeError: Fact(status=422, code="too_large"),
+    RateExceededError: _fact(429, "rate", "Trop de demandes à la fois.", "Too many requests at once."),
+    QuotaExceededError: _fact(
+        429, "quota", "Le quota de votre droit est épuisé.", "The quota of your grant is used up."
+    ),
+    QuotaUnavailableError: _fact(
+        503,
+        "quota_unavailable",
+        "Le quota ne peut pas être vérifié en ce moment.",
+        "The quota can't be checked just now.",
+        headers=RETRY,
+    ),
     SceneUnreadableError: _fact(
         502,
         "source_unreadable",
@@ -171,6 +184,8 @@ def answer_for(error: Exception, *, protocol: Protocol, kvp: bool, language: str
 
 def _with_data(fact: Fact, error: Exception) -> Fact:
     """Add the headers that hold something of the error itself."""
+    if isinstance(error, RateExceededError | QuotaExceededError):
+        return replace(fact, headers=(("Retry-After", str(max(1, math.ceil(error.seconds)))),))
     if isinstance(error, MethodNotAllowedError):
         return replace(fact, headers=(("Allow", ", ".join(sorted(error.methods | {"OPTIONS"}))),))
     return fact

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import structlog
 
-from mosaics.compose import compose
+from mosaics.compose import Used, compose
 from mosaics.encode import Format, empty, encode, encode_within
 from mosaics.errors import SceneUnreadableError
 from mosaics.filters import SceneFilter
@@ -48,6 +49,12 @@ class ServedTile:
     """Content key, the strong validator; None where a source file failed, so that nobody keeps it."""
     cached: bool
     """True when no pixel was read for it."""
+    charged: tuple[str, ...] = ()
+    """Ids of the metered grants that its pixels needed."""
+    ground_resolution: float = 0.0
+    """Metres per pixel, finest over the picture and both axes."""
+    pixels: tuple[int, int] = (0, 0)
+    """Width and height."""
 
 
 def tile_frame(services: Services, request: TileRequest) -> Frame:
@@ -78,7 +85,7 @@ async def serve_tile(
     """
     frame = tile_frame(services, request)
     tile = _resolve(services, layer, scene_filter, frame, request.style, request.time)
-    return await _made(services, tile, request.image_format)
+    return _accounted(await _made(services, tile, request.image_format), tile)
 
 
 async def serve_preview(
@@ -95,21 +102,41 @@ async def serve_preview(
     """Serve a light picture of a whole layer; None if it can't be made as small as `max_bytes`."""
     tile = _resolve(services, layer, scene_filter, frame, style, time)
     if max_bytes is None:
-        return await _made(services, tile, image_format)
+        return _accounted(await _made(services, tile, image_format), tile)
     key = tile.key(f"{image_format}<{max_bytes}")
     found = services.cache.get(key)
     if found is not None:
-        return ServedTile(tile=found, key=key, cached=True)
+        return _accounted(ServedTile(tile=found, key=key, cached=True), tile)
 
-    def make() -> EncodedTile | None:
-        picture, _ = compose(tile, services.reader, _log_unreadable)
-        return encode_within(picture, image_format, max_bytes)
+    def make() -> tuple[EncodedTile | None, bool]:
+        failures: list[SceneUnreadableError] = []
+        picture, used = compose(tile, services.reader, _noted(failures))
+        made = encode_within(picture, image_format, max_bytes)
+        return None if made is None else _credited(made, used), not failures
 
-    made = await asyncio.get_running_loop().run_in_executor(services.pool, make)
+    made, whole = await asyncio.get_running_loop().run_in_executor(services.pool, make)
     if made is None:
         return None
-    services.cache.put(key, made)
-    return ServedTile(tile=made, key=key, cached=False)
+    if whole:
+        services.cache.put(key, made)
+    return _accounted(ServedTile(tile=made, key=key if whole else None, cached=False), tile)
+
+
+def _accounted(served: ServedTile, tile: ResolvedTile) -> ServedTile:
+    """Say what the served pixels cost whom: the grants needed for the scenes that are in them."""
+    used = {(collection, scene) for collection, scene, _, _ in served.tile.contributors}
+    charged = dict.fromkeys(
+        label
+        for contribution in tile.contributions
+        if (contribution.scene.collection_id, contribution.scene.id) in used
+        for label in contribution.charged
+    )
+    return replace(
+        served,
+        charged=tuple(charged),
+        ground_resolution=tile.ground_resolution,
+        pixels=(tile.frame.width, tile.frame.height),
+    )
 
 
 def _resolve(  # noqa: PLR0917 - private, called twice
@@ -157,25 +184,27 @@ def make_tile(services: Services, tile: ResolvedTile, image_format: Format) -> t
         The tile, and whether all its sources could be read (only then may it be kept).
     """
     failures: list[SceneUnreadableError] = []
-
-    def failed(error: SceneUnreadableError) -> None:
-        failures.append(error)
-        _log_unreadable(error)
-
-    picture, used = compose(tile, services.reader, failed)
+    picture, used = compose(tile, services.reader, _noted(failures))
     if not picture.alpha.any():
         made = empty(image_format, tile.frame.width, tile.frame.height)
         return EncodedTile(data=made.data, media_type=made.media_type), not failures
-    made = encode(picture, image_format)
-    return EncodedTile(
-        data=made.data, media_type=made.media_type, contributors=tuple(_contributor(c) for c in used)
-    ), not failures
+    return _credited(encode(picture, image_format), used), not failures
+
+
+def _credited(made: EncodedTile, used: Used) -> EncodedTile:
+    return replace(made, contributors=tuple(_contributor(c) for c in used))
+
+
+def _noted(failures: list[SceneUnreadableError]) -> Callable[[SceneUnreadableError], None]:
+    """Give what takes down each scene that can't be read, and logs it."""
+
+    def note(error: SceneUnreadableError) -> None:
+        failures.append(error)
+        log.error("scene_unreadable", scene=error.scene_id, cause=repr(error.__cause__))
+
+    return note
 
 
 def _contributor(contribution: Contribution) -> tuple[str, str, str, str | None]:
     scene = contribution.scene
     return scene.collection_id, scene.id, scene.sensor_id, scene.licence_id
-
-
-def _log_unreadable(error: SceneUnreadableError) -> None:
-    log.error("scene_unreadable", scene=error.scene_id, cause=repr(error.__cause__))

@@ -15,6 +15,7 @@ from server.cache.base import TileCache
 from server.decisions import Decisions
 from server.settings import Settings
 from server.snapshots import Knowledge
+from server.usage.meter import Meter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,5 +32,7 @@ class Services:
     cache: TileCache
     decisions: Decisions
     """Remembers what was decided."""
+    meter: Meter
+    """Takes rates and quotas, and counts."""
     pool: Executor
     """Bounded threads for pixels; never the event loop."""

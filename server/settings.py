@@ -54,6 +54,21 @@ class AuthSettings(BaseModel, frozen=True, extra="forbid"):
     """How often a worker asks whether rights or catalogue changed."""
 
 
+class UsageSettings(BaseModel, frozen=True, extra="forbid"):
+    """Counting, and how fast is too fast; one unit is a 256 px tile."""
+
+    fold_seconds: float = Field(default=5.0, gt=0, le=300)
+    """How often a worker's counters are brought into the database."""
+    key_rate: float | None = Field(default=None, gt=0)
+    """Units a second of every key that has no rate of its own; none: unlimited."""
+    key_burst: int = Field(default=500, ge=1)
+    """Units that such a key may take at once."""
+    institution_rate: float | None = Field(default=None, gt=0)
+    """Units a second of all keys of an institution together; none: unlimited."""
+    institution_burst: int = Field(default=2000, ge=1)
+    """Units that an institution may take at once."""
+
+
 class TileSettings(BaseModel, frozen=True, extra="forbid"):
     """What tiles are like."""
 
@@ -119,6 +134,7 @@ class Settings(BaseSettings):
     """Folder with grids/, sensors/ and styles/ that add to or override the built-in ones."""
     http: HttpSettings = HttpSettings()
     auth: AuthSettings = AuthSettings()
+    usage: UsageSettings = UsageSettings()
     tiles: TileSettings = TileSettings()
     gdal: GdalSettings = GdalSettings()
     service: ServiceSettings = ServiceSettings()
@@ -140,6 +156,11 @@ class Settings(BaseSettings):
     def readable_roots(self) -> tuple[Path, ...]:
         """The folders below which scenes may be opened, resolved."""
         return tuple(root.resolve() for root in (self.data, *self.data_roots))
+
+    @property
+    def usage_folder(self) -> Path:
+        """Where the workers of all servers of this home count."""
+        return self.home / "run" / "usage"
 
     @property
     def pepper_file(self) -> Path:

@@ -14,7 +14,9 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from auth.models import EVERYWHERE, PUBLIC, Licence, Selector
+from auth.edits import add, add_by_content
+from auth.models import PUBLIC, Action, Licence
+from auth.reach import EVERYWHERE, Selector
 from auth.rules import new_grant
 from mosaics.errors import CatalogUnavailableError, IngestError
 from mosaics.ingest.bank import Bank, BankOptions, BankResult
@@ -167,7 +169,7 @@ def _tell(outcome: Outcome) -> None:
 def _make_licence(context: Context, licence: str) -> None:
     if licence in context.policy.snapshot().licences:
         return
-    context.policy.add_licence(Licence(id=licence, title=licence))
+    context.change(add(Licence(id=licence, title=licence)))
     messages.print(f"licence {licence} made")
 
 
@@ -176,15 +178,16 @@ def _publish(context: Context, outcomes: list[Outcome]) -> None:
     collections = sorted({o.result.collection_id for o in outcomes if o.result is not None})
     for collection_id in collections:
         selector = Selector(collections=frozenset({collection_id}))
-        context.policy.add_grant(new_grant(PUBLIC, selector, area=EVERYWHERE, now=datetime.now(UTC)))
+        grant = new_grant(PUBLIC, selector, area=EVERYWHERE, now=datetime.now(UTC))
+        context.change(add_by_content(grant))
         messages.print(f"collection {collection_id} is public")
 
 
 def _warn_of_public(context: Context, outcomes: list[Outcome]) -> None:
     """Say so when a scene was banked into a collection that everybody sees."""
     banked = {o.result.collection_id for o in outcomes if o.result and o.result.status == "banked"}
-    for given in context.policy.snapshot().grants:
-        if given.grantee == PUBLIC and given.selector.licences is None:
+    for given in context.rights().grants.values():
+        if given.grantee == PUBLIC and Action.TILE in given.actions and given.selector.licences is None:
             for collection_id in sorted(banked & (given.selector.collections or banked)):
                 messages.print(
                     f"collection {collection_id} is public: everybody sees what was banked into it",

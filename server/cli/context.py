@@ -8,18 +8,24 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
 import structlog
 import typer
+import yaml
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
+from auth.audit import Change
+from auth.edits import Edit
 from auth.errors import AuthError
+from auth.models import PolicySnapshot
 from auth.store import PolicyStore, SqlPolicyStore
+from auth.usage import SqlUsageStore, UsageStore
 from mosaics.catalog.sql import SqlCatalog
 from mosaics.errors import MosaicsError
 from server.database import open_database
@@ -37,6 +43,8 @@ class Context:
     """Made once per run of the command line; stores open when first used."""
 
     home: Path | None
+    actor: str = ""
+    """Who is recorded with each change of rights."""
 
     @cached_property
     def settings(self) -> Settings:
@@ -55,6 +63,21 @@ class Context:
     def policy(self) -> PolicyStore:
         """The store of rights."""
         return SqlPolicyStore(self._engine)
+
+    @cached_property
+    def usage(self) -> UsageStore:
+        """The store of counts."""
+        return SqlUsageStore(self._engine)
+
+    def change(self, edit: Edit) -> tuple[Change, ...]:
+        """Change rights, recorded under the actor's name; ends with a message where that can't be done."""
+        with told():
+            return self.policy.change(edit, actor=self.actor, at=datetime.now(UTC))
+
+    def rights(self) -> PolicySnapshot:
+        """Give the rights as they are."""
+        with told():
+            return self.policy.snapshot()
 
     @cached_property
     def catalog(self) -> SqlCatalog:
@@ -101,6 +124,14 @@ def print_rows(rows: Sequence[dict[str, Any]], *, as_json: bool, empty: str) -> 
         table.add_row(*(_shown(value) for value in row.values()))
     width = None if sys.stdout.isatty() else 200
     Console(width=width, highlight=False, markup=False, emoji=False).print(table)
+
+
+def print_document(document: dict[str, Any], *, as_json: bool) -> None:
+    """Print one thing: YAML for people, JSON for programs."""
+    if as_json:
+        print(json.dumps(document, ensure_ascii=False, indent=1, default=str))
+    else:
+        print(yaml.safe_dump(document, allow_unicode=True, sort_keys=False, width=100), end="")
 
 
 def _shown(value: Any) -> str:

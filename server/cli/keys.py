@@ -1,17 +1,46 @@
-"""`dinamis-flux key`: makes, lists and revokes keys."""
+"""`dinamis-flux key`: makes, lists, rotates and revokes keys."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Annotated
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
 
 import typer
 
-from auth.credentials import new_key, read_key_id
-from server.cli.context import context_of, messages, print_rows, told
+from auth.credentials import new_key, new_secret, read_key_id
+from auth.documents import document_of
+from auth.edits import add, revoke_key, rotate_key
+from auth.models import Caveat, Key, PolicySnapshot, Role
+from auth.reach import ALWAYS, ANY_SCENE, ANYWHERE_FROM
+from auth.rules import key_chain
+from server.cli.context import USAGE, Context, context_of, fail, messages, print_document, print_rows, told
+from server.cli.reach import (
+    Acquired,
+    ActionsText,
+    AreaText,
+    Collections,
+    Gsd,
+    Licences,
+    Networks,
+    Origins,
+    RateText,
+    Scenes,
+    Sensors,
+    actions_of,
+    area_of,
+    conditions_of,
+    end_of,
+    rate_of,
+    selector_of,
+    window_of,
+)
 from server.pepper import load_peppers
 
 key = typer.Typer(help="Keys of institutions and operators.", no_args_is_help=True)
+
+_Key = Annotated[str, typer.Argument(metavar="KEY", help="The key, or its id (its third part).")]
+_GRACE = re.compile(r"(?P<count>\d{1,4})(?P<unit>[hd])")
 
 
 @key.command("create")
@@ -25,35 +54,92 @@ def create(
     expires: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day on which it opens nothing.")
     ] = None,
+    manager: Annotated[
+        bool, typer.Option("--manager", help="It may make narrower keys and see the institution's usage.")
+    ] = False,
+    parent: Annotated[
+        str | None, typer.Option(help="The key above it: it can do no more than that one, and dies with it.")
+    ] = None,
+    collections: Collections = None,
+    licences: Licences = None,
+    sensors: Sensors = None,
+    scenes: Scenes = None,
+    area: AreaText = None,
+    gsd: Gsd = None,
+    acquired: Acquired = None,
+    actions: ActionsText = None,
+    origins: Origins = None,
+    networks: Networks = None,
+    rate: RateText = None,
 ) -> None:
-    """Make a key and print it, alone and once: it can't be shown again."""
+    """Make a key and print it, alone and once: it can't be shown again.
+
+    --collection and the options after it narrow the key; without them it opens all that its institution may.
+    """
     context = context_of(command)
+    selector = selector_of(
+        context, collections=collections, licences=licences, sensors=sensors, scenes=scenes
+    )
+    chosen: dict[str, Any] = {"actions": actions_of(actions)}
+    caveat = Caveat(
+        area=area_of(area),
+        selector=selector,
+        acquired=window_of(acquired, "acquired"),
+        finest_ground_resolution=gsd or None,
+        conditions=conditions_of(origins, networks),
+        **chosen,
+    )
     with told():
-        end = expires.replace(tzinfo=UTC) if expires else None
         made, text = new_key(
             context.settings.auth.environment,
             institution,
             load_peppers(context.settings),
             label=label,
             url_allowed=url,
-            expires=end,
+            expires=end_of(expires),
             now=datetime.now(UTC),
+            parent_id=None if parent is None else _id_of(parent),
+            role=Role.MANAGER if manager else Role.READER,
+            caveat=None if _says_nothing(caveat) else caveat,
+            rate=rate_of(rate),
         )
-        context.policy.add_key(made)
+    context.change(add(made))
     messages.print(f"key {made.id} of {institution}: keep it safe, it is shown only now")
     print(text)
 
 
-@key.command("revoke")
-def revoke(
+@key.command("rotate")
+def rotate(
     command: typer.Context,
-    which: Annotated[str, typer.Argument(metavar="KEY", help="The key, or its id (its third part).")],
+    which: _Key,
+    grace: Annotated[
+        str, typer.Option(help="How long the old secret still opens: hours or days, such as 12h or 7d.")
+    ] = "7d",
 ) -> None:
-    """Revoke a key; every running worker refuses it within 5 s."""
+    """Give a key a new secret and print the new key, once; its id, rights and history stay."""
+    found = _GRACE.fullmatch(grace)
+    if found is None:
+        fail(f"--grace {grace}: it is written 12h or 7d", USAGE)
+    length = timedelta(**{"hours" if found["unit"] == "h" else "days": int(found["count"])})
+    context, key_id = context_of(command), _id_of(which)
     with told():
-        key_id = read_key_id(which) or which
-        done = context_of(command).policy.revoke_key(key_id, datetime.now(UTC))
-    messages.print(f"key {key_id} revoked" if done else f"key {key_id} was revoked before")
+        peppers = load_peppers(context.settings)
+        secret, text = new_secret(context.settings.auth.environment, key_id, peppers)
+    ends = datetime.now(UTC).replace(microsecond=0) + length
+    context.change(rotate_key(key_id, secret, ends))
+    messages.print(f"key {key_id}: the old secret opens until {ends:%Y-%m-%d %H:%M} UTC")
+    print(text)
+
+
+@key.command("revoke")
+def revoke(command: typer.Context, which: _Key) -> None:
+    """Revoke a key and all keys below it; every running worker refuses them within 5 s."""
+    context, key_id = context_of(command), _id_of(which)
+    changes = context.change(revoke_key(key_id, datetime.now(UTC)))
+    below = _below(context.rights(), key_id)
+    messages.print(f"key {key_id} revoked" if changes else f"key {key_id} was revoked before")
+    if changes and below:
+        messages.print(f"with it the keys below it: {', '.join(below)}")
 
 
 @key.command("list")
@@ -63,19 +149,78 @@ def list_(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List keys; secrets are not kept, so they can't be listed."""
-    with told():
-        found = context_of(command).policy.snapshot().keys.values()
+    context = context_of(command)
+    rights, used = context.rights(), _last_used(context)
     rows = [
-        {
-            "id": k.id,
-            "institution": k.institution_id,
-            "label": k.label,
-            "in_urls": "yes" if k.url_allowed else "no",
-            "created": k.created.date(),
-            "expires": k.expires.date() if k.expires else None,
-            "revoked": k.revoked.isoformat(timespec="seconds") if k.revoked else None,
-        }
-        for k in found
-        if institution in {None, k.institution_id}
+        _row(rights, each, used)
+        for each in rights.keys.values()
+        if institution in {None, each.institution_id}
     ]
     print_rows(rows, as_json=as_json, empty="no keys")
+
+
+@key.command("show")
+def show(
+    command: typer.Context,
+    which: _Key,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show what a key may, the keys above and below it, and when each of its secrets was last used."""
+    context, key_id = context_of(command), _id_of(which)
+    rights = context.rights()
+    found = rights.keys.get(key_id)
+    if found is None:
+        fail(f"no key {key_id!r}")
+    used = _last_used(context)
+    document = document_of(found)
+    for secret in document["secrets"]:
+        del secret["hmac"]
+        secret["last_used"] = used.get((key_id, secret["number"]))
+    document["above"] = [each.id for each in key_chain(rights, found)[1:]]
+    document["below"] = _below(rights, key_id)
+    print_document(document, as_json=as_json)
+
+
+def _row(rights: PolicySnapshot, each: Key, used: dict[tuple[str, int], str]) -> dict[str, Any]:
+    days = [day for (key_id, _), day in used.items() if key_id == each.id]
+    return {
+        "id": each.id,
+        "institution": each.institution_id,
+        "label": each.label,
+        "role": each.role.value,
+        "in_urls": "yes" if each.url_allowed else "no",
+        "narrowed": "yes" if any(k.caveat for k in key_chain(rights, each)) else "no",
+        "parent": each.parent_id,
+        "created": each.created.date(),
+        "expires": each.expires.date() if each.expires else None,
+        "last_used": max(days, default=None),
+        "revoked": each.revoked.isoformat(timespec="seconds") if each.revoked else None,
+    }
+
+
+def _last_used(context: Context) -> dict[tuple[str, int], str]:
+    """Give the day each secret was last used, by key id and number."""
+    with told():
+        return {place: day.isoformat() for place, day in context.usage.last_used().items()}
+
+
+def _below(rights: PolicySnapshot, key_id: str) -> list[str]:
+    found: list[str] = []
+    for child in rights.children.get(key_id, ()):
+        found += [child, *_below(rights, child)]
+    return found
+
+
+def _id_of(which: str) -> str:
+    return read_key_id(which) or which
+
+
+def _says_nothing(caveat: Caveat) -> bool:
+    return (
+        caveat.area is None
+        and caveat.selector == ANY_SCENE
+        and caveat.acquired == ALWAYS
+        and caveat.finest_ground_resolution is None
+        and caveat.actions is None
+        and caveat.conditions == ANYWHERE_FROM
+    )

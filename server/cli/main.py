@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUM
 import typer  # noqa: E402 - see above
 
 from mosaics.gdal import configure  # noqa: E402
-from server.cli import bank, collections, keys, layers, rights, serve  # noqa: E402
+from server.cli import bank, collections, grants, keys, layers, parties, rights, serve  # noqa: E402
 from server.cli.context import Context, configure_logging  # noqa: E402
 
 app = typer.Typer(
@@ -37,22 +38,42 @@ def common(
             show_default=False,
         ),
     ] = None,
+    actor: Annotated[
+        str | None,
+        typer.Option(
+            envvar="FLUX_ACTOR",
+            help="Who is recorded with changes of rights. [default: the user of this machine]",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Set up what every command needs."""
     configure_logging(as_json=not sys.stderr.isatty())
     configure()
-    context.obj = Context(home)
+    context.obj = Context(home, f"cli:{actor or _user()}")
 
 
 app.command("bank")(bank.bank)
 app.command("layers")(layers.layers)
 app.command("serve")(serve.serve)
 app.add_typer(collections.collection, name="collection")
-app.add_typer(rights.institution, name="institution")
-app.add_typer(rights.licence, name="licence")
-app.add_typer(rights.grant, name="grant")
-app.add_typer(rights.operator, name="operator")
+app.add_typer(parties.institution, name="institution")
+app.add_typer(parties.group, name="group")
+app.add_typer(parties.operator, name="operator")
+app.add_typer(parties.membership, name="membership")
+app.add_typer(parties.licence, name="licence")
+app.add_typer(grants.grant, name="grant")
+app.add_typer(grants.forbid, name="forbid")
 app.add_typer(keys.key, name="key")
+app.add_typer(rights.rights, name="rights")
+app.add_typer(rights.audit, name="audit")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        return str(os.getuid())
 
 
 def main() -> None:

@@ -1,137 +1,133 @@
-"""`dinamis-flux institution`, `licence`, `grant`, `operator`: who there is, and what they may see."""
+"""`dinamis-flux rights` and `audit`: all rights as one file, and the record of their changes."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import json
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from auth.models import EVERYWHERE, PUBLIC, Institution, Licence, Selector
-from auth.rules import new_grant
-from server.cli.context import context_of, fail, messages, print_rows, told
+from auth.audit import verify
+from server.cli.context import FAILED, USAGE, context_of, fail, messages, print_rows, told
+from server.rights_file import Difference, apply, differences, export, parse
 
-institution = typer.Typer(help="Institutions.", no_args_is_help=True)
-licence = typer.Typer(help="Licences that products are under.", no_args_is_help=True)
-grant = typer.Typer(help="Grants: what an institution may see.", no_args_is_help=True)
-operator = typer.Typer(help="Operators, who run the service.", no_args_is_help=True)
+rights = typer.Typer(help="All rights as one YAML file, for review in git.", no_args_is_help=True)
+audit = typer.Typer(help="The record of every change of rights.", no_args_is_help=True)
 
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-@institution.command("add")
-def institution_add(
+@rights.command("export")
+def rights_export(
     command: typer.Context,
-    id_: Annotated[str, typer.Argument(metavar="ID", help="Lower-case letters, digits, `.`, `_`, `-`.")],
-    name: Annotated[str, typer.Option(help="Full name. [default: the id]")] = "",
+    file: Annotated[Path | None, typer.Argument(help="Where to write it. [default: standard output]")] = None,
+    with_secrets: Annotated[
+        bool,
+        typer.Option("--with-secrets", help="Also the hashes of keys, to move an installation; not for git."),
+    ] = False,
 ) -> None:
-    """Add an institution."""
-    _add_institution(command, Institution(id=id_, name=name or id_))
+    """Write all rights as YAML."""
+    text = export(context_of(command).rights(), with_secrets=with_secrets)
+    if file is None:
+        print(text, end="")
+        return
+    with told():
+        file.write_text(text)
+    messages.print(f"rights written to {file}", markup=False)
 
 
-@operator.command("add")
-def operator_add(
+@rights.command("apply")
+def rights_apply(
     command: typer.Context,
-    id_: Annotated[str, typer.Argument(metavar="ID", help="Lower-case letters, digits, `.`, `_`, `-`.")],
-    name: Annotated[str, typer.Option(help="Full name. [default: the id]")] = "",
-) -> None:
-    """Add an operator, who may read metrics; `key create ID` gives it a key."""
-    _add_institution(command, Institution(id=id_, name=name or id_, operator=True))
-
-
-def _add_institution(command: typer.Context, added: Institution) -> None:
-    with told():
-        new = context_of(command).policy.add_institution(added)
-    messages.print(f"{added.id} added" if new else f"{added.id} is there already")
-
-
-@institution.command("list")
-def institution_list(command: typer.Context, as_json: _Json = False) -> None:
-    """List institutions and operators."""
-    with told():
-        found = context_of(command).policy.snapshot().institutions.values()
-    rows = [
-        {"id": i.id, "name": i.name, "status": i.status.value, "operator": "yes" if i.operator else "no"}
-        for i in found
-    ]
-    print_rows(rows, as_json=as_json, empty="no institutions")
-
-
-@licence.command("add")
-def licence_add(
-    command: typer.Context,
-    id_: Annotated[str, typer.Argument(metavar="ID", help="Lower-case letters, digits, `.`, `_`, `-`.")],
-    title: Annotated[str, typer.Option(help="Full name. [default: the id]")] = "",
-    provider: Annotated[str, typer.Option(help="Who gives it.")] = "",
-    attribution: Annotated[str, typer.Option(help="Copyright line.")] = "",
-    url: Annotated[str, typer.Option(help="Where its text stands.")] = "",
-) -> None:
-    """Add a licence."""
-    added = Licence(id=id_, title=title or id_, provider=provider, attribution=attribution, url=url)
-    with told():
-        new = context_of(command).policy.add_licence(added)
-    messages.print(f"licence {id_} added" if new else f"licence {id_} is there already")
-
-
-@licence.command("list")
-def licence_list(command: typer.Context, as_json: _Json = False) -> None:
-    """List licences."""
-    with told():
-        found = context_of(command).policy.snapshot().licences.values()
-    rows = [{"id": x.id, "title": x.title, "provider": x.provider, "url": x.url} for x in found]
-    print_rows(rows, as_json=as_json, empty="no licences")
-
-
-@grant.command("add")
-def grant_add(
-    command: typer.Context,
-    grantee: Annotated[
-        str, typer.Argument(metavar="INSTITUTION", help="Institution id, or `public` for everybody.")
-    ],
-    licences: Annotated[
-        list[str] | None, typer.Option("--licence", help="Everything under this licence; may be repeated.")
-    ] = None,
-    collections: Annotated[
-        list[str] | None, typer.Option("--collection", help="This collection; may be repeated.")
-    ] = None,
-) -> None:
-    """Let an institution see what is under licences, in collections, or both (then only what is in both)."""
-    if not licences and not collections:
-        fail("name at least one --licence or --collection", 2)
-    context = context_of(command)
-    with told():
-        unknown = [c for c in collections or () if context.catalog.collection(c) is None]
-        if unknown:
-            fail(f"no collection {unknown[0]!r}: bank a scene into it first")
-        selector = Selector(
-            collections=frozenset(collections) if collections else None,
-            licences=frozenset(licences) if licences else None,
-        )
-        added = context.policy.add_grant(new_grant(grantee, selector, area=EVERYWHERE, now=datetime.now(UTC)))
-    messages.print(f"grant {added.id}: {grantee}")
-
-
-@grant.command("list")
-def grant_list(
-    command: typer.Context,
-    grantee: Annotated[
-        str | None, typer.Argument(metavar="INSTITUTION", help=f"Only this one's, or `{PUBLIC}`.")
-    ] = None,
+    file: Annotated[Path, typer.Argument(help="A file as `rights export` writes it; - for standard input.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the difference.")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Also remove what the file lacks.")] = False,
     as_json: _Json = False,
 ) -> None:
-    """List grants."""
+    """Bring the rights to what a file says, all of it or nothing, and print the difference."""
+    context = context_of(command)
     with told():
-        found = context_of(command).policy.snapshot().grants
+        text = sys.stdin.read() if str(file) == "-" else file.read_text()
+        before = context.policy.snapshot()
+        found = differences(before, parse(text, before), prune=prune)
+    if not dry_run:
+        context.change(apply(text, prune=prune))
+    if as_json:
+        print(json.dumps([_shown(each) for each in found], ensure_ascii=False, indent=1))
+    else:
+        for each in found:
+            print(each.line())
+    done = "would be changed" if dry_run else "changed"
+    messages.print(f"{len(found)} rights {done}" if found else "nothing to do")
+
+
+@audit.command("list")
+def audit_list(
+    command: typer.Context,
+    since: Annotated[int, typer.Option(help="Only records with a greater number.")] = 0,
+    limit: Annotated[int, typer.Option(help="At most so many, the oldest first.", min=1)] = 1000,
+    as_json: _Json = False,
+) -> None:
+    """List the changes of rights: who changed what, when, and into what."""
+    with told():
+        found = context_of(command).policy.audit(since, limit)
     rows = [
         {
-            "id": g.id,
-            "institution": g.grantee,
-            "collections": sorted(g.selector.collections) if g.selector.collections else None,
-            "licences": sorted(g.selector.licences) if g.selector.licences else None,
-            "actions": sorted(a.value for a in g.actions),
-            "created": g.created.date(),
+            "sequence": each.sequence,
+            "at": each.at.isoformat(timespec="seconds"),
+            "actor": each.actor,
+            "what": "removed" if each.document == "null" else "put",
+            "kind": each.kind,
+            "id": each.id,
+            **({"document": json.loads(each.document), "hash": each.hash} if as_json else {}),
         }
-        for g in found
-        if grantee in {None, g.grantee}
+        for each in found
     ]
-    print_rows(rows, as_json=as_json, empty="no grants")
+    print_rows(rows, as_json=as_json, empty="no changes")
+
+
+@audit.command("verify")
+def audit_verify(
+    command: typer.Context,
+    expect: Annotated[
+        str | None,
+        typer.Option(help="A head that was noted before, NUMBER:HASH: that record must still be the same."),
+    ] = None,
+) -> None:
+    """Check that no record was touched, and that the rights are what the records say.
+
+    Prints the number and hash of the last record: noted elsewhere, they show later that none was taken away.
+    """
+    policy = context_of(command).policy
+    with told():
+        head = policy.audit_head()
+        while True:  # until nothing changed while we read
+            records, snapshot, before = policy.audit(), policy.snapshot(), head
+            head = policy.audit_head()
+            if head == before:
+                break
+    fault = verify(records, snapshot, head)
+    if fault is not None:
+        where = f"record {fault.sequence}" if fault.sequence else "the rights"
+        fail(f"{where}: {fault.reason}", FAILED)
+    if expect is not None:
+        number, _, hash_ = expect.partition(":")
+        if not number.isdecimal():
+            fail(f"--expect {expect}: it is written NUMBER:HASH", USAGE)
+        noted = {record.sequence: record.hash for record in records}.get(int(number))
+        if noted != hash_:
+            fail(f"record {number}: it is not the one that was noted", FAILED)
+    messages.print(f"{head[0]} records, none touched")
+    print(f"{head[0]}:{head[1]}")
+
+
+def _shown(each: Difference) -> dict[str, object]:
+    return {
+        "sign": each.sign,
+        "kind": each.kind,
+        "id": each.id,
+        "before": each.before,
+        "after": each.after,
+    }

@@ -38,7 +38,7 @@ async def preview(call: Call) -> Answer:
     )
     if served is None:
         raise TooLargeError("the picture can't be that small; ask for less width or for webp")
-    return tile_answer(call, served, layer, negotiated=extension is None)
+    return await tile_answer(call, served, layer, negotiated=extension is None)
 
 
 def _split(name: str) -> tuple[str, str | None]:

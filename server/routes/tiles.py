@@ -10,6 +10,7 @@ from mosaics.grids import find_grid
 from mosaics.layers import DEFAULT, Layer, overview_zoom, zoom_range
 from server.answers import Answer, json_answer
 from server.call import Call
+from server.delivery import Goods, deliver, price_of_pixels
 from server.pipeline import ServedTile, TileRequest, serve_tile
 from server.requests import BadRequestError, image_format, number, single
 
@@ -34,15 +35,15 @@ async def xyz(call: Call) -> Answer:
     )
     layer, scene_filter = call.layer(request.layer_id, Action.TILE)
     served = await serve_tile(call.services, request, layer, scene_filter)
-    return tile_answer(call, served, layer, negotiated=last["extension"] is None)
+    return await tile_answer(call, served, layer, negotiated=last["extension"] is None)
 
 
-def tile_answer(call: Call, served: ServedTile, layer: Layer, *, negotiated: bool) -> Answer:
-    """Give the answer of a tile; an empty one as the settings want it."""
+async def tile_answer(call: Call, served: ServedTile, layer: Layer, *, negotiated: bool) -> Answer:
+    """Give the answer of a tile, paid for and counted; an empty one as the settings want it."""
     empty = call.services.settings.tiles.empty
     if not served.tile.contributors and empty != "transparent" and call.route.protocol != "ows":
         return Answer(status=int(empty), etag=served.key, cacheable=empty == "204")
-    return Answer(
+    answer = Answer(
         body=served.tile.data,
         media_type=served.tile.media_type,
         etag=served.key,
@@ -50,6 +51,13 @@ def tile_answer(call: Call, served: ServedTile, layer: Layer, *, negotiated: boo
         immutable=single(call.query, "g") == layer.generation,
         headers=(("Vary", "Accept"),) if negotiated else (),
     )
+    goods = Goods(
+        contributors=served.tile.contributors,
+        charged=served.charged,
+        ground_resolution=served.ground_resolution,
+        milliunits=price_of_pixels(*served.pixels),
+    )
+    return await deliver(call, answer, goods)
 
 
 async def tilejson(call: Call) -> Answer:

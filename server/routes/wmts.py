@@ -15,6 +15,7 @@ from mosaics.models import Frame
 from mosaics.point import PointValues, values_at
 from server.answers import Answer, digest
 from server.call import Call
+from server.delivery import deliver, point_goods
 from server.errors import RouteNotFoundError
 from server.pipeline import TileRequest, serve_tile, tile_frame
 from server.requests import image_format
@@ -110,7 +111,7 @@ async def _tile(call: Call, asked: GetTile) -> Answer:
     layer, scene_filter = call.layer(asked.layer, Action.TILE)
     request = _tile_request(call, asked)
     served = await serve_tile(call.services, request, layer, scene_filter)
-    return tile_answer(call, served, layer, negotiated=False)
+    return await tile_answer(call, served, layer, negotiated=False)
 
 
 def _tile_request(call: Call, asked: GetTile) -> TileRequest:
@@ -158,7 +159,8 @@ async def _feature_info(call: Call, asked: GetFeatureInfo) -> Answer:
     )
     body = RENDERERS[asked.info_format](info, asked.language)
     charset = "" if asked.info_format == "application/json" else "; charset=utf-8"
-    return Answer(body=body, media_type=asked.info_format + charset, etag=digest(body))
+    answer = Answer(body=body, media_type=asked.info_format + charset, etag=digest(body))
+    return await deliver(call, answer, point_goods(found))
 
 
 def _info_frame(call: Call, asked: GetFeatureInfo) -> Frame:

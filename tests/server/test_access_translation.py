@@ -183,6 +183,8 @@ def test_the_nearest_miss_is_one_that_would_open_the_layer() -> None:
         return Refusal(grant_id=code, code=code, selector=selector, acquired=Window())
 
     decision = Decision(code="quota", refusals=(refusal("quota", "other"), refusal("expired", "c")))
-    assert nearest_miss(decision, [scene()]) == "expired"
-    assert nearest_miss(decision, []) == "no_grant"
-    assert nearest_miss(Decision(code="suspended"), [scene()]) == "suspended"
+    miss = nearest_miss(decision, [scene()])
+    assert miss is not None
+    assert miss.code == "expired"
+    assert nearest_miss(decision, []) is None
+    assert nearest_miss(Decision(code="suspended"), [scene()]) is None

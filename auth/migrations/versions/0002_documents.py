@@ -80,6 +80,14 @@ def create_tables() -> None:
         sa.Column("day", sa.Date, nullable=False),
         sa.PrimaryKeyConstraint("key_id", "secret", name=op.f("pk_auth_key_use")),
     )
+    counting = op.create_table(
+        "auth_counting",
+        sa.Column("id", sa.Integer, nullable=False, autoincrement=False),
+        sa.Column("turn", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_auth_counting")),
+        sa.CheckConstraint("id = 1", name=op.f("ck_auth_counting_single")),
+    )
+    op.bulk_insert(counting, [{"id": 1, "turn": 0}])
     op.create_table(
         "auth_quota",
         sa.Column("grant_id", sa.String(64), nullable=False),

@@ -1,0 +1,1 @@
+"""Counting, quotas and rates of a running server."""
