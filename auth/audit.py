@@ -9,8 +9,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from auth.documents import canonical, document_of, kind_of, rights_of
-from auth.models import Kind, PolicySnapshot, Right
+from auth.models import Kind, Right
 from auth.reach import written_instant
+from auth.snapshot import PolicySnapshot
 
 BEGINNING: Final = "0" * 64
 """The hash before the first record."""

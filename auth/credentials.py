@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any, Final
 from zlib import crc32
 
+from auth.decision import Principal, PrincipalKind
 from auth.errors import (
     CredentialExpiredError,
     CredentialInvalidError,
@@ -25,17 +26,9 @@ from auth.errors import (
     InvalidIdError,
     UnknownIdError,
 )
-from auth.models import (
-    Institution,
-    InstitutionStatus,
-    Key,
-    KeySecret,
-    PolicySnapshot,
-    Principal,
-    PrincipalKind,
-    Role,
-)
+from auth.models import Institution, InstitutionStatus, Key, KeySecret, Role
 from auth.rules import KEY_ID_GRAMMAR, key_chain
+from auth.snapshot import PolicySnapshot
 
 ENVIRONMENT_GRAMMAR: Final = "[a-z0-9]{1,8}"
 """What the second part of a key may be: which installation it belongs to, such as live or test."""

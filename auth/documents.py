@@ -10,19 +10,9 @@ from typing import Any, Final, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from auth.errors import InvalidRightError
-from auth.models import (
-    Forbid,
-    Grant,
-    Group,
-    Institution,
-    Key,
-    Kind,
-    Licence,
-    Membership,
-    PolicySnapshot,
-    Right,
-)
+from auth.models import Forbid, Grant, Group, Institution, Key, Kind, Licence, Membership, Right
 from auth.reach import STORED
+from auth.snapshot import PolicySnapshot
 
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 """Every kind, those that others name first."""
@@ -41,6 +31,10 @@ FIELDS: Final[dict[Kind, str]] = {kind: f"{kind}s" for kind in KINDS}
 """Names of the kinds in a snapshot and in a file of rights."""
 
 _ADAPTERS: Final[dict[Kind, TypeAdapter[Any]]] = {kind: TypeAdapter(CLASSES[kind]) for kind in KINDS}
+
+
+LONGEST_ECHO: Final = 80
+"""Longest word that a message repeats."""
 
 
 def kind_of(right: Right) -> Kind:
@@ -135,8 +129,10 @@ def _read(kind: Kind, document: object, context: str | None) -> Right:
 def _reasons(error: ValidationError) -> str:
     """Tell what is wrong, field by field, without echoing long values."""
     lines = []
-    for found in error.errors(include_input=False, include_url=False, include_context=False):
+    for found in error.errors(include_url=False, include_context=False):
         where = ".".join(str(part) for part in found["loc"])
         what = found["msg"].removeprefix("Value error, ")
+        if found["type"] == "string_pattern_mismatch" and len(found["input"]) <= LONGEST_ECHO:
+            what = f"{found['input']!r}: {what}"
         lines.append(f"{where}: {what}" if where else what)
     return "; ".join(lines)

@@ -10,19 +10,9 @@ from typing import Any, Final, TypeVar
 from auth.audit import Change
 from auth.documents import FIELDS, content_digest, kind_of
 from auth.errors import AlreadyExistsError, InvalidRightError, StillNamedError, UnknownIdError
-from auth.models import (
-    Forbid,
-    Grant,
-    GrantKind,
-    Institution,
-    InstitutionStatus,
-    Key,
-    KeySecret,
-    Kind,
-    PolicySnapshot,
-    Right,
-)
+from auth.models import Forbid, Grant, GrantKind, Institution, InstitutionStatus, Key, KeySecret, Kind, Right
 from auth.rules import check_fits, check_form, named_by
+from auth.snapshot import PolicySnapshot
 
 Edit = Callable[[PolicySnapshot], Iterable[Change]]
 """Looks at the rights as they are, under the lock of writers, and gives the changes to make."""

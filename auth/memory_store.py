@@ -8,7 +8,7 @@ from threading import Lock
 
 from auth.audit import BEGINNING, AuditRecord, Change, record_of
 from auth.edits import Edit, applied, checked
-from auth.models import PolicySnapshot
+from auth.snapshot import PolicySnapshot
 
 
 class MemoryPolicyStore:

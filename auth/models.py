@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
-from functools import cached_property
 from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer
@@ -16,14 +14,12 @@ from auth.reach import (
     ANY_SCENE,
     ANYWHERE_FROM,
     STRICT,
-    Area,
     Conditions,
     Instant,
     Names,
     Place,
     Selector,
     Span,
-    Window,
 )
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
@@ -82,14 +78,6 @@ Actions = Annotated[
 """Actions that can be granted, written as a sorted list."""
 
 
-class PrincipalKind(StrEnum):
-    """What kind of caller a credential names."""
-
-    ANONYMOUS = "anonymous"
-    INSTITUTION = "institution"
-    OPERATOR = "operator"
-
-
 class Role(StrEnum):
     """What a key or a member may do within its own institution."""
 
@@ -138,42 +126,6 @@ class Caveat:
     conditions: Conditions = ANYWHERE_FROM
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Principal:
-    """Who asks."""
-
-    kind: PrincipalKind
-    institution_id: str | None = None
-    """Institution or operator id; None for anonymous, and for a member of no institution we know."""
-    key_id: str | None = None
-    """Id of the key that was shown, or that an address was signed for (never its secret)."""
-    url_allowed: bool = False
-    """Whether the key may be written into addresses."""
-    role: Role = Role.READER
-    """Manager only where the credential itself says so."""
-    subject: str | None = None
-    """The person, as an identity provider or a gateway names them; for the record, no right hangs on it."""
-    caveats: tuple[Caveat, ...] = ()
-    """Of the credential and of every key above it."""
-    delegations: tuple[timedelta | None, ...] = ()
-    """One for each key between the institution's own and the one shown: the life it was given; None: no
-    end."""
-    rate: Rate | None = None
-    """Of the key."""
-
-    @property
-    def anonymous(self) -> bool:
-        """True for a caller without a credential."""
-        return self.kind is PrincipalKind.ANONYMOUS
-
-    @property
-    def narrowed(self) -> bool:
-        """True where the credential is less than its institution; such a one never manages."""
-        return bool(self.caveats or self.delegations)
-
-
-ANONYMOUS: Final = Principal(kind=PrincipalKind.ANONYMOUS)
-
 PUBLIC: Final = "public"
 """Grantee of what everybody may see; no institution may have this id."""
 
@@ -199,90 +151,6 @@ class Tier:
 
 NATIVE: Final[Tier | None] = None
 """No limit of resolution."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Exclusion:
-    """A forbid, or the ceiling of a licence, as it hangs on an allowance."""
-
-    id: str
-    """Id of the forbid, or `licence:ID`."""
-    selector: Selector
-    acquired: Window
-    area: Area | None
-    """None: everywhere."""
-    finer_than: Tier | None = None
-    """Only what is finer is excluded; None: everything is."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Allowance:
-    """One thing a caller may do, complete in itself: allowances are united, never mixed."""
-
-    grant_id: str
-    """Id of the grant, or `licence:ID:public` and `licence:ID:partner` for a preview tier."""
-    selector: Selector
-    acquired: Window
-    """Acquisition dates; a scene without a datetime fails a bounded window."""
-    areas: tuple[Area, ...]
-    """All of them hold, so it is their common part; none: everywhere."""
-    finest_ground_resolution: float | None
-    """Finest detail that may be read, metres per pixel; None: native."""
-    times_pan: float | None = None
-    """The same as a multiple of the scene's panchromatic resolution; the coarser of both holds."""
-    exclusions: tuple[Exclusion, ...] = ()
-    quota: Quota | None = None
-    rate: Rate | None = None
-    crisis: str | None = None
-    """Event id, where a crisis grant made it."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Refusal:
-    """A grant to the caller that opens nothing now, and why."""
-
-    grant_id: str
-    code: str
-    """One of REFUSALS."""
-    selector: Selector
-    """Which scenes it would open."""
-    acquired: Window
-
-
-REFUSALS: Final = ("quota", "origin", "action", "date_window", "delegation", "expired", "not_yet", "no_grant")
-"""Why a grant opens nothing, the nearest miss first; `no_grant` where a credential or a crisis grant that
-lacks approvals leaves nothing of it."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Decision:
-    """The answer to 'may this caller do this?'."""
-
-    code: str
-    """Stable. Of the rights alone: ok, suspended, not_manager, operator_only or one of REFUSALS. Once a
-    place and a resolution are asked for: also forbidden, zoom_limit, outside_area."""
-    allowances: tuple[Allowance, ...] = ()
-    """Empty: nothing is allowed."""
-    refusals: tuple[Refusal, ...] = ()
-    """Grants to the caller that open nothing now."""
-    realm: str | None = None
-    """For MANAGE: the institution that may be managed; None: every one (or nothing, unless allowed)."""
-    until: datetime | None = None
-    """The same question has the same answer before this instant, as long as the rights stay; None: always."""
-
-    @property
-    def allowed(self) -> bool:
-        """True when something is allowed."""
-        return self.code == "ok"
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """What made it: the grants, tiers and forbids that hold; where it is refused, the nearest misses."""
-        if not self.allowed:
-            return tuple(refusal.grant_id for refusal in self.refusals if refusal.code == self.code)
-        made = dict.fromkeys(allowance.grant_id for allowance in self.allowances)
-        made.update((e.id, None) for allowance in self.allowances for e in allowance.exclusions)
-        return tuple(made)
 
 
 class InstitutionStatus(StrEnum):
@@ -496,68 +364,3 @@ Right = Institution | Group | Licence | Membership | Key | Grant | Forbid
 
 Kind = Literal["institution", "group", "licence", "membership", "key", "grant", "forbid"]
 """What a right is."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PolicySnapshot:
-    """All rights at one epoch, each kind by id; each worker holds one and swaps it whole."""
-
-    epoch: int = 0
-    """Grows with every change of rights."""
-    institutions: Mapping[str, Institution] = field(default_factory=dict)
-    groups: Mapping[str, Group] = field(default_factory=dict)
-    licences: Mapping[str, Licence] = field(default_factory=dict)
-    memberships: Mapping[str, Membership] = field(default_factory=dict)
-    keys: Mapping[str, Key] = field(default_factory=dict)
-    grants: Mapping[str, Grant] = field(default_factory=dict)
-    forbids: Mapping[str, Forbid] = field(default_factory=dict)
-
-    @cached_property
-    def grants_by_grantee(self) -> Mapping[str, tuple[Grant, ...]]:
-        """Grants by the word in their grantee, in the order of their ids."""
-        found: dict[str, list[Grant]] = {}
-        for grant in sorted(self.grants.values(), key=lambda g: g.id):
-            found.setdefault(grant.grantee, []).append(grant)
-        return {grantee: tuple(grants) for grantee, grants in found.items()}
-
-    @cached_property
-    def groups_of(self) -> Mapping[str, tuple[str, ...]]:
-        """The grantee words of each institution's groups."""
-        found: dict[str, list[str]] = {}
-        for group in self.groups.values():
-            for member in group.members:
-                found.setdefault(member, []).append(GROUP_PREFIX + group.id)
-        return {member: tuple(sorted(words)) for member, words in found.items()}
-
-    @cached_property
-    def tiered_licences(self) -> tuple[Licence, ...]:
-        """Licences with any tier, in the order of their ids."""
-        licences = sorted(self.licences.values(), key=lambda each: each.id)
-        return tuple(each for each in licences if each.public or each.partner or each.holder)
-
-    @cached_property
-    def ordered_forbids(self) -> tuple[Forbid, ...]:
-        """Forbids in the order of their ids."""
-        return tuple(sorted(self.forbids.values(), key=lambda forbid: forbid.id))
-
-    @cached_property
-    def children(self) -> Mapping[str, tuple[str, ...]]:
-        """Ids of the keys that each key made."""
-        found: dict[str, list[str]] = {}
-        for key in self.keys.values():
-            if key.parent_id is not None:
-                found.setdefault(key.parent_id, []).append(key.id)
-        return {parent: tuple(sorted(ids)) for parent, ids in found.items()}
-
-    @cached_property
-    def conditional(self) -> bool:
-        """True where some grant asks from where a request comes."""
-        return any(grant.conditions != ANYWHERE_FROM for grant in self.grants.values())
-
-    @cached_property
-    def memberships_by_claim(self) -> Mapping[tuple[str, str, str], tuple[Membership, ...]]:
-        """Memberships by issuer, claim and value."""
-        found: dict[tuple[str, str, str], list[Membership]] = {}
-        for membership in self.memberships.values():
-            found.setdefault((membership.issuer, membership.claim, membership.value), []).append(membership)
-        return {word: tuple(held) for word, held in found.items()}

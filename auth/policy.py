@@ -7,27 +7,21 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from auth.decision import REFUSALS, Allowance, Decision, Exclusion, Principal, PrincipalKind, Refusal
 from auth.models import (
     PUBLIC,
-    REFUSALS,
     TIER_ACTIONS,
     Action,
-    Allowance,
     Caveat,
-    Decision,
-    Exclusion,
     Forbid,
     Grant,
     GrantKind,
     InstitutionStatus,
-    PolicySnapshot,
-    Principal,
-    PrincipalKind,
-    Refusal,
     Role,
     Tier,
 )
 from auth.reach import ALWAYS, UNKNOWN, Area, Circumstances, Selector
+from auth.snapshot import PolicySnapshot
 
 OPENED: Final = Decision(code="ok")
 """What shows neither pixels nor metadata is open to everybody."""

@@ -24,11 +24,11 @@ from auth.models import (
     Key,
     Licence,
     Membership,
-    PolicySnapshot,
     Right,
     Role,
 )
 from auth.reach import Area, Selector, written_instant
+from auth.snapshot import PolicySnapshot
 
 ID_GRAMMAR: Final = "[a-z0-9][a-z0-9._-]{0,63}"
 """What the ids of institutions, licences, grants and forbids look like."""

@@ -12,15 +12,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
 from auth.credentials import Peppers, principal_of
+from auth.decision import Principal, PrincipalKind
 from auth.errors import CredentialExpiredError, CredentialInvalidError
-from auth.models import (
-    Action,
-    Caveat,
-    PolicySnapshot,
-    Principal,
-    PrincipalKind,
-)
+from auth.models import Action, Caveat
 from auth.reach import EVERYWHERE, Selector
+from auth.snapshot import PolicySnapshot
 
 LONGEST: Final = timedelta(hours=1)
 """Longest life of a signed credential."""

@@ -16,7 +16,7 @@ from auth.audit import AuditRecord, Change, record_of
 from auth.documents import right_of_stored, stored_text
 from auth.edits import Edit, applied, checked
 from auth.errors import InvalidRightError, PolicyUnavailableError
-from auth.models import PolicySnapshot
+from auth.snapshot import PolicySnapshot
 
 _OPTIMISTIC_READS: Final = 5
 

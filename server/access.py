@@ -8,7 +8,8 @@ from functools import lru_cache
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from auth.models import REFUSALS, Allowance, Decision, Refusal, Tier
+from auth.decision import REFUSALS, Allowance, Decision, Refusal
+from auth.models import Tier
 from auth.reach import Area, Selector, Window
 from mosaics.filters import Exclusion, Fineness, SceneFilter, SceneRule, SceneSet
 from mosaics.models import Scene
@@ -20,7 +21,7 @@ class AccessDeniedError(Exception):
     def __init__(self, code: str) -> None:
         super().__init__("not allowed")
         self.code = code
-        """Stable word, as in `auth.models.Decision.code`."""
+        """Stable word, as in `auth.decision.Decision.code`."""
 
 
 def scene_filter(decision: Decision) -> SceneFilter:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from auth.credentials import Peppers, authenticate
-from auth.models import ANONYMOUS, PolicySnapshot, Principal
+from auth.decision import ANONYMOUS, Principal
 from auth.signing import Use, looks_signed, principal_of_signed, read_signed
+from auth.snapshot import PolicySnapshot
 from server.identity import Presented, Way, cookie_of
 from server.requests import HttpRequest
 

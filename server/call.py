@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
 
-from auth.models import Action, Decision, PolicySnapshot, Principal
+from auth.decision import Decision, Principal
+from auth.models import Action
 from auth.reach import UNKNOWN, Circumstances
+from auth.snapshot import PolicySnapshot
 from auth.usage import seconds_left
 from mosaics.catalog.index import CatalogIndex
 from mosaics.errors import LayerNotFoundError

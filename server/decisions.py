@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 from cachetools import LRUCache
 
-from auth.models import Action, Decision, PolicySnapshot, Principal
+from auth.decision import Decision, Principal
+from auth.models import Action
 from auth.policy import decide
 from auth.reach import UNKNOWN, Circumstances
+from auth.snapshot import PolicySnapshot
 from mosaics.catalog.index import CatalogIndex
 from mosaics.filters import SceneFilter
 from mosaics.layers import Layer, find_layer, list_layers

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from auth.models import Allowance
+from auth.decision import Allowance
 from mosaics.point import PointValues
 from server.answers import Answer, matches
 from server.call import Call

@@ -17,8 +17,10 @@ from typing import Any
 
 import structlog
 
+from auth.decision import ANONYMOUS, Principal
 from auth.errors import CredentialInvalidError
-from auth.models import ANONYMOUS, Action, PolicySnapshot, Principal
+from auth.models import Action
+from auth.snapshot import PolicySnapshot
 from mosaics.errors import LayerNotFoundError
 from server.access import AccessDeniedError
 from server.answers import Answer, cache_control, matches

@@ -6,7 +6,14 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from auth.errors import CredentialInvalidError, PolicyUnavailableError
+from auth.errors import (
+    AlreadyExistsError,
+    CredentialInvalidError,
+    InvalidRightError,
+    PolicyUnavailableError,
+    StillNamedError,
+    UnknownIdError,
+)
 from mosaics.errors import (
     CatalogUnavailableError,
     GridNotFoundError,
@@ -110,6 +117,10 @@ FACTS: dict[type[Exception], Fact] = {
     ),
     BadRequestError: Fact(status=400, code="bad_request"),
     TooLargeError: Fact(status=422, code="too_large"),
+    UnknownIdError: _fact(404, "no_such_right", "Cet identifiant n'existe pas.", "There is no such id."),
+    AlreadyExistsError: Fact(status=409, code="already_exists"),
+    StillNamedError: Fact(status=409, code="still_named"),
+    InvalidRightError: Fact(status=422, code="invalid_right"),
     RateExceededError: _fact(429, "rate", "Trop de demandes à la fois.", "Too many requests at once."),
     QuotaExceededError: _fact(
         429, "quota", "Le quota de votre droit est épuisé.", "The quota of your grant is used up."

@@ -12,7 +12,8 @@ from auth.audit import Change
 from auth.documents import FIELDS, KINDS, document_of, right_of
 from auth.edits import Edit
 from auth.errors import InvalidRightError
-from auth.models import Key, Kind, PolicySnapshot, Right
+from auth.models import Key, Kind, Right
+from auth.snapshot import PolicySnapshot
 
 LARGEST_FILE: Final = 30_000_000
 """Characters."""

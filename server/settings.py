@@ -111,11 +111,6 @@ class ServiceSettings(BaseModel, frozen=True, extra="forbid"):
     access_request_url: str = ""
     """Where access to a listed layer can be asked for; empty: by mail to the provider, if there is one."""
 
-    @property
-    def access_request(self) -> str:
-        """The address to ask for access at; empty: none is known."""
-        return self.access_request_url or (f"mailto:{self.contact_mail}" if self.contact_mail else "")
-
 
 class Settings(BaseSettings):
     """All settings, frozen; built once by the command line or create_app and handed on as values."""

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from auth.errors import AuthError, PolicyUnavailableError
-from auth.models import PolicySnapshot
+from auth.snapshot import PolicySnapshot
 from auth.store import PolicyStore
 from mosaics.catalog.base import CatalogReader
 from mosaics.catalog.index import CatalogIndex, SceneMaker

@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from auth.audit import Change
 from auth.edits import Edit
 from auth.errors import AuthError
-from auth.models import PolicySnapshot
+from auth.snapshot import PolicySnapshot
 from auth.store import PolicyStore, SqlPolicyStore
 from auth.usage import SqlUsageStore, UsageStore
 from mosaics.catalog.sql import SqlCatalog

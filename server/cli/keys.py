@@ -11,9 +11,10 @@ import typer
 from auth.credentials import new_key, new_secret, read_key_id
 from auth.documents import document_of
 from auth.edits import add, revoke_key, rotate_key
-from auth.models import Caveat, Key, PolicySnapshot, Role
+from auth.models import Caveat, Key, Role
 from auth.reach import ALWAYS, ANY_SCENE, ANYWHERE_FROM
 from auth.rules import key_chain
+from auth.snapshot import PolicySnapshot
 from server.cli.context import USAGE, Context, context_of, fail, messages, print_document, print_rows, told
 from server.cli.reach import (
     Acquired,

@@ -8,9 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
+from auth.decision import ANONYMOUS, Principal, PrincipalKind
 from auth.errors import UnknownIdError
-from auth.models import ANONYMOUS, PUBLIC, Action, PolicySnapshot, Principal, PrincipalKind
+from auth.models import PUBLIC, Action
 from auth.policy import decide
+from auth.snapshot import PolicySnapshot
 from mosaics.catalog.index import CatalogIndex, SceneMaker
 from mosaics.errors import SceneUnreadableError
 from mosaics.filters import EVERYTHING

@@ -138,7 +138,8 @@ def _links(call: Call, layer: Layer, tms_id: str, access: str) -> list[dict[str,
     links = _tile_links(call, layer, tms_id) if access != "listed" else []
     if _opens(call, layer, Action.PREVIEW):
         links.append({"rel": "preview", "href": call.href(f"preview/{layer.id}"), "type": "image/*"})
-    request = call.services.settings.service.access_request
+    service = call.services.settings.service
+    request = service.access_request_url or (f"mailto:{service.contact_mail}" if service.contact_mail else "")
     if access != "full" and request:
         links.append({"rel": "request-access", "href": request})
     return links

@@ -13,8 +13,9 @@ from typing import Final
 
 import structlog
 
+from auth.decision import Principal
 from auth.errors import AuthError
-from auth.models import Principal, Quota, Rate
+from auth.models import Quota, Rate
 from auth.usage import (
     MILLI,
     NO_KEY,

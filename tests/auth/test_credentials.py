@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auth import credentials
-from auth.credentials import KEY_PATTERN, Peppers, authenticate, new_key, read_key_id
+from auth.credentials import KEY_PATTERN, Peppers, authenticate, new_key, new_secret, read_key_id
+from auth.decision import Principal, PrincipalKind
 from auth.errors import (
     CredentialExpiredError,
     CredentialInvalidError,
@@ -19,7 +20,9 @@ from auth.errors import (
     InstitutionSuspendedError,
     InvalidIdError,
 )
-from auth.models import Institution, InstitutionStatus, PolicySnapshot, Principal, PrincipalKind
+from auth.models import Caveat, Institution, InstitutionStatus, Role
+from auth.reach import EVERYWHERE
+from auth.snapshot import PolicySnapshot
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -30,21 +33,29 @@ INSTITUTIONS = {
 }
 
 
-def make(institution_id="ign", *, env="test", peppers=PEPPERS, url_allowed=False, expires=None):
+def make(institution_id="ign", *, env="test", peppers=PEPPERS, url_allowed=False, expires=None, **more):
     return new_key(
-        env, institution_id, peppers, label="SIG", url_allowed=url_allowed, expires=expires, now=NOW
+        env,
+        institution_id,
+        peppers,
+        label="SIG",
+        url_allowed=url_allowed,
+        expires=expires,
+        now=NOW,
+        **more,
     )
 
 
 def snapshot(*keys, institutions=INSTITUTIONS):
-    return PolicySnapshot(
-        epoch=1,
-        institutions=institutions,
-        licences={},
-        keys={key.id: key for key in keys},
-        grants=(),
-        forbids=(),
-    )
+    return PolicySnapshot(epoch=1, institutions=institutions, keys={key.id: key for key in keys})
+
+
+def shown(rights, text, *, in_url=False, now=NOW, peppers=PEPPERS):
+    return authenticate(rights, peppers, text, in_url=in_url, now=now).principal
+
+
+def with_hmac(key, digest):
+    return replace(key, secrets=(replace(key.secrets[0], hmac=digest),))
 
 
 def with_checksum(body):
@@ -61,14 +72,14 @@ def refusal(key, text, *, in_url=False, now=NOW, peppers=PEPPERS, institutions=I
 
 def test_a_new_key_opens_for_its_institution():
     key, text = make(url_allowed=True)
-    assert authenticate(snapshot(key), PEPPERS, text, in_url=True, now=NOW) == Principal(
+    assert shown(snapshot(key), text, in_url=True) == Principal(
         kind=PrincipalKind.INSTITUTION, institution_id="ign", key_id=key.id, url_allowed=True
     )
 
 
 def test_an_operators_key_gives_an_operator():
     key, text = make("ops")
-    principal = authenticate(snapshot(key), PEPPERS, text, in_url=False, now=NOW)
+    principal = shown(snapshot(key), text, in_url=False)
     assert (principal.kind, principal.institution_id) == (PrincipalKind.OPERATOR, "ops")
     assert not principal.url_allowed
 
@@ -80,8 +91,8 @@ def test_the_text_follows_the_published_grammar_and_the_key_keeps_no_secret():
     assert re.fullmatch(KEY_PATTERN, text)
     assert text == with_checksum(text[:-6])
     assert tail[:32] not in repr(key)
-    assert tail[:32].encode() not in key.secret_hmac
-    assert len(key.secret_hmac) == 32
+    assert tail[:32].encode() not in key.secrets[0].hmac
+    assert len(key.secrets[0].hmac) == 32
 
 
 def test_keys_are_never_alike():
@@ -153,23 +164,23 @@ def test_an_unknown_id_costs_an_hmac_like_a_known_one(monkeypatch):
     monkeypatch.setattr(credentials.hmac, "digest", lambda *a: calls.append(len(a[1])) or digest(*a))
     error = refusal(key, unknown)
     assert type(error) is CredentialInvalidError
-    assert calls == [32]
-    authenticate(snapshot(key), PEPPERS, text, in_url=False, now=NOW)
-    assert calls == [32, 32]
+    assert calls == [32, 32]  # a key may have two secrets, and none is told apart from one
+    shown(snapshot(key), text, in_url=False)
+    assert calls == [32] * 4
 
 
 def test_an_all_zero_hmac_is_no_way_in():
     _, text = make()
     refusal(make()[0], text)
     key, text = make()
-    refusal(replace(key, secret_hmac=bytes(32)), text)
+    refusal(with_hmac(key, bytes(32)), text)
 
 
 def test_a_key_opens_until_the_instant_it_expires():
     expires = NOW + timedelta(hours=1)
     key, text = make(expires=expires)
     last = expires - timedelta(microseconds=1)
-    assert authenticate(snapshot(key), PEPPERS, text, in_url=False, now=last).key_id == key.id
+    assert shown(snapshot(key), text, now=last).key_id == key.id
     error = refusal(key, text, now=expires)
     assert type(error) is CredentialExpiredError
     assert error.key_id == key.id
@@ -197,7 +208,7 @@ def test_a_key_without_an_institution_opens_nothing():
 def test_a_key_not_for_urls_is_refused_there_only():
     key, text = make(url_allowed=False)
     assert type(refusal(key, text, in_url=True)) is CredentialNotForUrlsError
-    assert not authenticate(snapshot(key), PEPPERS, text, in_url=False, now=NOW).url_allowed
+    assert not shown(snapshot(key), text, in_url=False).url_allowed
 
 
 def test_why_a_key_is_refused_is_told_only_after_its_secret_matched():
@@ -211,10 +222,10 @@ def test_all_peppers_verify_and_the_newest_keeps():
     before = Peppers(by_version={1: PEPPERS.by_version[1]})
     old, old_text = make(peppers=before)
     new, new_text = make()
-    assert (old.pepper_version, new.pepper_version) == (1, 2)
+    assert (old.secrets[0].pepper_version, new.secrets[0].pepper_version) == (1, 2)
     rights = snapshot(old, new)
     for text in (old_text, new_text):
-        assert authenticate(rights, PEPPERS, text, in_url=False, now=NOW).institution_id == "ign"
+        assert shown(rights, text).institution_id == "ign"
     assert type(refusal(new, new_text, peppers=before)) is CredentialInvalidError
     other = Peppers(by_version={1: b"a pepper nobody used", 2: b"a pepper nobody used"})
     assert type(refusal(new, new_text, peppers=other)) is CredentialInvalidError
@@ -222,7 +233,10 @@ def test_all_peppers_verify_and_the_newest_keeps():
 
 def test_a_key_under_a_pepper_that_is_gone_is_not_tried_with_another():
     key, text = make()
-    assert type(refusal(replace(key, pepper_version=3), text)) is CredentialInvalidError
+    assert (
+        type(refusal(replace(key, secrets=(replace(key.secrets[0], pepper_version=3),)), text))
+        is CredentialInvalidError
+    )
 
 
 @pytest.mark.parametrize("by_version", [{}, {0: b"x" * 32}, {1: b"short"}, {1: b"x" * 32, 2: b""}])
@@ -240,3 +254,80 @@ def test_the_id_is_read_from_a_well_written_key_only():
     assert read_key_id(text) == key.id
     assert read_key_id(text[:-1] + ("0" if text[-1] != "0" else "1")) is None
     assert read_key_id(key.id) is None
+
+
+def rotated(key, until):
+    secret, text = new_secret("test", key.id, PEPPERS)
+    kept = (replace(key.secrets[0], until=until), replace(secret, number=2))
+    return replace(key, secrets=kept), text
+
+
+def test_while_the_grace_lasts_both_secrets_open_and_it_is_told_which():
+    key, old = make()
+    grace = NOW + timedelta(days=7)
+    both, new = rotated(key, grace)
+    assert old != new
+    for text, number in ((old, 1), (new, 2)):
+        assert authenticate(snapshot(both), PEPPERS, text, in_url=False, now=NOW).secret == number
+    assert shown(snapshot(both), old, now=grace - timedelta(seconds=1)).key_id == key.id
+    assert type(refusal(both, old, now=grace)) is CredentialExpiredError
+    assert shown(snapshot(both), new, now=grace).key_id == key.id
+
+
+def family(*, root=None, child=None):
+    """A key, one below it, and one below that."""
+    top, _ = make(url_allowed=True, **(root or {}))
+    middle, _ = make(url_allowed=True, parent_id=top.id, **(child or {}))
+    low, text = make(url_allowed=True, parent_id=middle.id)
+    return top, middle, low, text
+
+
+def test_a_key_below_others_bears_all_their_caveats():
+    north, west = (Caveat(area=EVERYWHERE, finest_ground_resolution=m) for m in (5.0, 10.0))
+    top, middle, low, text = family(root={"caveat": north}, child={"caveat": west})
+    principal = shown(snapshot(top, middle, low), text, in_url=True)
+    assert set(principal.caveats) == {north, west}
+    assert principal.delegations == (None, None)
+    assert principal.narrowed
+
+
+def test_the_life_of_each_delegation_is_told():
+    top, middle, low, text = family(child={"expires": NOW + timedelta(days=30)})
+    assert shown(snapshot(top, middle, low), text).delegations == (None, timedelta(days=30))
+
+
+@pytest.mark.parametrize("dead", [0, 1, 2])
+@pytest.mark.parametrize("how", ["revoked", "expired", "gone"])
+def test_a_key_dies_with_any_key_above_it(dead, how):
+    *keys, text = family()
+    changed = {
+        "revoked": lambda key: [replace(key, revoked=NOW)],
+        "expired": lambda key: [replace(key, expires=NOW)],
+        "gone": lambda key: [],
+    }[how]
+    held = [k for place, key in enumerate(keys) for k in (changed(key) if place == dead else [key])]
+    with pytest.raises(CredentialInvalidError):
+        shown(snapshot(*held), text)
+
+
+def test_a_key_stands_in_addresses_only_if_all_above_may():
+    top, middle, low, text = family()
+    closed = replace(middle, url_allowed=False)
+    assert not shown(snapshot(top, closed, low), text).url_allowed
+
+
+def test_a_key_made_by_another_never_manages():
+    top, _ = make(role=Role.MANAGER)
+    low, text = make(
+        parent_id=top.id, role=Role.MANAGER
+    )  # the rules refuse it; evaluation does not trust them
+    assert shown(snapshot(top, low), text).role is Role.READER
+    own, own_text = make(role=Role.MANAGER)
+    assert shown(snapshot(own), own_text).role is Role.MANAGER
+
+
+def test_keys_in_a_circle_open_nothing():
+    one, text = make()
+    other, _ = make(parent_id=one.id)
+    with pytest.raises(CredentialInvalidError):
+        shown(snapshot(replace(one, parent_id=other.id), other), text)

@@ -13,16 +13,7 @@ from auth.credentials import Peppers, authenticate, new_key
 from auth.errors import AlreadyExistsError, CredentialRevokedError, InvalidIdError, UnknownIdError
 from auth.memory_store import MemoryPolicyStore
 from auth.migrate import migrate
-from auth.models import (
-    EVERYWHERE,
-    PUBLIC,
-    Action,
-    Institution,
-    InstitutionStatus,
-    Licence,
-    Selector,
-    Window,
-)
+from auth.models import EVERYWHERE, PUBLIC, Action, Institution, InstitutionStatus, Licence, Selector, Window
 from auth.store import SqlPolicyStore
 
 NOW = datetime(2026, 5, 1, 12, 30, 15, 123456, tzinfo=UTC)

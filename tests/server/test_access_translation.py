@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import shapely
 
-from auth.models import Allowance, Decision, Exclusion, Quota, Refusal, Tier
+from auth.decision import Allowance, Decision, Exclusion, Refusal
+from auth.models import Quota, Tier
 from auth.reach import Selector, Window, new_area
 from mosaics.models import Scene
 from server.access import nearest_miss, scene_filter

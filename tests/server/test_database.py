@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from auth.edits import add
 from auth.errors import PolicyUnavailableError
 from auth.models import Institution
 from auth.store import SqlPolicyStore
@@ -62,7 +64,9 @@ def test_writers_wait_for_each_other_and_lose_nothing(tmp_path: Path) -> None:
     nothing = Text(fr="", en="")
 
     def write(number: int) -> None:
-        SqlPolicyStore(engines[number]).add_institution(Institution(id=f"i{number}", name="x"))
+        SqlPolicyStore(engines[number]).change(
+            add(Institution(id=f"i{number}", name="x")), actor="test", at=datetime.now(UTC)
+        )
         catalog = SqlCatalog(engines[number])
         catalog.put_collection(Collection(id="town", title=nothing, description=nothing))
         for part in range(5):

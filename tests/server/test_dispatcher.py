@@ -30,7 +30,13 @@ from tests.server.conftest import TILE, Asgi
 def with_routes(asgi: Asgi, *routes: Route) -> Asgi:
     """Give the same application with other routes."""
     dispatcher = asgi.application.asgi
-    made = Dispatcher(dispatcher._services, Router(routes=routes), dispatcher._metrics, dispatcher._lifespan)
+    made = Dispatcher(
+        dispatcher._services,
+        Router(routes=routes),
+        dispatcher._authenticator,
+        dispatcher._metrics,
+        dispatcher._lifespan,
+    )
     return replace(asgi, application=replace(asgi.application, asgi=made))
 
 

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from auth.edits import revoke_key
 from auth.store import SqlPolicyStore
 from server.database import connect, sqlite_module
 from server.metrics import Metrics
@@ -644,7 +645,8 @@ def test_a_broken_item_is_left_out_alone_and_revoking_still_holds(
     knowledge.refresh()
     assert asgi.get(TILE.format("open"), headers).status == 200
     engine = connect(None, own_home)
-    SqlPolicyStore(engine).revoke_key(town.key.split("_")[2], datetime.now(UTC))
+    now = datetime.now(UTC)
+    SqlPolicyStore(engine).change(revoke_key(town.key.split("_")[2], now), actor="test", at=now)
     engine.dispose()
     knowledge.refresh()
     assert asgi.get(TILE.format("open"), headers).status == 401

@@ -20,7 +20,8 @@ from pathlib import Path
 
 import pytest
 
-from auth.models import EVERYWHERE, Selector
+from auth.edits import add_by_content, revoke_key
+from auth.reach import EVERYWHERE, Selector
 from auth.rules import new_grant
 from auth.store import SqlPolicyStore
 from server.database import open_database
@@ -235,7 +236,7 @@ def test_nothing_is_left_behind(home: Path) -> None:
         assert all(gone(pid) for pid in pids)
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", running.port), timeout=1)
-    assert not list((home / "run").iterdir())
+    assert [path.name for path in (home / "run").rglob("*") if path.is_file()] == ["rates.table"]
 
 
 def test_an_interrupt_from_the_keyboard_stops_it_like_sigterm(home: Path) -> None:
@@ -254,7 +255,9 @@ def test_workers_do_not_outlive_a_killed_supervisor(home: Path) -> None:
         wait_until(lambda: all(gone(pid) for pid in workers), seconds=12)
     with serving(home) as again:  # what the dead one left is in nobody's way
         assert again.ready()
-        assert [p.name for p in (home / "run").iterdir()] == [f"metrics-{again.process.pid}"]
+        assert {p.name for p in (home / "run").iterdir()} == {f"metrics-{again.process.pid}", "usage"}
+        counting = list((home / "run" / "usage").glob("*.counters"))
+        assert len(counting) == len(again.workers())
 
 
 def ask(server: Server, path: str, headers: dict[str, str]) -> Reply:
@@ -411,14 +414,17 @@ def test_revoking_granting_and_banking_hold_on_all_workers_within_5_seconds(
     wait_until(everywhere(server, tile, second, 404), seconds=5)
 
     selector = Selector(licences=frozenset({"town-only"}))
-    store.add_grant(new_grant("partner", selector, area=EVERYWHERE, now=datetime.now(UTC)))
+    now = datetime.now(UTC)
+    granted = new_grant("partner", selector, area=EVERYWHERE, now=now)
+    store.change(add_by_content(granted), actor="test", at=now)
     times["granted"] = wait_until(everywhere(server, tile, second, 200), seconds=5)
 
     source = write_raster(tmp_path / "new_20240630.tif", position_pixels(300, 400, 3), photometric="RGB")
     flux(home, "bank", str(source), "--collection", "fresh", "--licence", "town-only")
     times["banked"] = wait_until(everywhere(server, TILE.format("fresh"), second, 200), seconds=5)
 
-    assert store.revoke_key(second.split("_")[2], datetime.now(UTC))
+    now = datetime.now(UTC)
+    assert store.change(revoke_key(second.split("_")[2], now), actor="test", at=now)
     times["revoked"] = wait_until(everywhere(server, tile, second, 401), seconds=5)
     assert statuses(server, "/layers", second) == {401}
     engine.dispose()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from auth.edits import add
 from auth.errors import PolicyUnavailableError
 from auth.memory_store import MemoryPolicyStore
 from auth.models import Institution
@@ -61,7 +62,7 @@ class _Scene:
 @pytest.fixture
 def rights() -> Moody:
     store = MemoryPolicyStore()
-    store.add_institution(Institution(id="region", name="Region"))
+    store.change(add(Institution(id="region", name="Region")), actor="test", at=datetime.now(UTC))
     return Moody(store)
 
 
@@ -112,7 +113,7 @@ def test_a_change_is_swapped_in_whole_and_old_snapshots_stay_as_they_were(
 ) -> None:
     knowledge.refresh()
     before, index = knowledge.rights(), knowledge.index
-    rights.inner.add_institution(Institution(id="other", name="Other"))
+    rights.inner.change(add(Institution(id="other", name="Other")), actor="test", at=datetime.now(UTC))
     catalogue.inner.put_scene("town", {"id": "b"}, "digest-b")
     assert "other" not in knowledge.rights().institutions
     knowledge.refresh()
@@ -145,7 +146,7 @@ def test_a_store_that_is_down_changes_nothing_and_leaves_the_other_be(
     assert "region" in knowledge.rights().institutions
     assert ("town", "b") in knowledge.index.scenes
     rights.error, catalogue.error = None, error
-    rights.inner.add_institution(Institution(id="other", name="Other"))
+    rights.inner.change(add(Institution(id="other", name="Other")), actor="test", at=datetime.now(UTC))
     catalogue.inner.put_scene("town", {"id": "c"}, "digest-c")
     knowledge.refresh()
     assert "other" in knowledge.rights().institutions
