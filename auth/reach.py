@@ -126,7 +126,7 @@ def check_geometry(geometry: Any) -> None:
         raise ValueError(f"the area is not a valid polygon: {shapely.is_valid_reason(geometry)}")
 
 
-def read_area(value: object, info: ValidationInfo | None = None) -> object:
+def read_area(value: object, info: ValidationInfo) -> object:
     """Read an area as documents write it: the word everywhere, or a GeoJSON geometry.
 
     Raises:
@@ -136,7 +136,7 @@ def read_area(value: object, info: ValidationInfo | None = None) -> object:
         return value
     if value == EVERYWHERE_WORD:
         return None
-    if info is not None and info.context == STORED and isinstance(value, str):
+    if info.context == STORED and isinstance(value, str):
         return _area(base64.b64decode(value, validate=True))
     if not isinstance(value, dict) or value.get("type") not in _POLYGONS:
         raise ValueError("an area is the word 'everywhere' or a GeoJSON Polygon or MultiPolygon")
@@ -147,11 +147,11 @@ def read_area(value: object, info: ValidationInfo | None = None) -> object:
     return new_area(shapely.to_wkb(shapely.force_2d(geometry)))
 
 
-def written_area(area: Area | None, info: SerializationInfo | None = None) -> object:
+def written_area(area: Area | None, info: SerializationInfo) -> object:
     """Write an area down."""
     if area is None:
         return EVERYWHERE_WORD
-    if info is not None and info.context == STORED:
+    if info.context == STORED:
         return base64.b64encode(area.wkb).decode()
     return dict(mapping(shapely.from_wkb(area.wkb)))
 

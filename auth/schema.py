@@ -64,8 +64,8 @@ epoch_table: Final = Table(
     metadata,
     Column("id", Integer, CheckConstraint("id = 1", name="single"), primary_key=True, autoincrement=False),
     Column("epoch", BigInteger, nullable=False),
-    Column("audit_sequence", BigInteger, nullable=False),
-    Column("audit_hash", String(64), nullable=False),
+    Column("audit_sequence", BigInteger, nullable=False, server_default="0"),
+    Column("audit_hash", String(64), nullable=False, server_default="0" * 64),
 )
 """One row: the number of the last change, and where the record of changes ends."""
 

@@ -1,18 +1,17 @@
-"""All rights as one YAML file, for review in git: written in a stable order, compared and applied whole."""
+"""All rights as one YAML file, for review in git: written in a stable order, read strictly, applied whole."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, cast
 
 import yaml
 
 from auth.audit import Change
 from auth.documents import FIELDS, KINDS, document_of, right_of
-from auth.edits import Edit
 from auth.errors import InvalidRightError
-from auth.models import Key, Kind, Right
+from auth.models import Key, KeySecret, Kind, Right
 from auth.snapshot import PolicySnapshot
 
 LARGEST_FILE: Final = 30_000_000
@@ -22,30 +21,39 @@ VERSION: Final = 1
 """Of the file's form; it stands in it as `rights: 1`."""
 
 _HEAD: Final = "# All rights of a dinamis-flux installation. See `dinamis-flux rights --help`.\n"
+_NO_SECRET: Final = KeySecret(number=1, hmac=bytes(32), pepper_version=1)
+_LONGEST_ECHO: Final = 80
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Difference:
-    """One right that is not as the file says."""
+class RightsFile:
+    """What a file says."""
 
-    sign: Literal["+", "~", "-"]
-    """Added, changed or removed by applying the file."""
-    kind: Kind
-    id: str
-    before: Mapping[str, Any] | None
-    after: Mapping[str, Any] | None
+    rights: Mapping[tuple[Kind, str], Right]
+    """By kind and id, those that others name first. A key without secrets has one that opens nothing."""
+    bare_keys: frozenset[str]
+    """Ids of the keys that the file gives without secrets."""
 
-    def line(self) -> str:
-        """Write it for a person."""
-        if self.before is None or self.after is None:
-            told = self.after or self.before or {}
-            return f"{self.sign} {self.kind} {self.id}: {_told(told)}"
-        parts = [
-            f"{name} {_short(self.before.get(name))} -> {_short(self.after.get(name))}"
-            for name in sorted(self.before.keys() | self.after.keys())
-            if self.before.get(name) != self.after.get(name)
-        ]
-        return f"{self.sign} {self.kind} {self.id}: {'; '.join(parts)}"
+    def wanted(self, snapshot: PolicySnapshot) -> Mapping[tuple[Kind, str], Right]:
+        """Give the rights of the file, keys without secrets with those that they have.
+
+        Args:
+            snapshot: The rights as they are.
+
+        Raises:
+            InvalidRightError: If a key without secrets is not there; it names all of them.
+        """
+        unknown = sorted(self.bare_keys - snapshot.keys.keys())
+        if unknown:
+            raise InvalidRightError(
+                f"keys {', '.join(unknown)} are not there, and a file without secrets can't make them: "
+                "make them with `dinamis-flux key create`, or export with --with-secrets"
+            )
+        found = dict(self.rights)
+        for key_id in self.bare_keys:
+            key = cast("Key", found["key", key_id])
+            found["key", key_id] = replace(key, secrets=snapshot.keys[key_id].secrets)
+        return found
 
 
 def export(snapshot: PolicySnapshot, *, with_secrets: bool = False) -> str:
@@ -53,18 +61,25 @@ def export(snapshot: PolicySnapshot, *, with_secrets: bool = False) -> str:
     parts = [_HEAD, f"rights: {VERSION}\n"]
     for kind in KINDS:
         held = getattr(snapshot, FIELDS[kind])
-        documents = [_exported(held[id_], with_secrets=with_secrets) for id_ in sorted(held)]
+        documents = [exported(held[id_], with_secrets=with_secrets) for id_ in sorted(held)]
         if documents:
             parts.append("\n" + _dump({FIELDS[kind]: documents}))
     return "".join(parts)
 
 
-def parse(text: str, snapshot: PolicySnapshot) -> dict[tuple[Kind, str], Right]:
+def exported(right: Right, *, with_secrets: bool = False) -> dict[str, Any]:
+    """Write one right as it stands in the file."""
+    document = document_of(right)
+    if isinstance(right, Key) and not with_secrets:
+        del document["secrets"]
+    return document
+
+
+def parse(text: str) -> RightsFile:
     """Read a file of rights.
 
     Args:
         text: YAML, or JSON.
-        snapshot: The rights as they are: keys that the file gives without secrets keep theirs.
 
     Raises:
         InvalidRightError: If it is malformed, says something unknown, or names one right twice; the message
@@ -73,96 +88,93 @@ def parse(text: str, snapshot: PolicySnapshot) -> dict[tuple[Kind, str], Right]:
     document = _load(text)
     if document.get("rights") != VERSION:
         raise InvalidRightError(f"the file must say `rights: {VERSION}`")
-    unknown = document.keys() - {"rights", *FIELDS.values()}
+    unknown = sorted(str(part) for part in document if part not in {"rights", *FIELDS.values()})
     if unknown:
-        raise InvalidRightError(f"the file has an unknown part: {min(map(str, unknown))}")
-    found: dict[tuple[Kind, str], Right] = {}
+        raise InvalidRightError(f"the file has an unknown part: {unknown[0][:_LONGEST_ECHO]}")
+    rights: dict[tuple[Kind, str], Right] = {}
+    bare: set[str] = set()
     for kind in KINDS:
         entries = document.get(FIELDS[kind]) or []
         if not isinstance(entries, list):
             raise InvalidRightError(f"{FIELDS[kind]} must be a list")
         for place, entry in enumerate(entries, start=1):
-            try:
-                right = right_of(kind, _with_kept_secrets(kind, entry, snapshot))
-            except InvalidRightError as error:
-                raise InvalidRightError(f"{FIELDS[kind]}, entry {place}: {error}") from None
-            if (kind, right.id) in found:
-                raise InvalidRightError(f"{FIELDS[kind]}, entry {place}: {right.id} stands there twice")
-            found[kind, right.id] = right
-    return found
+            where = f"{FIELDS[kind]}, entry {place}{_called(entry)}"
+            right, is_bare = _read(kind, entry, where)
+            if (kind, right.id) in rights:
+                raise InvalidRightError(f"{where}: the id stands there twice")
+            rights[kind, right.id] = right
+            if is_bare:
+                bare.add(right.id)
+    return RightsFile(rights=rights, bare_keys=frozenset(bare))
 
 
-def differences(
+def changes_to(
     snapshot: PolicySnapshot, wanted: Mapping[tuple[Kind, str], Right], *, prune: bool
-) -> tuple[Difference, ...]:
-    """Compare the rights with what a file says.
+) -> Iterator[Change]:
+    """Give the changes that bring the rights to what a file says, in an order in which each step fits.
+
+    Puts come before removals; what is named comes before what names it when put, and after when removed.
 
     Args:
         snapshot: The rights as they are.
-        wanted: What `parse` gave.
+        wanted: What the file says.
         prune: Whether what the file lacks is to go.
     """
-    found = []
     for kind in KINDS:
-        held: Mapping[str, Right] = getattr(snapshot, FIELDS[kind])
-        ids = held.keys() | {id_ for of, id_ in wanted if of == kind}
-        for id_ in sorted(ids):
-            before, after = held.get(id_), wanted.get((kind, id_))
-            if before == after or (after is None and not prune):
-                continue
-            found.append(
-                Difference(
-                    sign="+" if before is None else "-" if after is None else "~",
-                    kind=kind,
-                    id=id_,
-                    before=None if before is None else _exported(before, with_secrets=False),
-                    after=None if after is None else _exported(after, with_secrets=False),
-                )
-            )
-    return tuple(found)
+        rights = [right for (of, _), right in wanted.items() if of == kind]
+        puts = _key_puts(snapshot, cast("list[Key]", rights)) if kind == "key" else rights
+        for right in puts:
+            yield Change(kind=kind, id=right.id, right=right)
+    for kind in reversed(KINDS) if prune else ():
+        held: Iterable[Right] = getattr(snapshot, FIELDS[kind]).values()
+        if kind == "key":
+            held = reversed(_parents_first(cast("Iterable[Key]", held)))
+        for right in held:
+            if (kind, right.id) not in wanted:
+                yield Change(kind=kind, id=right.id, right=None)
 
 
-def apply(text: str, *, prune: bool) -> Edit:
-    """Make the edit that brings the rights to what a file says.
-
-    Puts come before removals, what is named before what names it, so that each step fits the rest.
-
-    Raises, when run:
-        InvalidRightError: If the file is wrong, or what it says does not fit.
-    """
-
-    def edit(snapshot: PolicySnapshot) -> Iterable[Change]:
-        wanted = parse(text, snapshot)
-        for (kind, id_), right in wanted.items():
-            yield Change(kind=kind, id=id_, right=right)
-        for kind in reversed(KINDS) if prune else ():
-            for id_ in sorted(getattr(snapshot, FIELDS[kind]).keys(), reverse=True):
-                if (kind, id_) not in wanted:
-                    yield Change(kind=kind, id=id_, right=None)
-
-    return edit
+def _key_puts(snapshot: PolicySnapshot, keys: list[Key]) -> Iterator[Key]:
+    """Put parents first; one that is new and revoked is so only once the keys below it are there."""
+    parents = {key.parent_id for key in keys}
+    dead = []
+    for key in _parents_first(keys):
+        if key.revoked is not None and key.id in parents and key.id not in snapshot.keys:
+            dead.append(key)
+            yield replace(key, revoked=None)
+        else:
+            yield key
+    yield from dead
 
 
-def _exported(right: Right, *, with_secrets: bool) -> dict[str, Any]:
-    document = document_of(right)
-    if isinstance(right, Key) and not with_secrets:
-        del document["secrets"]
-    return document
+def _parents_first(keys: Iterable[Key]) -> list[Key]:
+    by_id = {key.id: key for key in keys}
+    ordered: dict[str, Key] = {}
+    for lowest in by_id.values():
+        above: list[Key] = []
+        key: Key | None = lowest
+        while key is not None and key.id not in ordered and key not in above:
+            above.append(key)
+            key = by_id.get(key.parent_id or "")
+        ordered.update((each.id, each) for each in reversed(above))
+    return list(ordered.values())
 
 
-def _with_kept_secrets(kind: Kind, entry: Any, snapshot: PolicySnapshot) -> Any:
-    if kind != "key" or not isinstance(entry, dict) or "secrets" in entry:
-        return entry
-    known = snapshot.keys.get(str(entry.get("id")))
-    if known is None:
-        raise InvalidRightError(
-            f"key {entry.get('id')!r} is not there, and a file without secrets can't make it: "
-            "`dinamis-flux key create` does"
-        )
-    return {**entry, "secrets": document_of(known)["secrets"]}
+def _called(entry: Any) -> str:
+    id_ = entry.get("id") if isinstance(entry, dict) else None
+    return f" ({id_[:_LONGEST_ECHO]})" if isinstance(id_, str) else ""
 
 
-class _NoAliases(yaml.SafeLoader):
+def _read(kind: Kind, entry: Any, where: str) -> tuple[Right, bool]:
+    """Read one entry, and tell whether it is a key without secrets."""
+    bare = kind == "key" and isinstance(entry, dict) and "secrets" not in entry
+    try:
+        return right_of(kind, {**entry, "secrets": [_NO_SECRET]} if bare else entry), bare
+    except InvalidRightError as error:
+        raise InvalidRightError(f"{where}: {error}") from None
+
+
+class _Loader(yaml.SafeLoader):
     """Reads YAML without anchors and aliases, which make small files large, and without double names."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
@@ -174,17 +186,20 @@ class _NoAliases(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        names = [key.value for key, _ in node.value if isinstance(key.value, str)]
-        twice = next((key for key, _ in node.value if names.count(key.value) > 1), None)
-        if twice is not None:
-            raise yaml.MarkedYAMLError(
-                problem=f"{twice.value!r} stands there twice", problem_mark=twice.start_mark
-            )
+        seen = set()
+        for name, _ in node.value:
+            if name.value == "<<" or not isinstance(name.value, str):
+                raise yaml.MarkedYAMLError(problem="names are words", problem_mark=name.start_mark)
+            if name.value in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"{name.value[:_LONGEST_ECHO]!r} stands there twice", problem_mark=name.start_mark
+                )
+            seen.add(name.value)
         return super().construct_mapping(node, deep=deep)
 
 
 # dates stay text: the documents of rights read them themselves, and strictly
-_NoAliases.yaml_implicit_resolvers = {
+_Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
@@ -194,12 +209,17 @@ def _load(text: str) -> dict[str, Any]:
     if len(text) > LARGEST_FILE:
         raise InvalidRightError(f"the file has more than {LARGEST_FILE // 10**6} million characters")
     try:
-        document = yaml.load(text, Loader=_NoAliases)  # noqa: S506 - a SafeLoader that reads less
+        document = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader that reads less
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         raise InvalidRightError(f"the file is no YAML: {where}{error.problem}") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise InvalidRightError(f"the file is no YAML: line {line}: {error.reason}") from None
+    except RecursionError:
+        raise InvalidRightError("the file is no YAML of rights: it is nested too deeply") from None
+    except (yaml.YAMLError, ValueError) as error:
         raise InvalidRightError(f"the file is no YAML: {type(error).__name__}") from None
     if not isinstance(document, dict):
         raise InvalidRightError("the file must be a mapping of lists, as `rights export` writes it")
@@ -236,18 +256,3 @@ def _shaped(entry: Any) -> Any:
 
 def _lists(value: Any) -> Any:
     return [_lists(each) for each in value] if isinstance(value, list | tuple) else value
-
-
-def _told(document: Mapping[str, Any]) -> str:
-    hidden = {"id", "created", "created_by"}
-    return ", ".join(f"{name} {_short(value)}" for name, value in document.items() if name not in hidden)
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, dict) and "coordinates" in value:
-        return f"a {value['type']}"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{name} {_short(part)}" for name, part in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return " ".join(_short(part) for part in value) or "none"
-    return "not said" if value is None else str(value)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from auth.audit import verify
+from auth.audit import Change, verify
+from auth.edits import checked
+from auth.snapshot import PolicySnapshot
 from server.cli.context import FAILED, USAGE, context_of, fail, messages, print_rows, told
-from server.rights_file import Difference, apply, differences, export, parse
+from server.rights_difference import Difference, changed, differences
+from server.rights_file import LARGEST_FILE, changes_to, export, parse
 
 rights = typer.Typer(help="All rights as one YAML file, for review in git.", no_args_is_help=True)
 audit = typer.Typer(help="The record of every change of rights.", no_args_is_help=True)
@@ -34,7 +39,7 @@ def rights_export(
         print(text, end="")
         return
     with told():
-        file.write_text(text)
+        file.write_text(text, encoding="utf-8")
     messages.print(f"rights written to {file}", markup=False)
 
 
@@ -49,18 +54,30 @@ def rights_apply(
     """Bring the rights to what a file says, all of it or nothing, and print the difference."""
     context = context_of(command)
     with told():
-        text = sys.stdin.read() if str(file) == "-" else file.read_text()
-        before = context.policy.snapshot()
-        found = differences(before, parse(text, before), prune=prune)
-    if not dry_run:
-        context.change(apply(text, prune=prune))
+        wanted = parse(_text(file))
+    found: tuple[Difference, ...] = ()
+
+    def edit(snapshot: PolicySnapshot) -> Iterator[Change]:
+        nonlocal found
+        rights = wanted.wanted(snapshot)
+        found = differences(snapshot, rights, prune=prune)
+        return changes_to(snapshot, rights, prune=prune)
+
+    if dry_run:
+        with told():
+            checked(context.policy.snapshot(), edit)
+    else:
+        context.change(edit)
     if as_json:
-        print(json.dumps([_shown(each) for each in found], ensure_ascii=False, indent=1))
+        print(json.dumps([each.document() for each in found], ensure_ascii=False, indent=1))
     else:
         for each in found:
             print(each.line())
+    count, kept = changed(found), len(found) - changed(found)
     done = "would be changed" if dry_run else "changed"
-    messages.print(f"{len(found)} rights {done}" if found else "nothing to do")
+    messages.print(f"{count} rights {done}" if count else "nothing to do")
+    if kept:
+        messages.print(f"{kept} rights that the file lacks are kept: --prune removes them")
 
 
 @audit.command("list")
@@ -123,11 +140,8 @@ def audit_verify(
     print(f"{head[0]}:{head[1]}")
 
 
-def _shown(each: Difference) -> dict[str, object]:
-    return {
-        "sign": each.sign,
-        "kind": each.kind,
-        "id": each.id,
-        "before": each.before,
-        "after": each.after,
-    }
+def _text(file: Path) -> str:
+    """Read a file, or standard input, no further than a file of rights may be long."""
+    with contextlib.ExitStack() as stack:
+        source = sys.stdin if str(file) == "-" else stack.enter_context(file.open(encoding="utf-8-sig"))
+        return source.read(LARGEST_FILE + 1)

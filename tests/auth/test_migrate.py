@@ -3,22 +3,30 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pysqlite3
 import pytest
+import shapely
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, event, inspect, text
 
+from auth import edits
+from auth.audit import verify
+from auth.credentials import Peppers, authenticate, new_key
 from auth.errors import PolicyUnavailableError
 from auth.migrate import HEAD, migrate
-from auth.models import Institution
+from auth.models import PUBLIC, Action, Institution, InstitutionStatus, Licence
+from auth.reach import EVERYWHERE, Selector, Window, new_area
 from auth.schema import VERSION_TABLE, metadata
 from auth.store import SqlPolicyStore
 
+NOW = datetime(2026, 5, 1, 12, 30, 15, 123456, tzinfo=UTC)
 ROOT = Path(__file__).parents[2]
 
 
@@ -93,9 +101,13 @@ def test_tables_of_others_are_left_alone(engine):
         assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == "other"
 
 
+def add(store, id_):
+    return store.change(edits.add(Institution(id=id_, name=id_)), actor="test", at=NOW)
+
+
 def test_rights_outlive_a_second_migration(engine):
     migrate(engine)
-    SqlPolicyStore(engine).add_institution(Institution(id="ign", name="IGN"))
+    add(SqlPolicyStore(engine), "ign")
     migrate(engine)
     assert set(SqlPolicyStore(engine).snapshot().institutions) == {"ign"}
 
@@ -135,8 +147,8 @@ def any_engine(request, engine):
 def test_however_the_engine_begins_its_transactions_it_is_served(any_engine):
     assert migrate(any_engine) is True
     store = SqlPolicyStore(any_engine)
-    store.add_institution(Institution(id="ign", name="IGN"))
-    assert store.add_institution(Institution(id="ign", name="IGN")) is False
+    assert add(store, "ign")
+    assert not add(store, "ign")
     assert (store.epoch(), set(store.snapshot().institutions)) == (1, {"ign"})
 
 
@@ -154,6 +166,101 @@ def test_however_the_engine_begins_writers_lose_nothing(any_engine):
     store = SqlPolicyStore(any_engine)
     names = [f"i{number}" for number in range(60)]
     with ThreadPoolExecutor(3) as pool:
-        added = list(pool.map(lambda id_: store.add_institution(Institution(id=id_, name="")), names * 2))
+        added = list(pool.map(lambda id_: bool(add(store, id_)), names * 2))
     assert sum(added) == 60
     assert (store.epoch(), sorted(store.snapshot().institutions)) == (60, sorted(names))
+
+
+def home_of_the_first_version(engine):
+    """Bring a database to the first revision and put one of everything into it."""
+    peppers = Peppers(by_version={1: b"a pepper for the tests"})
+    key, text_of_key = new_key("live", "ign", peppers, url_allowed=True, now=NOW, label="SIG")
+    dead, _ = new_key("live", "ign", peppers, url_allowed=False, now=NOW, expires=NOW + timedelta(days=1))
+    config = Config()
+    config.set_main_option("script_location", "auth:migrations")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    stamp = "2026-05-01 12:30:15.123456"
+    with engine.begin() as connection:
+        run = connection.exec_driver_sql
+        run("UPDATE auth_epoch SET epoch = 41")
+        run("INSERT INTO auth_institution VALUES ('ign', 'Institut géo', 'active', 0)")
+        run("INSERT INTO auth_institution VALUES ('ops', 'ops', 'suspended', 1)")
+        run("INSERT INTO auth_licence VALUES ('etalab', 'Ouverte', 'CNES', '© CNES', '')")
+        for each, revoked in ((key, None), (dead, stamp)):
+            run(
+                "INSERT INTO auth_key VALUES (?, 'ign', ?, 1, ?, ?, ?, ?, ?)",
+                (
+                    each.id,
+                    each.secrets[0].hmac,
+                    each.url_allowed,
+                    each.label,
+                    stamp,
+                    None if each.expires is None else "2026-05-02 12:30:15.123456",
+                    revoked,
+                ),
+            )
+        everywhere = "'everywhere', NULL, NULL, NULL, NULL, NULL"
+        insert = "INSERT INTO auth_grant VALUES "
+        run(
+            f"{insert} ('g0', 'd0', 'public', '[\"spot\"]', NULL, NULL, NULL, {everywhere}, "
+            'NULL, \'["catalogue", "info", "preview", "tile"]\', ?)',
+            (stamp,),
+        )
+        run(
+            f"{insert} ('g1', 'd1', 'ign', NULL, '[\"etalab\"]', NULL, NULL, ?, ?, ?, NULL, "
+            "NULL, ?, 1.5, '[\"tile\"]', ?)",
+            (SQUARE.digest, SQUARE.wkb, stamp, stamp, stamp),
+        )
+        run(
+            "INSERT INTO auth_forbid VALUES ('f1', 'd2', '[\"spot\"]', NULL, NULL, NULL, "
+            f"{everywhere}, 'embargo', ?)",
+            (stamp,),
+        )
+    return peppers, key, dead, text_of_key
+
+
+SQUARE = new_area(shapely.to_wkb(shapely.box(0.1, 0.2, 2, 2)))
+
+
+def test_a_home_of_the_first_version_means_the_same_afterwards(engine):
+    peppers, key, dead, text_of_key = home_of_the_first_version(engine)
+    assert migrate(engine) is True
+    store = SqlPolicyStore(engine)
+    rights = store.snapshot()
+    assert rights.epoch == 42
+    assert rights.institutions == {
+        "ign": Institution(id="ign", name="Institut géo"),
+        "ops": Institution(id="ops", name="ops", status=InstitutionStatus.SUSPENDED, operator=True),
+    }
+    assert rights.licences == {
+        "etalab": Licence(id="etalab", title="Ouverte", provider="CNES", attribution="© CNES")
+    }
+    assert rights.keys[key.id] == key
+    assert rights.keys[dead.id].revoked == NOW
+    assert rights.keys[dead.id].expires == NOW + timedelta(days=1)
+    shown = authenticate(rights, peppers, text_of_key, in_url=True, now=NOW)
+    assert shown.principal.institution_id == "ign"
+    public, own = rights.grants["g0"], rights.grants["g1"]
+    assert (public.grantee, public.area, public.selector) == (
+        PUBLIC,
+        EVERYWHERE,
+        Selector(collections=frozenset({"spot"})),
+    )
+    assert (own.area, own.finest_ground_resolution, own.actions) == (SQUARE, 1.5, frozenset({Action.TILE}))
+    assert (own.acquired, own.valid) == (Window(start=NOW), Window(end=NOW))
+    assert own.selector == Selector(licences=frozenset({"etalab"}))
+    forbid = rights.forbids["f1"]
+    assert (forbid.reason, forbid.area, forbid.created) == ("embargo", EVERYWHERE, NOW)
+    assert verify(store.audit(), rights, store.audit_head()) is None
+    assert {record.actor for record in store.audit()} == {"migration:0002"}
+    tables = set(inspect(engine).get_table_names())
+    assert not tables & {"auth_grant", "auth_key", "auth_institution"}
+
+
+def test_a_home_of_the_first_version_is_upgraded_by_one_of_many(engine):
+    home_of_the_first_version(engine)
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(migrate, [engine] * 4)) == [False, False, False, True]
+    assert len(SqlPolicyStore(engine).audit()) == 8
