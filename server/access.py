@@ -28,7 +28,7 @@ def scene_filter(decision: Decision) -> SceneFilter:
     """Give the filter of a decision; one that is not ok opens nothing."""
     if not decision.allowed:
         return SceneFilter()
-    return SceneFilter(tuple(_rule(allowance) for allowance in decision.allowances))
+    return SceneFilter(tuple(rule_of(allowance) for allowance in decision.allowances))
 
 
 def is_tier(label: str) -> bool:
@@ -50,22 +50,23 @@ def nearest_miss(decision: Decision, scenes: Iterable[Scene]) -> Refusal | None:
     missed = {
         refusal.code: refusal
         for refusal in reversed(decision.refusals)
-        if any(_scenes(refusal.selector, refusal.acquired).holds(scene) for scene in known)
+        if any(scenes_of(refusal.selector, refusal.acquired).holds(scene) for scene in known)
     }
     return next((missed[code] for code in REFUSALS if code in missed), None)
 
 
-def _rule(allowance: Allowance) -> SceneRule:
+def rule_of(allowance: Allowance) -> SceneRule:
+    """Give the rule of an allowance."""
     return SceneRule(
-        scenes=_scenes(allowance.selector, allowance.acquired),
-        area=_common(allowance.areas),
+        scenes=scenes_of(allowance.selector, allowance.acquired),
+        area=common_area(allowance.areas),
         fineness=Fineness(
             ground_resolution=allowance.finest_ground_resolution, times_pan=allowance.times_pan
         ),
         exclusions=tuple(
             Exclusion(
-                scenes=_scenes(e.selector, e.acquired),
-                area=_geometry(e.area),
+                scenes=scenes_of(e.selector, e.acquired),
+                area=geometry_of(e.area),
                 finer_than=_fineness(e.finer_than),
             )
             for e in allowance.exclusions
@@ -75,7 +76,8 @@ def _rule(allowance: Allowance) -> SceneRule:
     )
 
 
-def _scenes(selector: Selector, acquired: Window) -> SceneSet:
+def scenes_of(selector: Selector, acquired: Window) -> SceneSet:
+    """Give the set of scenes that a selector and a window of acquisition dates mean."""
     return SceneSet(
         collections=selector.collections,
         licences=selector.licences,
@@ -92,15 +94,16 @@ def _fineness(tier: Tier | None) -> Fineness | None:
     return Fineness(ground_resolution=tier.ground_resolution, times_pan=tier.times_pan)
 
 
-def _common(areas: Sequence[Area]) -> BaseGeometry | None:
+def common_area(areas: Sequence[Area]) -> BaseGeometry | None:
     """Give the common part of areas: None where there are none, an empty polygon where nothing is common."""
     if not areas:
         return None
-    common = shapely.intersection_all([_geometry(area) for area in areas])
+    common = shapely.intersection_all([geometry_of(area) for area in areas])
     polygons = [part for part in shapely.get_parts(common) if part.area > 0.0]
     return shapely.union_all(polygons) if polygons else shapely.Polygon()
 
 
 @lru_cache(maxsize=4096)
-def _geometry(area: Area | None) -> BaseGeometry | None:
+def geometry_of(area: Area | None) -> BaseGeometry | None:
+    """Give the polygon of an area; None: everywhere."""
     return None if area is None else shapely.from_wkb(area.wkb)

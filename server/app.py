@@ -6,9 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 import structlog
@@ -19,8 +18,6 @@ from auth.store import SqlPolicyStore
 from auth.usage import SqlUsageStore, UsageStore
 from mosaics.catalog.sql import SqlCatalog
 from mosaics.grids import load_grids
-from mosaics.item import scene_from_item
-from mosaics.models import Scene
 from mosaics.read import GuardedReader, RioTilerReader
 from mosaics.sensors import load_sensors
 from mosaics.styles import load_styles
@@ -33,6 +30,7 @@ from server.pepper import load_peppers
 from server.routes.health import Readiness
 from server.routes.table import routes
 from server.routing import Router
+from server.scenes import scene_maker
 from server.services import Services
 from server.settings import Settings
 from server.snapshots import Knowledge
@@ -63,18 +61,12 @@ def build_services(settings: Settings, engine: sa.Engine, peppers: Peppers | Non
     pool = ThreadPoolExecutor(settings.http.threads, thread_name_prefix="tile")
     sensors = load_sensors(_sub(extra, "sensors"))
 
-    def scene_from(item: dict[str, Any], sequence: int) -> Scene:
-        scene = scene_from_item(item, root=settings.data, sequence=sequence)
-        if scene.sensor_id not in sensors:
-            return scene
-        return replace(scene, pan_resolution=sensors.get(scene.sensor_id).pan_resolution)
-
     return Services(
         settings=settings,
         knowledge=Knowledge(
             policy_store=SqlPolicyStore(engine),
             catalog=SqlCatalog(engine),
-            scene_from=scene_from,
+            scene_from=scene_maker(settings.data, sensors),
             stale_seconds=settings.auth.stale_seconds,
         ),
         peppers=peppers if peppers is not None else load_peppers(settings),

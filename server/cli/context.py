@@ -26,9 +26,13 @@ from auth.errors import AuthError
 from auth.snapshot import PolicySnapshot
 from auth.store import PolicyStore, SqlPolicyStore
 from auth.usage import SqlUsageStore, UsageStore
+from mosaics.catalog.index import CatalogIndex
 from mosaics.catalog.sql import SqlCatalog
-from mosaics.errors import MosaicsError
+from mosaics.errors import MosaicsError, SceneUnreadableError
+from mosaics.models import Scene
+from mosaics.sensors import load_sensors
 from server.database import open_database
+from server.scenes import scene_maker
 from server.settings import Settings, SettingsError, load_settings
 
 FAILED = 1
@@ -83,6 +87,23 @@ class Context:
     def catalog(self) -> SqlCatalog:
         """The catalogue."""
         return SqlCatalog(self._engine)
+
+    @cached_property
+    def index(self) -> CatalogIndex:
+        """The catalogue in memory, as a worker holds it; a broken item is told and left out alone."""
+        with told():
+            make = scene_maker(self.settings.data, load_sensors(self.settings.data_folder))
+
+        def scene_from(item: dict[str, Any], sequence: int) -> Scene | None:
+            try:
+                return make(item, sequence)
+            except SceneUnreadableError as error:
+                said = f"scene {error.scene_id} is left out: its item is broken"
+                messages.print(said, style="red", markup=False)
+                return None
+
+        with told():
+            return CatalogIndex().with_changes(self.catalog.changes(0), scene_from)
 
 
 def context_of(command: typer.Context) -> Context:

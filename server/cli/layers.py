@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -13,14 +12,10 @@ from auth.errors import UnknownIdError
 from auth.models import PUBLIC, Action
 from auth.policy import decide
 from auth.snapshot import PolicySnapshot
-from mosaics.catalog.index import CatalogIndex, SceneMaker
-from mosaics.errors import SceneUnreadableError
 from mosaics.filters import EVERYTHING
-from mosaics.item import scene_from_item
 from mosaics.layers import list_layers
-from mosaics.models import Scene
 from server.access import scene_filter
-from server.cli.context import context_of, messages, print_rows, told
+from server.cli.context import context_of, print_rows, told
 
 
 def layers(
@@ -33,9 +28,8 @@ def layers(
 ) -> None:
     """List the layers: collections with their scenes, dates and styles."""
     context = context_of(command)
+    snapshot, index = context.rights(), context.index
     with told():
-        snapshot = context.policy.snapshot()
-        index = CatalogIndex().with_changes(context.catalog.changes(0), _scenes_below(context.settings.data))
         seen = EVERYTHING
         if institution is not None:
             principal = _principal(snapshot, institution)
@@ -54,19 +48,6 @@ def layers(
         for layer in list_layers(index, seen)
     ]
     print_rows(rows, as_json=as_json, empty="no layers")
-
-
-def _scenes_below(root: Path) -> SceneMaker:
-    def scene_from(item: dict[str, Any], sequence: int) -> Scene | None:
-        try:
-            return scene_from_item(item, root=root, sequence=sequence)
-        except SceneUnreadableError as error:
-            messages.print(
-                f"scene {error.scene_id} is left out: its item is broken", style="red", markup=False
-            )
-            return None
-
-    return scene_from
 
 
 def _principal(snapshot: PolicySnapshot, institution: str) -> Principal:

@@ -19,6 +19,7 @@ from server.call import Call
 from server.errors import CredentialRequiredError
 from server.services import Services
 from server.settings import ServiceSettings
+from server.usage.meter import QuotaExceededError
 from server.wmts.capabilities import (
     INFO_EXTENSIONS,
     TILE_EXTENSIONS,
@@ -120,7 +121,7 @@ def _layers(call: Call, wanted: frozenset[str] | None) -> tuple[Layer, ...]:
         return call.layers(Action.TILE)
     found = []
     for layer_id in sorted(wanted):
-        with contextlib.suppress(LayerNotFoundError, AccessDeniedError):
+        with contextlib.suppress(LayerNotFoundError, AccessDeniedError, QuotaExceededError):
             found.append(call.layer(layer_id, Action.TILE)[0])
     return tuple(found)
 

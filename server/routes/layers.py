@@ -17,6 +17,7 @@ from mosaics.models import Bounds, Text
 from server.access import AccessDeniedError, is_tier
 from server.answers import Answer, json_answer
 from server.call import Call
+from server.usage.meter import QuotaExceededError
 
 _SHOWN = (Action.TILE, Action.CATALOGUE, Action.PREVIEW, Action.INFO)
 """Actions by which a layer is known, the one that shows most first."""
@@ -58,7 +59,7 @@ def _known(call: Call, layer_id: str) -> Layer:
         LayerNotFoundError: If it is missing or hidden.
     """
     for action in _SHOWN:
-        with contextlib.suppress(LayerNotFoundError, AccessDeniedError):
+        with contextlib.suppress(LayerNotFoundError, AccessDeniedError, QuotaExceededError):
             return call.layer(layer_id, action)[0]
     raise LayerNotFoundError(layer_id)
 
@@ -124,7 +125,7 @@ def describe(call: Call, layer: Layer) -> dict[str, Any]:
 def _opens(call: Call, layer: Layer, action: Action) -> bool:
     try:
         call.layer(layer.id, action)
-    except (LayerNotFoundError, AccessDeniedError):
+    except (LayerNotFoundError, AccessDeniedError, QuotaExceededError):
         return False
     return True
 

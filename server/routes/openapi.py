@@ -18,6 +18,8 @@ SECURITY = {
     "query": {"type": "apiKey", "in": "query", "name": "key"},
     "basic": {"type": "http", "scheme": "basic", "description": "Any user name, the key as password."},
     "bearer": {"type": "http", "scheme": "bearer"},
+    "signature": {"type": "apiKey", "in": "query", "name": "sig"},
+    "cookie": {"type": "apiKey", "in": "cookie", "name": "__Host-flux"},
 }
 
 
@@ -36,11 +38,20 @@ class OpenApi:
         document = {
             "openapi": "3.1.0",
             "info": {"title": "dinamis-flux", "version": _version()},
-            "paths": {route.path: {"get": _operation(route)} for route in self._routes},
+            "paths": _paths(self._routes),
             "components": {"securitySchemes": SECURITY},
             "security": [{}, *({name: []} for name in SECURITY)],
         }
         return OpenAPI.model_validate(document).model_dump(by_alias=True, exclude_none=True, mode="json")
+
+
+def _paths(routes: Sequence[Route]) -> dict[str, dict[str, Any]]:
+    """Give the operations of each path by method; HEAD goes without saying."""
+    found: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        for method in sorted(route.methods - {"HEAD"}):
+            found.setdefault(route.path, {})[method.lower()] = _operation(route)
+    return found
 
 
 def _operation(route: Route) -> dict[str, Any]:

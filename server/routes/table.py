@@ -10,7 +10,7 @@ import functools
 
 from auth.models import Action
 from server.metrics import Metrics
-from server.routes import layers, preview, tiles, wmts
+from server.routes import layers, preview, self_service, tiles, wmts
 from server.routes.capabilities import CapabilitiesCache
 from server.routes.health import MetricsRoute, Readiness, live
 from server.routes.openapi import OpenApi
@@ -69,7 +69,13 @@ _TILE_ANSWERS = ((200, "An image."), (400, "A malformed parameter."), *_LAYER_AN
 def routes(metrics: Metrics, readiness: Readiness) -> tuple[Route, ...]:
     """Give all routes of a worker."""
     page, service = Page(), wmts.Wmts(CapabilitiesCache())
-    described = _tile_routes() + _wmts_routes(service) + _layer_routes() + _operating(metrics, readiness)
+    described = (
+        _tile_routes()
+        + _wmts_routes(service)
+        + _layer_routes()
+        + _own_routes()
+        + _operating(metrics, readiness)
+    )
     return (
         *described,
         Route(
@@ -209,6 +215,77 @@ def _layer_routes() -> tuple[Route, ...]:
                 _TIME,
             ),
             answers=(*_TILE_ANSWERS, (422, "Larger than is given, or not as small as asked.")),
+        ),
+    )
+
+
+def _own_routes() -> tuple[Route, ...]:
+    seen = frozenset({Action.CATALOGUE, Action.TILE, Action.PREVIEW})
+    managed = frozenset({Action.MANAGE})
+    refused = (
+        (401, "A manager's key is needed."),
+        (403, "Neither a manager of this institution nor an operator."),
+    )
+    return (
+        Route(
+            id="whoami",
+            path="/whoami",
+            actions=_OPEN,
+            handler=self_service.whoami,
+            summary="Who the credential says that you are.",
+            answers=((200, "You, or nobody."), (401, "The key is not valid.")),
+        ),
+        Route(
+            id="sign",
+            path="/sign",
+            methods=frozenset({"POST"}),
+            actions=seen,
+            handler=self_service.sign_credential,
+            summary="A signed, expiring credential for a layer or for all that you see, for portals. "
+            'Body: {"layer", "minutes", "as": "url" or "cookie"}.',
+            answers=((200, "The signature, or a cookie."), (400, "A malformed body."), *_LAYER_ANSWERS),
+        ),
+        Route(
+            id="unsign",
+            path="/sign",
+            methods=frozenset({"DELETE"}),
+            actions=_OPEN,
+            handler=self_service.drop_cookie,
+            summary="Forget the cookie.",
+        ),
+        Route(
+            id="usage",
+            path="/usage",
+            actions=managed,
+            handler=self_service.usage,
+            summary="What was shown to whom; a manager's own institution, an operator's all.",
+            parameters=(
+                Parameter(name="from", where="query", description="First day; 1 January without."),
+                Parameter(name="to", where="query", description="Last day; today without."),
+                Parameter(
+                    name="by",
+                    where="query",
+                    description="Some of day, month, institution, key, collection, sensor, resolution_band.",
+                ),
+                Parameter(name="institution", where="query", description="Only this one's."),
+                Parameter(name="format", where="query", description="json or csv."),
+            ),
+            answers=((200, "Rows."), (400, "A malformed parameter."), *refused),
+        ),
+        Route(
+            id="explain",
+            path="/explain",
+            actions=managed,
+            handler=self_service.explain_question,
+            summary="Which grant or forbid decides whether a key sees a place.",
+            parameters=(
+                Parameter(name="key_id", where="query", description="Id of a key.", required=True),
+                Parameter(name="layer", where="query", description="A layer.", required=True),
+                Parameter(name="at", where="query", description="LON,LAT in degrees.", required=True),
+                Parameter(name="gsd", where="query", description="Metres per pixel; native without."),
+                Parameter(name="action", where="query", description="tile without."),
+            ),
+            answers=((200, "The reason."), (400, "A malformed parameter."), (404, "No such key."), *refused),
         ),
     )
 

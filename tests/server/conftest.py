@@ -32,14 +32,20 @@ class Asgi:
     application: Application
     runner: asyncio.Runner
 
-    def get(self, target: str | bytes, headers: dict[str, str] | None = None, method: str = "GET") -> Reply:
+    def get(
+        self,
+        target: str | bytes,
+        headers: dict[str, str] | None = None,
+        method: str = "GET",
+        body: bytes = b"",
+    ) -> Reply:
         """Ask; a target in bytes goes as it is, one in text is percent-encoded where it must be."""
         raw = target if isinstance(target, bytes) else quote(target, safe="/?&=%:@+,;*'()!$~#[]").encode()
         path, _, query = raw.partition(b"?")
         sent: list[dict[str, object]] = []
 
         async def receive() -> dict[str, object]:
-            return {"type": "http.request", "body": b"", "more_body": False}
+            return {"type": "http.request", "body": body, "more_body": False}
 
         async def send(message: dict[str, object]) -> None:
             sent.append(message)
@@ -56,9 +62,14 @@ class Asgi:
             "client": ("127.0.0.1", 4711),
         }
         self.runner.run(self.application.asgi(scope, receive, send))
-        start, body = sent
+        start, answered = sent
         found = {k.decode(): v.decode("latin-1") for k, v in start["headers"]}
-        return Reply(start["status"], found, body["body"])
+        return Reply(start["status"], found, answered["body"])
+
+    def send(self, method: str, target: str, value: object, headers: dict[str, str] | None = None) -> Reply:
+        """Send JSON."""
+        kind = {"content-type": "application/json"}
+        return self.get(target, {**kind, **(headers or {})}, method, json.dumps(value).encode())
 
 
 _RUN_ALL = """
