@@ -94,6 +94,15 @@ def dead(asker: Asker, reason: Reason) -> Text:
     )
 
 
+def alone(reason: Reason) -> Text:
+    """Say why, without who and what: a further reason after the first."""
+    why = because(reason)
+    return Text(
+        fr=f"{why.fr[0].upper()}{why.fr[1:]} ({reason.code}).",
+        en=f"{why.en[0].upper()}{why.en[1:]} ({reason.code}).",
+    )
+
+
 def because(reason: Reason) -> Text:
     """Say why in a clause, without who."""
     return _CLAUSES[reason.code](reason)
@@ -181,11 +190,15 @@ def _narrowed(reason: Reason) -> Text:
 def _fine(limit: float) -> Text:
     if limit <= 0:
         return Text(fr="à pleine résolution", en="at full resolution")
-    return Text(fr=f"à {_fr(limit)} m et plus", en=f"at {limit:g} m and coarser")
+    return Text(fr=f"à {_fr(limit)} m et plus", en=f"at {_en(limit)} m and coarser")
 
 
 def _fr(number: float) -> str:
-    return f"{number:g}".replace(".", ",")
+    return _en(number).replace(".", ",")
+
+
+def _en(number: float) -> str:
+    return f"{number:.4g}" if number < 1000 else f"{number:.0f}"
 
 
 def _day(instant: datetime | None) -> str:
@@ -289,7 +302,7 @@ def _zoom_limit(reason: Reason) -> Text:
     source, fine = _narrowed(reason), _fine(reason.limit)
     return Text(
         fr=f"{source.fr} n'ouvre qu'{fine.fr}, et {_fr(reason.asked)} m est demandé",
-        en=f"{source.en} opens only {fine.en}, and {reason.asked:g} m was asked for",
+        en=f"{source.en} opens only {fine.en}, and {_en(reason.asked)} m was asked for",
     )
 
 
@@ -304,7 +317,7 @@ def _outside_area(reason: Reason) -> Text:
     fr, en = _DIRECTIONS[reason.direction]
     return Text(
         fr=f"l'aire {_of(source.fr)} s'arrête à {_fr(number)} {unit} {fr} d'ici",
-        en=f"{source.en} ends its area {number:g} {unit} {en} of here",
+        en=f"{source.en} ends its area {_en(number)} {unit} {en} of here",
     )
 
 

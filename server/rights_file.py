@@ -35,7 +35,7 @@ class RightsFile:
     """Ids of the keys that the file gives without secrets."""
 
     def wanted(self, snapshot: PolicySnapshot) -> Mapping[tuple[Kind, str], Right]:
-        """Give the rights of the file, keys without secrets with those that they have.
+        """Give the rights of the file: keys without secrets with those that they have, revoked ones so.
 
         Args:
             snapshot: The rights as they are.
@@ -53,7 +53,24 @@ class RightsFile:
         for key_id in self.bare_keys:
             key = cast("Key", found["key", key_id])
             found["key", key_id] = replace(key, secrets=snapshot.keys[key_id].secrets)
+        for key_id in self.revived(snapshot):
+            key = cast("Key", found["key", key_id])
+            found["key", key_id] = replace(key, revoked=snapshot.keys[key_id].revoked)
         return found
+
+    def revived(self, snapshot: PolicySnapshot) -> tuple[str, ...]:
+        """Give the ids of revoked keys that the file says are not; they stay revoked.
+
+        An older file would open them again, and revoking is for good.
+        """
+        return tuple(
+            right.id
+            for right in self.rights.values()
+            if isinstance(right, Key)
+            and right.revoked is None
+            and right.id in snapshot.keys
+            and snapshot.keys[right.id].revoked is not None
+        )
 
 
 def export(snapshot: PolicySnapshot, *, with_secrets: bool = False) -> str:

@@ -1,16 +1,22 @@
-"""`dinamis-flux collection`: what end users read about a collection."""
+"""`dinamis-flux collection`: what end users read about a collection, and whether they know of it."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
+from auth.models import PUBLIC
 from mosaics.models import Collection, Text
-from server.cli.context import context_of, fail, messages, print_rows, told
+from server.cli.context import USAGE, Context, context_of, fail, messages, print_rows, told
+from server.visibility import set_listed
+from server.visibility import visibility as visibility_of
 
-collection = typer.Typer(help="Collections: titles, descriptions, copyright lines.", no_args_is_help=True)
+collection = typer.Typer(
+    help="Collections: titles, descriptions, copyright lines, visibility.", no_args_is_help=True
+)
 
 
 @collection.command("set")
@@ -24,10 +30,16 @@ def set_(
     attribution: Annotated[
         str | None, typer.Option(help="Copyright line of scenes that have none of their own.")
     ] = None,
+    visibility: Annotated[
+        str | None, typer.Option(help="listed: everybody may know of it, and sees no pixel by that; hidden.")
+    ] = None,
 ) -> None:
-    """Change what capabilities, TileJSON and the map page say about a collection."""
+    """Change what capabilities, TileJSON and the map page say about a collection, and who knows of it."""
+    if visibility not in {None, "listed", "hidden"}:
+        fail(f"--visibility {visibility}: listed or hidden", USAGE)
+    context = context_of(command)
     with told():
-        catalog = context_of(command).catalog
+        catalog = context.catalog
         known = catalog.collection(id_)
         if known is None:
             fail(f"no collection {id_!r}")
@@ -40,6 +52,8 @@ def set_(
             )
         )
     messages.print(f"collection {id_} changed")
+    if visibility is not None:
+        _set_visibility(context, id_, visibility)
 
 
 @collection.command("list")
@@ -47,10 +61,25 @@ def list_(
     command: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
 ) -> None:
     """List collections."""
+    context = context_of(command)
     with told():
-        found = context_of(command).catalog.changes(0).collections.values()
-    rows = [_row(c) for c in found if c is not None]
+        found = context.catalog.changes(0).collections.values()
+    rights, now = context.rights(), datetime.now(UTC)
+    rows = [_row(c) | {"visibility": visibility_of(rights, c.id, now)} for c in found if c is not None]
     print_rows(sorted(rows, key=lambda row: str(row["id"])), as_json=as_json, empty="no collections")
+
+
+def _set_visibility(context: Context, id_: str, wanted: str) -> None:
+    now = datetime.now(UTC)
+    context.change(set_listed(id_, now, listed=wanted == "listed", created_by=context.actor))
+    state = visibility_of(context.rights(), id_, now)
+    messages.print(f"collection {id_} is {state}")
+    if state != wanted:
+        messages.print(
+            f"other grants to {PUBLIC} still make it {state}: grant list {PUBLIC}",
+            style="yellow",
+            markup=False,
+        )
 
 
 def _row(known: Collection) -> dict[str, object]:

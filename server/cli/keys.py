@@ -11,7 +11,7 @@ import typer
 from auth.credentials import new_key, new_secret, read_key_id
 from auth.documents import document_of
 from auth.edits import add, revoke_key, rotate_key
-from auth.models import Caveat, Key, Role
+from auth.models import Caveat, Key, KeySecret, Role
 from auth.reach import ALWAYS, ANY_SCENE, ANYWHERE_FROM
 from auth.rules import key_chain
 from auth.snapshot import PolicySnapshot
@@ -137,10 +137,12 @@ def revoke(command: typer.Context, which: _Key) -> None:
     """Revoke a key and all keys below it; every running worker refuses them within 5 s."""
     context, key_id = context_of(command), _id_of(which)
     changes = context.change(revoke_key(key_id, datetime.now(UTC)))
-    below = _below(context.rights(), key_id)
+    rights = context.rights()
+    below = [each for each in _below(rights, key_id) if rights.keys[each].revoked is None]
     messages.print(f"key {key_id} revoked" if changes else f"key {key_id} was revoked before")
     if changes and below:
-        messages.print(f"with it the keys below it: {', '.join(below)}")
+        keys = "1 key below it dies" if len(below) == 1 else f"{len(below)} keys below it die"
+        messages.print(f"{keys} with it: {', '.join(below)}")
 
 
 @key.command("list")
@@ -183,7 +185,8 @@ def show(
 
 
 def _row(rights: PolicySnapshot, each: Key, used: dict[tuple[str, int], str]) -> dict[str, Any]:
-    days = [day for (key_id, _), day in used.items() if key_id == each.id]
+    days = [(day, number) for (key_id, number), day in used.items() if key_id == each.id]
+    last, number = max(days, default=(None, None))
     return {
         "id": each.id,
         "institution": each.institution_id,
@@ -194,9 +197,16 @@ def _row(rights: PolicySnapshot, each: Key, used: dict[tuple[str, int], str]) ->
         "parent": each.parent_id,
         "created": each.created.date(),
         "expires": each.expires.date() if each.expires else None,
-        "last_used": max(days, default=None),
+        "last_used": last,
+        "with_secret": number,
+        "secrets": " ".join(_secret_text(secret) for secret in each.secrets),
         "revoked": each.revoked.isoformat(timespec="seconds") if each.revoked else None,
     }
+
+
+def _secret_text(secret: KeySecret) -> str:
+    """Write the number of a secret, and until when an old one still opens."""
+    return str(secret.number) if secret.until is None else f"{secret.number} until {secret.until:%Y-%m-%d},"
 
 
 def _last_used(context: Context) -> dict[tuple[str, int], str]:

@@ -56,10 +56,11 @@ def rights_apply(
     with told():
         wanted = parse(_text(file))
     found: tuple[Difference, ...] = ()
+    revived: tuple[str, ...] = ()
 
     def edit(snapshot: PolicySnapshot) -> Iterator[Change]:
-        nonlocal found
-        rights = wanted.wanted(snapshot)
+        nonlocal found, revived
+        rights, revived = wanted.wanted(snapshot), wanted.revived(snapshot)
         found = differences(snapshot, rights, prune=prune)
         return changes_to(snapshot, rights, prune=prune)
 
@@ -73,6 +74,8 @@ def rights_apply(
     else:
         for each in found:
             print(each.line())
+    for key_id in revived:
+        messages.print(f"key {key_id} stays revoked, though the file does not say so", style="yellow")
     count, kept = changed(found), len(found) - changed(found)
     done = "would be changed" if dry_run else "changed"
     messages.print(f"{count} rights {done}" if count else "nothing to do")
