@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -14,6 +15,10 @@ try:
     import pysqlite3 as sqlite_module
 except ImportError:  # no wheel for this platform: the interpreter's own, see docs/decisions/0002
     import sqlite3 as sqlite_module  # type: ignore[no-redef,unused-ignore]
+
+
+_WAL_SECONDS: Final = 10.0
+"""How long to wait for another process that makes the database."""
 
 
 def open_database(url: str | None, home: Path) -> sa.Engine:
@@ -46,9 +51,24 @@ def _on_connect(connection: Any, _record: Any) -> None:
     """WAL, so that readers never wait for writers; transactions are opened by us, not by the driver."""
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=30000"):
+    for pragma in ("busy_timeout=30000", "synchronous=NORMAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
+    _use_wal(cursor)
     cursor.close()
+
+
+def _use_wal(cursor: Any) -> None:
+    """Turn a new database to WAL; SQLite does not wait for another that does the same, so we do."""
+    deadline = time.monotonic() + _WAL_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite_module.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _on_begin(connection: sa.Connection) -> None:

@@ -12,7 +12,7 @@ from shapely.geometry.base import BaseGeometry
 
 from auth.decision import REFUSALS, Allowance, Decision, Refusal
 from auth.models import Action, Grant, GrantKind
-from auth.reach import Circumstances
+from auth.reach import ALWAYS, Circumstances
 from auth.snapshot import PolicySnapshot
 from mosaics.filters import Fineness, SceneFilter, SceneRule
 from mosaics.geodesy import GEOD
@@ -110,8 +110,8 @@ class Misses:
                 yield (0, len(reasons), tier, _AT_THE_PLACE.index(reasons[0].code)), reasons[0]
             elif replace(rule.scenes, acquired_from=None, acquired_before=None).holds(scene):
                 grant = self._snapshot.grants.get(rule.label)
-                window = None if grant is None else grant.acquired
-                by_key = window is None or scene.acquired is None or window.contains(scene.acquired)
+                window = ALWAYS if grant is None else grant.acquired
+                by_key = window == ALWAYS or (scene.acquired is not None and window.contains(scene.acquired))
                 reason = self.reason("date_window", rule.label, by_key=by_key, at=scene.acquired)
                 yield (1, REFUSALS.index("date_window"), tier, 0), reason
             elif self._granted(rule.label, scene):

@@ -43,6 +43,12 @@ OPEN_ROUTES = {
     "health_ready": "/health/ready",
 }
 OPERATOR_ROUTES = {"metrics": "/metrics"}
+MANAGED_ROUTES = {"usage": "/usage", "explain": "/explain?key_id=AAAAAAAA&layer=open&at=1,44"}
+"""For managers of an institution and operators."""
+OWN_ROUTES = {"whoami": "/whoami"}
+"""Tells a caller of itself."""
+WRITTEN_ROUTES = {"sign", "unsign"}
+"""Their methods and callers stand in tests/server/routes/test_self_service.py."""
 
 LAYERS = ("open", "granted", "hidden", "missing", "open:open_20240517", "granted:granted_20240517")
 NAMES = ("granted", "hidden", "region-only")
@@ -94,6 +100,9 @@ def test_the_table_covers_every_route() -> None:
         *LIST_ROUTES,
         *OPEN_ROUTES,
         *OPERATOR_ROUTES,
+        *MANAGED_ROUTES,
+        *OWN_ROUTES,
+        *WRITTEN_ROUTES,
     }
     for route in declared:
         assert route.actions, route.id
@@ -250,3 +259,21 @@ def test_preflight_lets_web_maps_send_the_key(town_server: Server) -> None:
     assert reply.headers["access-control-allow-origin"] == "*"
     assert "X-API-Key" in reply.headers["access-control-allow-headers"]
     assert "access-control-allow-credentials" not in reply.headers
+
+
+@pytest.mark.parametrize("route", MANAGED_ROUTES)
+def test_what_is_managed_is_for_managers_and_operators(town: Town, town_server: Server, route: str) -> None:
+    for name, caller in callers(town).items():
+        reply = ask(town_server, MANAGED_ROUTES[route], caller)
+        operated = 404 if route == "explain" else 200
+        expected_status = {"anonymous": 401, "operator": operated} | dict.fromkeys(BAD, 401)
+        assert reply.status == expected_status.get(name, 403), name
+        if reply.status != 200:
+            assert not any(word.encode() in reply.body for word in NAMES)
+
+
+def test_who_one_is_is_told_to_oneself(town: Town, town_server: Server) -> None:
+    for name, caller in callers(town).items():
+        reply = ask(town_server, OWN_ROUTES["whoami"], caller)
+        assert reply.status == (401 if name in BAD else 200), name
+        assert reply.headers["cache-control"] == "no-store"
