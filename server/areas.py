@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +20,7 @@ LARGEST_FILE: Final = 50_000_000
 """Bytes."""
 SAME_VERTEX: Final = 1e-7
 """Degrees: about a centimetre; vertices nearer than this to the outline say nothing."""
-_WGS84_NAMES: Final = ("CRS84", "4326")
+_WGS84: Final = re.compile(r"(?:.*[:/])?(?:CRS84|4326)")
 
 
 def area_of_box(west: float, south: float, east: float, north: float) -> Area:
@@ -27,6 +29,8 @@ def area_of_box(west: float, south: float, east: float, north: float) -> Area:
     Raises:
         InvalidRightError: If it is empty or not on the Earth.
     """
+    if not all(math.isfinite(side) for side in (west, south, east, north)):
+        raise InvalidRightError("the area is none: W,S,E,N are four numbers")
     if west > east:
         box = shapely.union(shapely.box(west, south, 180, north), shapely.box(-180, south, east, north))
     else:
@@ -93,7 +97,7 @@ def _check_crs(document: dict[str, Any], path: Path) -> None:
         return
     properties = crs.get("properties") if isinstance(crs, dict) else None
     name = str(properties.get("name", "")) if isinstance(properties, dict) else ""
-    if not name.endswith(_WGS84_NAMES):
+    if _WGS84.fullmatch(name) is None:
         raise InvalidRightError(
             f"{path.name} is in {name or 'an unknown CRS'}: bring it to longitude and latitude (WGS 84)"
         )

@@ -21,6 +21,7 @@ VERSION: Final = 1
 """Of the file's form; it stands in it as `rights: 1`."""
 
 _HEAD: Final = "# All rights of a dinamis-flux installation. See `dinamis-flux rights --help`.\n"
+_ODD_ENDS: Final = frozenset("\r\x85\u2028\u2029")
 _NO_SECRET: Final = KeySecret(number=1, hmac=bytes(32), pepper_version=1)
 _LONGEST_ECHO: Final = 80
 
@@ -230,7 +231,8 @@ def _load(text: str) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise InvalidRightError(f"the file is no YAML: {where}{error.problem}") from None
+        what = " ".join(word for word in (error.context, error.problem) if word)
+        raise InvalidRightError(f"the file is no YAML: {where}{what}") from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise InvalidRightError(f"the file is no YAML: line {line}: {error.reason}") from None
@@ -252,6 +254,13 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+def _words(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    """Write text; line ends that are not of Unix are lost unless they are escaped."""
+    style = '"' if _ODD_ENDS.intersection(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _words)
 _Dumper.add_representer(
     _Flow,
     lambda dumper, data: dumper.represent_mapping("tag:yaml.org,2002:map", data.items(), flow_style=True),
