@@ -40,6 +40,7 @@ from server.cli.reach import (
     actions_of,
     area_of,
     conditions_of,
+    gsd_of,
     quota_of,
     rate_of,
     selector_of,
@@ -90,6 +91,8 @@ def grant_add(
     """Let an institution see what is named; several kinds (licence, collection ...) must all fit."""
     if not (licences or collections or sensors or scenes):
         fail("name at least one --licence, --collection, --sensor or --scene", USAGE)
+    if delegate is not None and no_delegation:
+        fail("--delegate and --no-delegation contradict each other", USAGE)
     context = context_of(command)
     selector = selector_of(
         context, collections=collections, licences=licences, sensors=sensors, scenes=scenes
@@ -97,7 +100,7 @@ def grant_add(
     more: dict[str, Any] = {
         "acquired": window_of(acquired, "acquired"),
         "valid": window_of(valid, "valid"),
-        "finest_ground_resolution": gsd or None,
+        "finest_ground_resolution": gsd_of(gsd),
         "actions": actions_of(actions) or GRANTED_BY_DEFAULT,
         "conditions": conditions_of(origins, networks),
         "quota": quota_of(quota),

@@ -32,6 +32,7 @@ from server.cli.reach import (
     area_of,
     conditions_of,
     end_of,
+    gsd_of,
     rate_of,
     selector_of,
     window_of,
@@ -86,7 +87,7 @@ def create(
         area=area_of(area),
         selector=selector,
         acquired=window_of(acquired, "acquired"),
-        finest_ground_resolution=gsd or None,
+        finest_ground_resolution=gsd_of(gsd),
         conditions=conditions_of(origins, networks),
         **chosen,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -39,7 +40,7 @@ Acquired = Annotated[
 Valid = Annotated[str | None, typer.Option(help="When it holds, A/B, B not included; `..` for no end.")]
 Gsd = Annotated[
     float | None,
-    typer.Option("--gsd", help="Finest detail that may be seen, metres per pixel. [default: native]", min=0),
+    typer.Option("--gsd", help="Finest detail that may be seen, metres per pixel. [default: native]"),
 ]
 ActionsText = Annotated[
     str | None,
@@ -108,6 +109,13 @@ def window_of(text: str | None, name: str) -> Window:
         fail(f"--{name} {text}: {error}", USAGE)
     assert isinstance(window, Window)
     return window
+
+
+def gsd_of(gsd: float | None) -> float | None:
+    """Check a ground resolution, metres per pixel; None: native."""
+    if gsd is not None and not 0 < gsd < math.inf:
+        fail(f"--gsd {gsd:g}: metres per pixel are more than 0", USAGE)
+    return gsd
 
 
 def actions_of(text: str | None) -> frozenset[Action] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Annotated, Final
@@ -68,7 +69,7 @@ def explain(
     ],
     layer: Annotated[str, typer.Argument(metavar="LAYER", help="`collection`, or `collection:scene`.")],
     at: Annotated[str, typer.Option(metavar="LON,LAT", help="The place, degrees.")],
-    gsd: Annotated[float, typer.Option(help="Detail that is looked at, metres per pixel.", min=0)],
+    gsd: Annotated[float, typer.Option(help="Detail that is looked at, metres per pixel.")],
     action: Annotated[str, typer.Option(help="catalogue, preview, tile, info or export.")] = "tile",
     time: Annotated[
         str | None, typer.Option(help="A date, or A/B. [default: any]", show_default=False)
@@ -86,6 +87,8 @@ def explain(
     """
     if action not in {known.value for known in GRANTABLE}:
         fail(f"--action {action}: catalogue, preview, tile, info or export", USAGE)
+    if not 0 < gsd < math.inf:
+        fail(f"--gsd {gsd:g}: metres per pixel are more than 0", USAGE)
     if lang not in _LANGUAGES:
         fail(f"--lang {lang}: fr, en or both", USAGE)
     context = context_of(command)
