@@ -116,12 +116,15 @@ def run_all(
 
 
 def copy_home(town: Town, home: Path) -> Path:
-    """Copy a home that may be in use: its database in one consistent state, its files as they are."""
+    """Copy a home that may be in use: its database in one consistent state, with nothing counted yet."""
     home.mkdir(parents=True)
     shutil.copytree(town.home / "data", home / "data")
     shutil.copy2(town.home / "pepper", home / "pepper")
     with closing(sqlite_module.connect(town.home / "flux.db")) as source:
         source.execute("VACUUM INTO ?", (str(home / "flux.db"),))
+    with closing(sqlite_module.connect(home / "flux.db")) as copy, copy:
+        for table in ("auth_usage", "auth_usage_folded", "auth_key_use", "auth_quota"):
+            copy.execute(f"DELETE FROM {table}")
     return home
 
 

@@ -15,7 +15,6 @@ from auth import edits
 from auth.credentials import new_key
 from auth.edits import revoke_key, set_status
 from auth.models import InstitutionStatus, Quota, Role
-from auth.schema import usage_table
 from tests.conftest import Town
 from tests.server.conftest import TILE, Asgi
 
@@ -166,8 +165,6 @@ def test_methods_that_a_path_does_not_take_are_405(asgi: Asgi) -> None:
 
 
 def test_usage_counts_what_carried_pixels_and_nothing_else(asgi: Asgi, town: Town) -> None:
-    with services(asgi).meter.store._engine.begin() as connection:  # what other tests asked of the town
-        connection.execute(usage_table.delete())
     headers = manager(asgi, role=Role.MANAGER)
     first = asgi.get(GRANTED, key(town))
     assert first.status == 200
