@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 
-from auth.models import GROUP_PREFIX, Forbid, Grant, Group, Institution, Key, Licence, Membership
+from auth.models import GROUP_PREFIX, Forbid, Grant, GrantKind, Group, Institution, Key, Licence, Membership
 from auth.reach import ANYWHERE_FROM
 
 
@@ -65,6 +67,17 @@ class PolicySnapshot:
     def conditional(self) -> bool:
         """True where some grant asks from where a request comes."""
         return any(grant.conditions != ANYWHERE_FROM for grant in self.grants.values())
+
+    def crises_at(self, now: datetime) -> Mapping[str, int]:
+        """Count the crisis grants that hold at an instant, by event id."""
+        return Counter(
+            grant.event_id
+            for grant in self.grants.values()
+            if grant.kind is GrantKind.CRISIS
+            and grant.event_id
+            and grant.approved
+            and grant.valid.contains(now)
+        )
 
     @cached_property
     def memberships_by_claim(self) -> Mapping[tuple[str, str, str], tuple[Membership, ...]]:

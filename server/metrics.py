@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -30,10 +31,28 @@ class Metrics:
         self._seconds.labels(route).observe(seconds)
         self._bytes.labels(route).inc(size)
 
-    def text(self) -> bytes:
-        """Give the exposition of all workers."""
+    def text(self, crises: Mapping[str, int]) -> bytes:
+        """Give the exposition of all workers.
+
+        Args:
+            crises: How many crisis grants hold now, by event id.
+        """
+        return self._answered() + _crises(crises)
+
+    def _answered(self) -> bytes:
         if self._folder is None:
             return generate_latest(self._registry)
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry, path=str(self._folder))  # type: ignore[no-untyped-call]
         return generate_latest(registry)
+
+
+def _crises(crises: Mapping[str, int]) -> bytes:
+    """Write what the rights say now: no sum over workers, so a registry of its own."""
+    registry = CollectorRegistry()
+    gauge = Gauge(
+        "flux_crisis_grants", "Crisis grants that hold now, by event.", ["event"], registry=registry
+    )
+    for event, count in sorted(crises.items()):
+        gauge.labels(event).set(count)
+    return generate_latest(registry)

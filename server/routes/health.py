@@ -79,6 +79,7 @@ class MetricsRoute:
 
     metrics: Metrics
 
-    async def text(self, _call: Call) -> Answer:
+    async def text(self, call: Call) -> Answer:
         """Serve `/metrics`."""
-        return Answer(body=self.metrics.text(), media_type=CONTENT_TYPE, cacheable=False)
+        text = self.metrics.text(call.policy.crises_at(call.now))
+        return Answer(body=text, media_type=CONTENT_TYPE, cacheable=False)
