@@ -2,51 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import json
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
 import pytest
 import rasterio
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
-from rasterio.enums import Resampling
-from rasterio.transform import from_origin
-from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform
 
 from server.routes.page import DIST, PAGE_FILES
 from tests.conftest import (
     IMAGERY,
-    ROOT,
     Server,
     imagery,
-    need_program,
     position_pixels,
     serving,
     write_raster,
 )
+from tests.viewer.browsing import Browsers, Opener, Watched, commands, opened
+from tests.viewer.pictures import View, assert_shows, shift
 
 pytestmark = pytest.mark.browser
 
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--force-color-profile=srgb",
-)
 ORIGIN = (572_000.0, 6_280_000.0)
 """Upper left of the scenes, EPSG:2154."""
 HEIGHT, WIDTH, CELL = 500, 700, 0.5
@@ -57,23 +38,6 @@ OLD_COLOUR = (20, 160, 240)
 SUMMIT = 312.5
 GROUND = (234, 238, 242)
 """The page's map ground, `--map-ground` in style.css."""
-MARGINS = (60, 70, 60, 110)
-"""CSS pixels at the top, right, bottom and left of the map where controls and labels lie."""
-COMMANDS = """
-import json, sys
-from typer.testing import CliRunner
-from server.cli.main import app
-
-printed = []
-for line in json.loads(sys.argv[2]):
-    line = [printed[-1] if word == "{-1}" else word for word in line]
-    done = CliRunner().invoke(app, ["--home", sys.argv[1], *line])
-    if done.exit_code:
-        raise SystemExit(f"{line}: {done.output} {done.exception!r}")
-    printed.append(done.stdout.strip())
-print(json.dumps(printed))
-"""
-DENIED = "the server responded with a status of 401"
 
 
 @dataclass(frozen=True)
@@ -89,142 +53,6 @@ class Place:
     def granted(self) -> list[str]:
         """What the key sees, in the order of the list."""
         return sorted({"colours", "relief", "reunion"} & self.sources.keys())
-
-
-@dataclass
-class Watched:
-    """A page and all that it asked for and complained of."""
-
-    page: Page
-    server: Server
-    addresses: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
-
-    def ready(self, state: str = "ready") -> None:
-        self.page.wait_for_selector(f"body[data-state={state}]", timeout=15_000)
-
-    def select(self, name: str, value: str) -> None:
-        self.page.select_option(f"#{name}", value)
-        self.ready()
-
-    def choose(self, layer: str) -> None:
-        self.page.click(f'button[data-id="{layer}"]')
-        self.page.wait_for_selector(f'body[data-layer="{layer}"]')
-        self.ready()
-
-    def layers(self) -> list[str]:
-        rows = self.page.query_selector_all("button.layer")
-        return [row.get_attribute("data-id") or "" for row in rows]
-
-    def text(self, selector: str) -> str:
-        return self.page.inner_text(selector)
-
-    def hosts(self) -> set[str]:
-        parts = [urlsplit(address) for address in self.addresses]
-        return {part.netloc for part in parts if part.scheme not in {"data", "blob"}}
-
-
-@dataclass(frozen=True)
-class Browsers:
-    """A browser for each language, which keeps what it has fetched from page to page."""
-
-    chromium: Browser
-    contexts: dict[str, BrowserContext] = field(default_factory=dict)
-
-    def context(self, locale: str) -> BrowserContext:
-        if locale not in self.contexts:
-            context = self.chromium.new_context(viewport={"width": 1280, "height": 800}, locale=locale)
-            context.grant_permissions(["clipboard-read", "clipboard-write"])
-            context.add_init_script(
-                "window.violations = [];"
-                "addEventListener('securitypolicyviolation',"
-                " (event) => window.violations.push(event.violatedDirective + ' ' + event.blockedURI))"
-            )
-            self.contexts[locale] = context
-        return self.contexts[locale]
-
-
-@dataclass(frozen=True)
-class View:
-    """What the map shows, as the page says it, and the picture of it."""
-
-    projection: str
-    left: float
-    top: float
-    resolution: float
-    pixels: np.ndarray
-    """RGB of the whole map, (height, width, 3), float."""
-    x: float
-    y: float
-    """Upper left of the map on the page, CSS pixels."""
-
-    @classmethod
-    def of(cls, page: Page) -> View:
-        said = page.evaluate("({...document.getElementById('map').dataset})")
-        left, _, _, top = (float(part) for part in said["extent"].split(","))
-        box = page.locator("#map").bounding_box()
-        assert box is not None
-        png = page.screenshot(clip=box)
-        pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), float)
-        return cls(said["projection"], left, top, float(said["resolution"]), pixels, box["x"], box["y"])
-
-    def truth(self, source: Path) -> tuple[np.ndarray, np.ndarray]:
-        """What rasterio gives for the same pixels: (height, width, bands) and where it is valid."""
-        height, width = self.pixels.shape[:2]
-        with (
-            rasterio.open(source) as dataset,
-            WarpedVRT(
-                dataset,
-                crs=self.projection,
-                transform=from_origin(self.left, self.top, self.resolution, self.resolution),
-                width=width,
-                height=height,
-                resampling=Resampling.bilinear,
-                add_alpha=True,
-            ) as warped,
-        ):
-            data = warped.read()
-        return np.moveaxis(data[:-1], 0, -1).astype(float), data[-1] > 0
-
-    def inside(self, valid: np.ndarray) -> tuple[slice, slice]:
-        """The largest clear rectangle that the scene surely fills."""
-        top, right, bottom, left = MARGINS
-        clear = np.zeros_like(valid)
-        clear[top:-bottom, left:-right] = True
-        rows, columns = np.nonzero(valid & clear)
-        area = (slice(rows.min() + 4, rows.max() - 3), slice(columns.min() + 4, columns.max() - 3))
-        keep = [12, 12, 12, 12] if self.projection != "EPSG:3857" else [30, 30, 30, 30]
-        inner = (
-            slice(area[0].start + keep[0], area[0].stop - keep[2]),
-            slice(area[1].start + keep[3], area[1].stop - keep[1]),
-        )
-        assert valid[inner].all()
-        assert min(inner[0].stop - inner[0].start, inner[1].stop - inner[1].start) > 200
-        return inner
-
-    def screen(self, x: float, y: float, crs: str = "EPSG:2154") -> tuple[float, float]:
-        """Where a place is on the page."""
-        (px,), (py,) = transform(crs, self.projection, [x], [y])
-        return self.x + (px - self.left) / self.resolution, self.y + (self.top - py) / self.resolution
-
-
-def shift(one: np.ndarray, other: np.ndarray) -> float:
-    """How far two pictures lie apart, pixels."""
-    grey = [np.ascontiguousarray(picture.mean(axis=-1), np.float64) for picture in (one, other)]
-    window = cv2.createHanningWindow(grey[0].shape[::-1], cv2.CV_64F)
-    (dx, dy), _ = cv2.phaseCorrelate(*(picture - picture.mean() for picture in grey), window)
-    return float(np.hypot(dx, dy))
-
-
-def assert_shows(page: Page, source: Path) -> None:
-    """The picture on the screen is the file's: in colour and in place."""
-    view = View.of(page)
-    truth, valid = view.truth(source)
-    inner = view.inside(valid)
-    assert np.abs(view.pixels[inner] - truth[inner]).mean() < 3
-    assert shift(view.pixels[inner], truth[inner]) < 0.5
-    moved = np.roll(truth, 2, axis=1)[inner]
-    assert shift(view.pixels[inner], moved) > 1.5, "the measure sees two pixels"
 
 
 def colour_scene(path: Path, *, flip: bool) -> Path:
@@ -289,76 +117,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 def server(place: Place) -> Iterator[Server]:
     with serving(place.home, workers=1) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browsers]:
-    program = need_program("chromium")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
-        yield Browsers(chromium)
-        chromium.close()
-
-
-def commands(home: Path, *lines: list[str]) -> list[str]:
-    """Run lines of the command line in one process, which is quicker than one each; give what they print.
-
-    `{-1}` stands for what the line before printed.
-    """
-    done = subprocess.run(
-        [sys.executable, "-c", COMMANDS, str(home), json.dumps(lines)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    printed: list[str] = json.loads(done.stdout)
-    return printed
-
-
-Opener = Callable[..., contextlib.AbstractContextManager[Watched]]
-
-
-@contextlib.contextmanager
-def opened(
-    browser: Browsers,
-    server: Server,
-    path: str,
-    *,
-    state: str = "ready",
-    denied: bool = False,
-    locale: str = "fr-FR",
-) -> Iterator[Watched]:
-    """Open the page; in the end nothing went to others, nothing was complained of, save 401 where denied."""
-    watched = _watch(browser.context(locale), server)
-    try:
-        watched.page.goto(server.url + path)
-        watched.ready(state)
-        yield watched
-        watched.page.wait_for_timeout(50)
-        assert watched.hosts() == {urlsplit(server.url).netloc}
-        complaints = [said for said in watched.complaints if not (denied and DENIED in said)]
-        assert complaints == []
-        assert watched.page.evaluate("window.violations") == []
-    finally:
-        watched.page.close()
-
-
-def _watch(context: BrowserContext, server: Server) -> Watched:
-    page = context.new_page()
-    watched = Watched(page, server)
-    page.on("request", lambda request: watched.addresses.append(request.url))
-    page.on("websocket", lambda socket: watched.addresses.append(socket.url))
-    page.on("pageerror", lambda error: watched.complaints.append(str(error)))
-    page.on(
-        "console",
-        lambda message: (
-            watched.complaints.append(message.text) if message.type in {"error", "warning"} else None
-        ),
-    )
-    return watched
 
 
 @pytest.fixture(scope="module")
