@@ -108,7 +108,7 @@ class ServiceSettings(BaseModel, frozen=True, extra="forbid"):
     """Address of the provider's web site; empty: none."""
     contact_mail: str = ""
     """Mail address of the provider; empty: none."""
-    access_request_url: str = ""
+    access_request_url: str = Field(default="", pattern=r"^(https?://\S+|mailto:\S+)?$")
     """Where access to a listed layer can be asked for; empty: by mail to the provider, if there is one."""
 
 

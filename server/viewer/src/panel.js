@@ -81,8 +81,11 @@ function showNote(state, text) {
   const { layer } = state.choice;
   const note = { preview: "accessPreviewNote", listed: "accessListedNote" }[layer.access];
   const key = note ?? (state.drawn === false ? "noMapNote" : "");
+  const asked = (layer.links ?? []).find((link) => link.rel === "request-access");
+  const ask = asked && element("a", { href: asked.href, target: "_blank", rel: "noopener noreferrer" });
+  ask?.append(text("requestAccess"));
   byId("chosen-note").hidden = !key;
-  byId("chosen-note").textContent = key ? text(key) : "";
+  byId("chosen-note").replaceChildren(...(key ? [text(key), ...(ask ? [" ", ask] : [])] : []));
 }
 
 function showFacts(layer, language, text) {

@@ -29,7 +29,8 @@ const fr = {
   accessPreview: "Aperçu",
   accessListed: "Sur demande",
   accessPreviewNote: "Vos droits donnent un aperçu de cette couche, à résolution réduite.",
-  accessListedNote: "Cette couche est annoncée mais non ouverte avec vos droits. Demandez l’accès au service qui la gère.",
+  accessListedNote: "Cette couche est annoncée mais non ouverte avec vos droits : le service qui la gère peut l’ouvrir.",
+  requestAccess: "Demander l’accès",
   previewImage: "Aperçu de la couche {title}",
   noMapNote: "Cette couche ne peut pas être dessinée sur la carte avec vos droits.",
 
@@ -128,7 +129,8 @@ const en = {
   accessPreview: "Preview",
   accessListed: "On request",
   accessPreviewNote: "Your rights give a preview of this layer, at reduced resolution.",
-  accessListedNote: "This layer is announced but not open to you. Ask the service that manages it for access.",
+  accessListedNote: "This layer is announced but not open to you: the service that manages it can open it.",
+  requestAccess: "Ask for access",
   previewImage: "Preview of the layer {title}",
   noMapNote: "This layer cannot be drawn on the map with your rights.",
 
