@@ -208,7 +208,7 @@ def principal_of(snapshot: PolicySnapshot, key: Key, now: datetime) -> Principal
             raise CredentialRevokedError(key.id)
         if each.expires is not None and each.expires <= now:
             raise CredentialExpiredError(key.id)
-    institution = _holder(snapshot, key)
+    institution = active_institution(snapshot, key.institution_id, key.id)
     below = chain[:-1]
     return Principal(
         kind=PrincipalKind.OPERATOR if institution.operator else PrincipalKind.INSTITUTION,
@@ -220,6 +220,28 @@ def principal_of(snapshot: PolicySnapshot, key: Key, now: datetime) -> Principal
         delegations=tuple(None if each.expires is None else each.expires - each.created for each in below),
         rate=key.rate,
     )
+
+
+def active_institution(
+    snapshot: PolicySnapshot, institution_id: str, key_id: str | None = None
+) -> Institution:
+    """Give the institution that a credential stands for.
+
+    Args:
+        snapshot: The rights at this moment.
+        institution_id: Whose credential it is.
+        key_id: Of the key that was shown, for the log.
+
+    Raises:
+        CredentialInvalidError: If it is not there.
+        InstitutionSuspendedError: If it is suspended or closed.
+    """
+    institution = snapshot.institutions.get(institution_id)
+    if institution is None:
+        raise CredentialInvalidError(key_id)
+    if institution.status is not InstitutionStatus.ACTIVE:
+        raise InstitutionSuspendedError(key_id)
+    return institution
 
 
 def _matching(key: Key | None, peppers: Peppers, shown: bytes) -> KeySecret | None:
@@ -238,16 +260,6 @@ def _matching(key: Key | None, peppers: Peppers, shown: bytes) -> KeySecret | No
         if matches and pepper is not None and found is None:
             found = secret
     return found
-
-
-def _holder(snapshot: PolicySnapshot, key: Key) -> Institution:
-    """Give the institution of a key, if it is active."""
-    institution = snapshot.institutions.get(key.institution_id)
-    if institution is None:
-        raise CredentialInvalidError(key.id)
-    if institution.status is not InstitutionStatus.ACTIVE:
-        raise InstitutionSuspendedError(key.id)
-    return institution
 
 
 def _random_text(length: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -32,8 +32,10 @@ class Principal:
     """Whether the key may be written into addresses."""
     role: Role = Role.READER
     """Manager only where the credential itself says so."""
-    subject: str | None = None
+    subject: str | None = field(default=None, compare=False)
     """The person, as an identity provider or a gateway names them; for the record, no right hangs on it."""
+    membership_id: str | None = field(default=None, compare=False)
+    """The membership that made it; for what is signed in its name, no right hangs on it."""
     caveats: tuple[Caveat, ...] = ()
     """Of the credential and of every key above it."""
     delegations: tuple[timedelta | None, ...] = ()

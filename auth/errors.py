@@ -3,10 +3,10 @@
 AuthError
 ├── CredentialInvalidError      unknown, malformed, wrong secret
 │   ├── CredentialRevokedError
-│   └── CredentialExpiredError
-├── CredentialNotForUrlsError   a key that may not stand in a URL stood in one
-├── InstitutionSuspendedError
-├── TokenRefusedError           a token of an identity provider that does not hold
+│   ├── CredentialExpiredError
+│   ├── CredentialNotForUrlsError   a key that may not stand in a URL stood in one
+│   ├── InstitutionSuspendedError
+│   └── TokenRefusedError       a token of an identity provider that does not hold
 ├── PolicyUnavailableError      the snapshot of rights is too old to be trusted
 ├── AlreadyExistsError          administration: the id is taken
 ├── UnknownIdError              administration: no such institution, licence, key ...
@@ -43,6 +43,15 @@ class CredentialNotForUrlsError(CredentialInvalidError):
 
 class InstitutionSuspendedError(CredentialInvalidError):
     """The institution is suspended or closed."""
+
+
+class TokenRefusedError(CredentialInvalidError):
+    """A token of an identity provider does not hold."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.reason = reason
+        """One of a few words, for the log: malformed, issuer, algorithm, key, signature, audience ..."""
 
 
 class PolicyUnavailableError(AuthError):

@@ -129,6 +129,12 @@ class Caveat:
 PUBLIC: Final = "public"
 """Grantee of what everybody may see; no institution may have this id."""
 
+GATEWAY: Final = "gateway"
+"""Issuer of the memberships that a portal's headers are looked up in."""
+
+GATEWAY_CLAIMS: Final = frozenset({"org", "role", "username"})
+"""What a portal says of a caller."""
+
 GROUP_PREFIX: Final = "group:"
 """What the grantee of a grant to a group begins with."""
 
@@ -201,9 +207,9 @@ class Membership:
     issuer: Line
     """Issuer of tokens, exactly; or `gateway`."""
     claim: Line
-    """Name of the claim, such as siret or sub; of a gateway: org, username or role."""
+    """Name of the claim, such as siret or realm_access.roles; of a gateway: org, username or role."""
     value: Line
-    """What the claim must be, or hold where it is a list."""
+    """What the claim must be, or hold where it is a list; text, compared letter by letter."""
     role: Role = Role.READER
 
 

@@ -13,6 +13,8 @@ from typing import Any, Final, TypeVar
 from auth.documents import content_digest, document_of, kind_of, right_of, rights_of
 from auth.errors import InvalidIdError, InvalidRightError, UnknownIdError
 from auth.models import (
+    GATEWAY,
+    GATEWAY_CLAIMS,
     GROUP_PREFIX,
     LONGEST_CRISIS,
     PUBLIC,
@@ -115,6 +117,8 @@ def check_form(right: Right) -> None:
         _check_crisis(right)
     elif isinstance(right, Key):
         _check_secrets(right)
+    elif isinstance(right, Membership):
+        _check_words(right)
 
 
 def check_fits(snapshot: PolicySnapshot, right: Right) -> None:
@@ -185,6 +189,13 @@ def _check_crisis(grant: Grant) -> None:
         raise InvalidRightError("grant: a crisis grant begins, and ends within 72 hours")
     if len(set(grant.approvals)) != len(grant.approvals):
         raise InvalidRightError("grant: the approvals must be of different operators")
+
+
+def _check_words(membership: Membership) -> None:
+    if not (membership.issuer and membership.claim and membership.value):
+        raise InvalidRightError("membership: issuer, claim and value can't be empty")
+    if membership.issuer == GATEWAY and membership.claim not in GATEWAY_CLAIMS:
+        raise InvalidRightError(f"membership: of a gateway the claim is {', '.join(sorted(GATEWAY_CLAIMS))}")
 
 
 def _check_secrets(key: Key) -> None:

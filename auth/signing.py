@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
-from auth.credentials import Peppers, principal_of
+from auth.credentials import Peppers, active_institution, principal_of
 from auth.decision import Principal, PrincipalKind
 from auth.errors import CredentialExpiredError, CredentialInvalidError
 from auth.models import Action, Caveat
@@ -41,7 +41,9 @@ class Signed:
     key_id: str | None = None
     """The key it was made with."""
     institution_id: str | None = None
-    """Its institution, where it was made without a key (a token, a gateway)."""
+    """Its institution, where it was made without a key (by a token)."""
+    membership_id: str | None = None
+    """The membership that made it that institution's; it dies with it."""
     layer: str | None = None
     """`collection` or `collection:scene` that it is for; None: whatever the holder sees."""
 
@@ -61,6 +63,7 @@ def sign(peppers: Peppers, signed: Signed, now: datetime) -> str:
         "i": signed.institution_id,
         "k": signed.key_id,
         "l": signed.layer,
+        "m": signed.membership_id,
         "u": signed.use,
     }
     body = json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
@@ -95,6 +98,7 @@ def read_signed(peppers: Peppers, text: str, *, use: Use, now: datetime) -> Sign
             expires=datetime.fromtimestamp(content["e"], UTC),
             key_id=content["k"],
             institution_id=content["i"],
+            membership_id=content.get("m"),
             layer=content["l"],
         )
     except (ValueError, KeyError, TypeError, binascii.Error, OverflowError) as error:
@@ -110,16 +114,11 @@ def principal_of_signed(snapshot: PolicySnapshot, signed: Signed, now: datetime)
     """Give the caller that a signature stands for now: its holder as it is, narrowed to the layer.
 
     Raises:
-        CredentialInvalidError: If the key, a key above it or the institution no longer lives.
+        CredentialInvalidError: If the key, a key above it, the membership or the institution no longer lives.
     """
     caveat = Caveat(area=EVERYWHERE, selector=_selector(signed.layer), actions=SIGNED_ACTIONS)  # type: ignore[arg-type]
     if signed.key_id is None:
-        return Principal(
-            kind=PrincipalKind.INSTITUTION,
-            institution_id=signed.institution_id,
-            url_allowed=True,
-            caveats=(caveat,),
-        )
+        return _member(snapshot, signed, caveat)
     key = snapshot.keys.get(signed.key_id)
     if key is None:
         raise CredentialInvalidError(signed.key_id)
@@ -132,6 +131,23 @@ def principal_of_signed(snapshot: PolicySnapshot, signed: Signed, now: datetime)
         caveats=(caveat, *holder.caveats),
         delegations=holder.delegations,
         rate=holder.rate,
+    )
+
+
+def _member(snapshot: PolicySnapshot, signed: Signed, caveat: Caveat) -> Principal:
+    """Give the caller where no key was shown; an operator stays one, and sees no imagery by that."""
+    membership = snapshot.memberships.get(signed.membership_id or "")
+    if signed.membership_id is not None and (
+        membership is None or membership.institution_id != signed.institution_id
+    ):
+        raise CredentialInvalidError
+    institution = active_institution(snapshot, signed.institution_id or "")
+    return Principal(
+        kind=PrincipalKind.OPERATOR if institution.operator else PrincipalKind.INSTITUTION,
+        institution_id=institution.id,
+        url_allowed=True,
+        caveats=(caveat,),
+        membership_id=signed.membership_id,
     )
 
 

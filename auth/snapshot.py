@@ -86,3 +86,11 @@ class PolicySnapshot:
         for membership in self.memberships.values():
             found.setdefault((membership.issuer, membership.claim, membership.value), []).append(membership)
         return {word: tuple(held) for word, held in found.items()}
+
+    @cached_property
+    def claims_of_issuer(self) -> Mapping[str, tuple[str, ...]]:
+        """The claims that memberships look at, by issuer, in their order."""
+        found: dict[str, set[str]] = {}
+        for membership in self.memberships.values():
+            found.setdefault(membership.issuer, set()).add(membership.claim)
+        return {issuer: tuple(sorted(claims)) for issuer, claims in found.items()}

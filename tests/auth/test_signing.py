@@ -13,7 +13,7 @@ from auth.errors import CredentialExpiredError, CredentialInvalidError
 from auth.models import Action, Institution, InstitutionStatus, Role
 from auth.policy import decide
 from auth.reach import Selector
-from auth.rules import new_grant
+from auth.rules import new_grant, new_membership
 from auth.signing import LONGEST, Signed, looks_signed, principal_of_signed, read_signed, sign
 from auth.snapshot import PolicySnapshot
 
@@ -134,5 +134,28 @@ def test_it_dies_with_its_institution():
     rights = replace(RIGHTS, institutions={"ign": closed})
     with pytest.raises(CredentialInvalidError):
         principal_of_signed(rights, signed(), NOW)
-    without_key = principal_of_signed(rights, signed(key_id=None, institution_id="ign"), NOW)
-    assert decide(rights, without_key, Action.TILE, NOW).code == "suspended"
+    without_key = signed(key_id=None, institution_id="ign")
+    assert principal_of_signed(RIGHTS, without_key, NOW).institution_id == "ign"
+    for gone in (rights, replace(RIGHTS, institutions={})):
+        with pytest.raises(CredentialInvalidError):
+            principal_of_signed(gone, without_key, NOW)
+
+
+def test_without_a_key_it_dies_with_the_membership_that_it_was_made_by():
+    membership = new_membership("ign", "https://sso", "org", "ign")
+    member = signed(key_id=None, institution_id="ign", membership_id=membership.id)
+    assert read_signed(PEPPERS, sign(PEPPERS, member, NOW), use="url", now=NOW) == member
+    rights = replace(RIGHTS, memberships={membership.id: membership})
+    assert principal_of_signed(rights, member, NOW).institution_id == "ign"
+    moved = replace(membership, institution_id="cnes")
+    for held in ({}, {membership.id: moved}):
+        with pytest.raises(CredentialInvalidError):
+            principal_of_signed(replace(RIGHTS, memberships=held), member, NOW)
+
+
+def test_without_a_key_an_operator_opens_no_imagery_of_its_institution():
+    rights = replace(RIGHTS, institutions={"ign": Institution(id="ign", name="ign", operator=True)})
+    principal = principal_of_signed(rights, signed(key_id=None, institution_id="ign"), NOW)
+    assert principal.kind is PrincipalKind.OPERATOR
+    for action in (Action.TILE, Action.OPERATE, Action.MANAGE):
+        assert not decide(rights, principal, action, NOW).allowed
