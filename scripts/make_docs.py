@@ -38,6 +38,8 @@ TYPES = {
     "Path": "path",
     "DirectoryPath": "existing folder",
     "SecretStr": "secret",
+    "IPvAnyNetwork": "network",
+    "IssuerSettings": "table",
 }
 """What a setting's type is called."""
 LIMITS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than", "min_length": "at least"}
@@ -86,6 +88,7 @@ def settings_page() -> str:
     for name, field in Settings.model_fields.items():
         if _is_group(field):
             parts += _group(name, cast("type[BaseModel]", field.annotation))
+    parts += _table("auth.issuers", settings.IssuerSettings)
     return "\n".join(parts) + "\n"
 
 
@@ -122,6 +125,19 @@ def _group(group: str, model: type[BaseModel]) -> list[str]:
     return [*title, "", "| name | variable | type | default | meaning |", "|---|---|---|---|---|", *rows, ""]
 
 
+def _table(name: str, model: type[BaseModel]) -> list[str]:
+    """Describe what each of a list of tables holds."""
+    written = attributes(model)
+    rows = []
+    for inner, field in model.model_fields.items():
+        annotation, said = written[inner]
+        default = "needed" if field.is_required() else _default(field)
+        rows.append(f"| `{inner}` | {_type(annotation, field)} | {default} | {_cell(said)} |")
+    title = [f"## `[[{name}]]`", "", inspect.getdoc(model) or ""]
+    also = f"In a variable all of them are one JSON list: `{variable(name)}='[{{\"issuer\": ..., ...}}]'`."
+    return [*title, "", also, "", "| name | type | default | meaning |", "|---|---|---|---|", *rows, ""]
+
+
 def attributes(model: type[BaseModel]) -> dict[str, tuple[str, str]]:
     """Read type and docstring of each attribute of a class, as they are written.
 
@@ -149,6 +165,9 @@ def _type(written: str, field: FieldInfo) -> str:
         plain = plain.removeprefix("Annotated[").rpartition(", ")[0]
     if plain.startswith("Literal["):
         words = " or ".join(f"`{value}`" for value in ast.literal_eval(plain.removeprefix("Literal")))
+    elif plain.startswith("tuple[Literal["):
+        inner = plain.removeprefix("tuple[Literal").removesuffix(", ...]")
+        words = "list of " + ", ".join(f"`{value}`" for value in ast.literal_eval(inner))
     elif plain.startswith("tuple["):
         words = "list of " + TYPES[plain.removeprefix("tuple[").removesuffix(", ...]")] + "s"
     else:

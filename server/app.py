@@ -15,6 +15,7 @@ import structlog
 from auth.credentials import Peppers
 from auth.models import Rate
 from auth.store import SqlPolicyStore
+from auth.tokens import TrustedIssuer
 from auth.usage import SqlUsageStore, UsageStore
 from mosaics.catalog.sql import SqlCatalog
 from mosaics.grids import load_grids
@@ -25,6 +26,9 @@ from server.authentication import Authenticator
 from server.cache.memory import MemoryTileCache
 from server.decisions import Decisions
 from server.dispatcher import Dispatcher
+from server.fetch import fetch_json
+from server.gateway import Gateway
+from server.issuers import Issuer, Tokens
 from server.metrics import Metrics
 from server.pepper import load_peppers
 from server.routes.health import Readiness
@@ -116,12 +120,14 @@ def create_app(settings: Settings, engine: sa.Engine, metrics_folder: Path | Non
     services = build_services(settings, engine)
     readiness = Readiness(services)
     metrics = Metrics(metrics_folder)
+    issuer_threads = ThreadPoolExecutor(len(settings.auth.issuers) or 1, thread_name_prefix="issuer")
+    tokens = _tokens(settings, issuer_threads, metrics)
 
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(services.pool, services.knowledge.refresh)
-        tasks = [loop.create_task(_poll(services)), loop.create_task(_fold(services))]
+        tasks = [loop.create_task(each) for each in (_poll(services), _fold(services), tokens.prepare())]
         try:
             yield
         finally:
@@ -130,16 +136,50 @@ def create_app(settings: Settings, engine: sa.Engine, metrics_folder: Path | Non
                 task.cancel()
             await loop.run_in_executor(services.pool, services.meter.close)
             services.pool.shutdown(wait=True)
+            issuer_threads.shutdown(wait=False, cancel_futures=True)
             engine.dispose()
 
     asgi = Dispatcher(
         services,
         Router(routes=routes(metrics, readiness)),
-        Authenticator(peppers=services.peppers),
+        Authenticator(peppers=services.peppers, tokens=tokens, gateway=_gateway(settings, metrics)),
         metrics,
         lifespan,
     )
     return Application(asgi=asgi, services=services, readiness=readiness)
+
+
+def _tokens(settings: Settings, executor: Executor, metrics: Metrics) -> Tokens:
+    """Build what checks tokens; without issuers it refuses each."""
+    return Tokens(
+        [
+            Issuer(
+                trusted=TrustedIssuer(
+                    url=each.issuer, audience=each.audience, algorithms=frozenset(each.algorithms)
+                ),
+                jwks_url=each.jwks_url,
+                executor=executor,
+                fetch=fetch_json,
+                fetched=metrics.issuer_fetched,
+                between_seconds=each.refetch_seconds,
+                oldest_seconds=each.keys_max_age_seconds,
+            )
+            for each in settings.auth.issuers
+        ]
+    )
+
+
+def _gateway(settings: Settings, metrics: Metrics) -> Gateway:
+    """Build what reads a portal's headers; without settings it believes none."""
+    gateway = settings.gateway
+    if gateway.secret is None:
+        return Gateway(dropped=metrics.gateway_dropped)
+    return Gateway(
+        dropped=metrics.gateway_dropped,
+        networks=tuple(gateway.networks),
+        secret_header=gateway.secret_header,
+        secret=gateway.secret.get_secret_value().encode("ascii"),
+    )
 
 
 async def _poll(services: Services) -> None:

@@ -54,6 +54,10 @@ class Call:
     now: datetime
     secret: int = 0
     """Number of the key's secret that was shown; 0: none was."""
+    signed: bool = False
+    """True where a signature was shown, wherever it stood."""
+    until: datetime | None = None
+    """When the token that was shown ends."""
     circumstances: Circumstances = UNKNOWN
     """From where it comes."""
     exhausted: frozenset[str] = frozenset()

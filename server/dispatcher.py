@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 
 from auth.decision import ANONYMOUS, Principal
-from auth.errors import CredentialInvalidError
+from auth.errors import CredentialInvalidError, TokenRefusedError
 from auth.models import Action
 from auth.snapshot import PolicySnapshot
 from mosaics.errors import LayerNotFoundError
@@ -187,7 +187,7 @@ class Dispatcher:
         now = datetime.now(UTC)
         knowledge = self._services.knowledge
         if shown.text is not None:
-            return self._authenticator.explicit(knowledge.rights(), shown, now)
+            return await self._authenticator.explicit(knowledge.rights, shown, now)
         return self._authenticator.implicit(knowledge.rights, request, now) or NOBODY
 
     def _call(  # noqa: PLR0917 - one place, the values of one request
@@ -217,6 +217,8 @@ class Dispatcher:
             index=knowledge.index,
             now=datetime.now(UTC),
             secret=identity.secret,
+            signed=identity.signed,
+            until=identity.until,
             circumstances=circumstances(request, trusted),
             exhausted=self._services.meter.exhausted,
         )
@@ -309,7 +311,8 @@ def _shown(error: Exception, principal: Principal) -> Exception:
         coarser = isinstance(error, AccessDeniedError) and error.code == "zoom_limit"
         return error if coarser else CredentialRequiredError()
     if isinstance(error, CredentialInvalidError):
-        log.info("credential_refused", key=error.key_id, why=type(error).__name__)
+        reason = error.reason if isinstance(error, TokenRefusedError) else None
+        log.info("credential_refused", key=error.key_id, why=type(error).__name__, reason=reason)
     return error
 
 

@@ -12,6 +12,7 @@ from auth.errors import (
     InvalidRightError,
     PolicyUnavailableError,
     StillNamedError,
+    TokenRefusedError,
     UnknownIdError,
 )
 from mosaics.errors import (
@@ -35,6 +36,7 @@ from server.wmts.exceptions import ExceptionCode, OwsError, render_exception
 from server.wmts.language import Language, in_language
 
 CHALLENGE = (("WWW-Authenticate", 'Basic realm="dinamis-flux"'),)
+TOKEN_CHALLENGE = (("WWW-Authenticate", 'Bearer realm="dinamis-flux", error="invalid_token"'),)
 RETRY = (("Retry-After", "5"),)
 
 
@@ -79,6 +81,13 @@ FACTS: dict[type[Exception], Fact] = {
     ),
     CredentialInvalidError: _fact(
         401, "credential_invalid", "La clé n'est pas valable.", "The key is not valid.", headers=CHALLENGE
+    ),
+    TokenRefusedError: _fact(
+        401,
+        "token_invalid",
+        "Le jeton n'est pas valable.",
+        "The token is not valid.",
+        headers=TOKEN_CHALLENGE,
     ),
     CredentialConflictError: _fact(
         400,

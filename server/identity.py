@@ -7,6 +7,7 @@ import binascii
 from dataclasses import dataclass
 from enum import StrEnum
 
+from auth.tokens import looks_like_token
 from server.requests import HttpRequest
 
 QUERY_NAMES = frozenset({"key", "apikey", "api_key", "authkey"})
@@ -26,6 +27,8 @@ class Way(StrEnum):
     QUERY = "query"
     PATH = "path"
     HEADER = "header"
+    TOKEN = "token"  # noqa: S105 - no secret
+    """A token of an identity provider, as bearer and nowhere else."""
     SIGNATURE = "signature"
     """A signature in the query."""
     COOKIE = "cookie"
@@ -61,9 +64,7 @@ def presented(request: HttpRequest, path_key: str | None) -> Presented:
     Raises:
         CredentialConflictError: If two different ones were sent.
     """
-    found: dict[str, Way] = {}
-    for text in _from_headers(request):
-        found[text] = Way.HEADER
+    found = dict(_from_headers(request))
     for name, value in request.query:
         if name.lower() in QUERY_NAMES and value:
             found[value] = Way.QUERY
@@ -95,17 +96,20 @@ def cookie_of(request: HttpRequest) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _from_headers(request: HttpRequest) -> list[str]:
+def _from_headers(request: HttpRequest) -> list[tuple[str, Way]]:
+    """Give what stands in the headers; a token that also stands elsewhere than as bearer is none."""
+    bearers = []
     texts = [value.strip() for value in request.headers.get("x-api-key", ()) if value.strip()]
     for value in request.headers.get("authorization", ()):
         scheme, _, rest = value.strip().partition(" ")
         if scheme.lower() == "bearer":
-            texts.append(rest.strip())
+            bearers.append(rest.strip())
         elif scheme.lower() == "basic":
             texts.append(_basic_password(rest.strip()))
         else:
             texts.append(value)  # an unknown scheme is a bad credential, not an absent one
-    return texts
+    ways = ((text, Way.TOKEN if looks_like_token(text) else Way.HEADER) for text in bearers)
+    return [*ways, *((text, Way.HEADER) for text in texts)]
 
 
 def _basic_password(encoded: str) -> str:

@@ -24,12 +24,32 @@ class Metrics:
             "flux_http_seconds", "Time to answer.", ["route"], buckets=_SECONDS, registry=self._registry
         )
         self._bytes = Counter("flux_http_bytes", "Bytes of bodies sent.", ["route"], registry=self._registry)
+        self._dropped = Counter(
+            "flux_gateway_headers_dropped",
+            "Requests whose sec-* headers were not believed.",
+            ["reason"],
+            registry=self._registry,
+        )
+        self._fetches = Counter(
+            "flux_issuer_fetches",
+            "Times that the keys of identity providers were asked for.",
+            ["result"],
+            registry=self._registry,
+        )
 
     def observe(self, route: str, status: int, seconds: float, size: int) -> None:
         """Count one answer."""
         self._answers.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
         self._bytes.labels(route).inc(size)
+
+    def gateway_dropped(self, reason: str) -> None:
+        """Count a request whose portal headers are not believed."""
+        self._dropped.labels(reason).inc()
+
+    def issuer_fetched(self, result: str) -> None:
+        """Count an attempt to get the keys of an identity provider."""
+        self._fetches.labels(result).inc()
 
     def text(self, crises: Mapping[str, int]) -> bytes:
         """Give the exposition of all workers.

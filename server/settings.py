@@ -8,7 +8,16 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, DirectoryPath, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    DirectoryPath,
+    Field,
+    IPvAnyNetwork,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -17,6 +26,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 from pydantic_settings import SettingsError as SourceError
+
+from server.fetch import is_safe
 
 CONFIG_FILE = "flux.toml"
 """Read from the home folder; environment variables win over it."""
@@ -41,6 +52,60 @@ class HttpSettings(BaseModel, frozen=True, extra="forbid"):
     """Host names that are answered; `*` any well-formed one."""
 
 
+class IssuerSettings(BaseModel, frozen=True, extra="forbid"):
+    """An identity provider whose tokens are accepted; what they open, memberships say."""
+
+    issuer: str
+    """What `iss` of its tokens is, letter by letter, such as `https://sso.example.org/realms/flux`; http only
+    of this machine."""
+    audience: str = Field(min_length=1)
+    """What `aud` of its tokens must be, or hold: the name that it knows this server by."""
+    jwks_url: str | None = None
+    """Where its keys are; without it, where its `/.well-known/openid-configuration` says."""
+    algorithms: tuple[Literal["RS256", "ES256", "EdDSA"], ...] = Field(
+        default=("RS256", "ES256", "EdDSA"), min_length=1
+    )
+    """Signatures that are accepted."""
+    refetch_seconds: float = Field(default=30.0, ge=1, le=3600)
+    """Shortest time between two requests for its keys, per worker."""
+    keys_max_age_seconds: float = Field(default=86_400.0, gt=0, le=604_800)
+    """How long its keys are used while it does not answer."""
+
+    @field_validator("issuer", "jwks_url")
+    @classmethod
+    def _safe(cls, value: str | None) -> str | None:
+        if value is not None and not is_safe(value):
+            raise ValueError("must be https, or http of this machine, without user or fragment")
+        return value
+
+
+class GatewaySettings(BaseModel, frozen=True, extra="forbid"):
+    """A portal in front that says who asks (geOrchestra's `sec-username`, `sec-org`, `sec-roles`)."""
+
+    networks: tuple[IPvAnyNetwork, ...] = ()
+    """Addresses or networks that the portal itself asks from, as the socket says it; none: no portal is
+    believed."""
+    secret: SecretStr | None = Field(default=None, min_length=16)
+    """What the portal sends in `secret_header`; needed with `networks`."""
+    secret_header: str = Field(default="x-flux-gateway", pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
+    """Name of the header with the secret, in lower case."""
+
+    @field_validator("networks")
+    @classmethod
+    def _narrow(cls, value: tuple[IPvAnyNetwork, ...]) -> tuple[IPvAnyNetwork, ...]:
+        if any(network.prefixlen == 0 for network in value):
+            raise ValueError("a network of every address trusts everybody")
+        return value
+
+    @model_validator(mode="after")
+    def _both(self) -> GatewaySettings:
+        if bool(self.networks) != (self.secret is not None):
+            raise ValueError("networks and secret go together")
+        if self.secret is not None and not self.secret.get_secret_value().isascii():
+            raise ValueError("the secret must be plain ASCII, as headers are")
+        return self
+
+
 class AuthSettings(BaseModel, frozen=True, extra="forbid"):
     """Keys and rights."""
 
@@ -52,6 +117,15 @@ class AuthSettings(BaseModel, frozen=True, extra="forbid"):
     """After this long without the store of rights, only public layers are served."""
     poll_seconds: float = Field(default=1.0, gt=0, le=5)
     """How often a worker asks whether rights or catalogue changed."""
+    issuers: tuple[IssuerSettings, ...] = ()
+    """Identity providers whose tokens are accepted, one table `[[auth.issuers]]` each; see below."""
+
+    @field_validator("issuers")
+    @classmethod
+    def _different(cls, value: tuple[IssuerSettings, ...]) -> tuple[IssuerSettings, ...]:
+        if len({each.issuer for each in value}) != len(value):
+            raise ValueError("an issuer is named twice")
+        return value
 
 
 class UsageSettings(BaseModel, frozen=True, extra="forbid"):
@@ -129,6 +203,7 @@ class Settings(BaseSettings):
     """Folder with grids/, sensors/ and styles/ that add to or override the built-in ones."""
     http: HttpSettings = HttpSettings()
     auth: AuthSettings = AuthSettings()
+    gateway: GatewaySettings = GatewaySettings()
     usage: UsageSettings = UsageSettings()
     tiles: TileSettings = TileSettings()
     gdal: GdalSettings = GdalSettings()

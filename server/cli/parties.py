@@ -173,11 +173,28 @@ def membership_add(
     command: typer.Context,
     institution_id: Annotated[str, typer.Argument(metavar="INSTITUTION", help="Who it means.")],
     issuer: Annotated[str, typer.Option(help="Issuer of tokens, exactly as it names itself; or gateway.")],
-    claim: Annotated[str, typer.Option(help="Claim, such as siret or sub; of a gateway org or username.")],
-    value: Annotated[str, typer.Option(help="What the claim must say.")],
+    claim: Annotated[
+        str,
+        typer.Option(help="Claim, such as siret or realm_access.roles; of a gateway org, role or username."),
+    ],
+    value: Annotated[str, typer.Option(help="What the claim must say, or hold where it is a list.")],
     manager: Annotated[bool, typer.Option("--manager", help="May make keys and see usage.")] = False,
 ) -> None:
-    """Say which institution a claim means."""
+    """Say which institution a claim means.
+
+    Whom memberships call a member of several institutions is a member of none. Choose claims that people
+    can't change themselves. Of an identity provider, a role of Keycloak and ProConnect's organisation:
+
+    dinamis-flux membership add ign --issuer https://sso.example.org --claim realm_access.roles --value ign
+
+    dinamis-flux membership add ign --issuer https://pc.example.org --claim siret --value 18006701900012
+
+    Of a portal whose headers are believed (settings, group gateway), by organisation or by role:
+
+    dinamis-flux membership add ign --issuer gateway --claim org --value ign
+
+    dinamis-flux membership add ign --issuer gateway --claim role --value FLUX_IGN --manager
+    """
     role = Role.MANAGER if manager else Role.READER
     _add(context_of(command), new_membership(institution_id, issuer, claim, value, role=role))
 

@@ -17,7 +17,7 @@ SECURITY = {
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     "query": {"type": "apiKey", "in": "query", "name": "key"},
     "basic": {"type": "http", "scheme": "basic", "description": "Any user name, the key as password."},
-    "bearer": {"type": "http", "scheme": "bearer"},
+    "bearer": {"type": "http", "scheme": "bearer", "description": "A key, or a token of an issuer."},
     "signature": {"type": "apiKey", "in": "query", "name": "sig"},
     "cookie": {"type": "apiKey", "in": "cookie", "name": "__Host-flux"},
 }

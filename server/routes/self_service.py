@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from auth.errors import UnknownIdError
+from auth.errors import TokenRefusedError, UnknownIdError
 from auth.models import Action
 from auth.signing import LONGEST, Signed, sign
 from mosaics.errors import LayerNotFoundError
@@ -18,7 +18,7 @@ from server.answers import Answer, json_answer
 from server.call import Call
 from server.errors import CredentialRequiredError
 from server.explain import Question, explain_key
-from server.identity import COOKIE_NAME, SIGNATURE_NAME, Way
+from server.identity import COOKIE_NAME, SIGNATURE_NAME
 from server.requests import BadRequestError, json_body, single
 from server.usage.meter import QuotaExceededError
 from server.usage_report import csv_of, days_of, dimensions_of, rows_of
@@ -60,13 +60,15 @@ async def sign_credential(call: Call) -> Answer:
     principal = call.principal
     if principal.anonymous:
         raise CredentialRequiredError
-    if call.way in {Way.SIGNATURE, Way.COOKIE}:
+    if call.signed:
         raise AccessDeniedError("signed")
+    if principal.institution_id is None:
+        raise AccessDeniedError("no_institution")
     asked = _asked(json_body(call.request))
     layer_id = asked.get("layer")
     if layer_id is not None:
         _see(call, layer_id)
-    expires = (call.now + timedelta(minutes=asked["minutes"])).replace(microsecond=0)
+    expires = _end(call, asked["minutes"])
     by_key = principal.key_id is not None
     text = sign(
         call.services.peppers,
@@ -75,12 +77,13 @@ async def sign_credential(call: Call) -> Answer:
             expires=expires,
             key_id=principal.key_id,
             institution_id=None if by_key else principal.institution_id,
+            membership_id=principal.membership_id,
             layer=layer_id,
         ),
         call.now,
     )
     if asked["as"] == "cookie":
-        return _with_cookie(text, asked["minutes"] * 60, expires.isoformat())
+        return _with_cookie(text, int((expires - call.now).total_seconds()), expires.isoformat())
     query = f"{SIGNATURE_NAME}={quote(text, safe='')}"
     found = {"query": query, "expires": expires.isoformat(), "wmts": f"{call.root}/wmts?{query}"}
     if layer_id is not None:
@@ -153,6 +156,17 @@ def _asked(body: Any) -> dict[str, Any]:
     if use not in {"url", "cookie"}:
         raise BadRequestError("as must be url or cookie")
     return {"layer": layer_id, "minutes": minutes, "as": use}
+
+
+def _end(call: Call, minutes: int) -> datetime:
+    """Give when a signature ends: as asked, and with the token in whose name it is made."""
+    end = call.now + timedelta(minutes=minutes)
+    if call.until is not None and call.until < end:
+        end = call.until
+    end = end.replace(microsecond=0)
+    if end <= call.now:
+        raise TokenRefusedError("expired")
+    return end
 
 
 def _see(call: Call, layer_id: str) -> None:
