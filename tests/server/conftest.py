@@ -38,8 +38,14 @@ class Asgi:
         headers: dict[str, str] | None = None,
         method: str = "GET",
         body: bytes = b"",
+        *,
+        peer: str = "127.0.0.1",
+        again: tuple[tuple[str, str], ...] = (),
     ) -> Reply:
-        """Ask; a target in bytes goes as it is, one in text is percent-encoded where it must be."""
+        """Ask; a target in bytes goes as it is, one in text is percent-encoded where it must be.
+
+        `peer` is the socket's other end, `again` further headers, which may repeat others.
+        """
         raw = target if isinstance(target, bytes) else quote(target, safe="/?&=%:@+,;*'()!$~#[]").encode()
         path, _, query = raw.partition(b"?")
         sent: list[dict[str, object]] = []
@@ -58,8 +64,8 @@ class Asgi:
             "path": path.decode("latin-1"),
             "raw_path": path,
             "query_string": query,
-            "headers": [(k.encode(), v.encode("latin-1")) for k, v in named.items()],
-            "client": ("127.0.0.1", 4711),
+            "headers": [(k.encode(), v.encode("latin-1")) for k, v in (*named.items(), *again)],
+            "client": (peer, 4711),
         }
         self.runner.run(self.application.asgi(scope, receive, send))
         start, answered = sent
