@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -83,7 +84,7 @@ async def sign_credential(call: Call) -> Answer:
         call.now,
     )
     if asked["as"] == "cookie":
-        return _with_cookie(text, int((expires - call.now).total_seconds()), expires.isoformat())
+        return _with_cookie(text, math.ceil((expires - call.now).total_seconds()), expires.isoformat())
     query = f"{SIGNATURE_NAME}={quote(text, safe='')}"
     found = {"query": query, "expires": expires.isoformat(), "wmts": f"{call.root}/wmts?{query}"}
     if layer_id is not None:

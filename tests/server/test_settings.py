@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 from pathlib import Path
@@ -62,6 +63,59 @@ def test_lists_and_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert load_settings(home=home).data_roots == (Path("/srv/c"),)
 
 
+ISSUER = 'issuer = "https://sso.example.org", audience = "flux"'
+SECRET = 'secret = "sixteen letters or more"'
+
+WRONG_ISSUERS = [
+    ("", "auth.issuers.0.issuer"),
+    ('issuer = "https://sso.example.org"', "auth.issuers.0.audience"),
+    ('issuer = "https://sso.example.org", audience = ""', "auth.issuers.0.audience"),
+    ('issuer = "http://sso.example.org", audience = "flux"', "auth.issuers.0.issuer"),
+    ('issuer = "sso.example.org", audience = "flux"', "auth.issuers.0.issuer"),
+    (f'{ISSUER}, jwks_url = "http://sso.example.org/jwks"', "auth.issuers.0.jwks_url"),
+    (f'{ISSUER}, algorithms = ["HS256"]', "auth.issuers.0.algorithms.0"),
+    (f'{ISSUER}, algorithms = ["none"]', "auth.issuers.0.algorithms.0"),
+    (f"{ISSUER}, algorithms = []", "auth.issuers.0.algorithms"),
+    (f"{ISSUER}, refetch_seconds = 0", "auth.issuers.0.refetch_seconds"),
+    (f"{ISSUER}, verify = false", "auth.issuers.0.verify"),
+    (f"{ISSUER} }}, {{ {ISSUER}", "auth.issuers"),
+]
+WRONG_GATEWAYS = [
+    ('networks = ["10.0.0.1"]', "gateway"),
+    (SECRET, "gateway"),
+    (f'networks = ["0.0.0.0/0"]\n{SECRET}', "gateway.networks"),
+    (f'networks = ["::/0"]\n{SECRET}', "gateway.networks"),
+    (f'networks = ["gateway.example.org"]\n{SECRET}', "gateway.networks.0"),
+    ('networks = ["10.0.0.1"]\nsecret = "short"', "gateway.secret"),
+    ('networks = ["10.0.0.1"]\nsecret = "sixteen lettres, é"', "gateway"),
+    (f'networks = ["10.0.0.1"]\n{SECRET}\nsecret_header = "X-Flux"', "gateway.secret_header"),
+    (f'networks = ["10.0.0.1"]\n{SECRET}\nsecret_header = "x_flux"', "gateway.secret_header"),
+]
+
+
+def test_issuers_and_gateway_from_file_and_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (
+        f'[[auth.issuers]]\n{ISSUER.replace(", ", chr(10))}\n[gateway]\nnetworks = ["10.0.0.0/8"]\n{SECRET}\n'
+    )
+    chosen = load_settings(home=write(tmp_path, text))
+    assert (chosen.auth.issuers[0].issuer, chosen.auth.issuers[0].refetch_seconds) == (
+        "https://sso.example.org",
+        30.0,
+    )
+    assert str(chosen.gateway.networks[0]) == "10.0.0.0/8"
+    assert "sixteen letters" not in repr(chosen)
+    said = [
+        {"issuer": "http://127.0.0.1:1", "audience": "a"},
+        {"issuer": "https://b.example", "audience": "b"},
+    ]
+    monkeypatch.setenv("FLUX_AUTH__ISSUERS", json.dumps(said))
+    monkeypatch.setenv("FLUX_GATEWAY__NETWORKS", '["192.0.2.1"]')
+    monkeypatch.setenv("FLUX_GATEWAY__SECRET", "another secret, long")
+    chosen = load_settings(home=tmp_path)
+    assert [each.audience for each in chosen.auth.issuers] == ["a", "b"]
+    assert str(chosen.gateway.networks[0]) == "192.0.2.1/32"
+
+
 @pytest.mark.parametrize(
     ("text", "name"),
     [
@@ -74,6 +128,8 @@ def test_lists_and_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         ("[auth]\npoll_seconds = 60", "auth.poll_seconds"),
         ("[tiles]\nempty = 'x'", "tiles.empty"),
         ("[tiles]\ncache_megabytes = -1", "tiles.cache_megabytes"),
+        *((f"[auth]\nissuers = [{{ {said} }}]", name) for said, name in WRONG_ISSUERS),
+        *((f"[gateway]\n{said}", name) for said, name in WRONG_GATEWAYS),
         ("http = 1", "http"),
         ("= 1", "flux.toml"),
     ],
