@@ -11,13 +11,17 @@ import numpy as np
 import pytest
 
 from tests.clients.commands import create_keys, run_commands
-from tests.conftest import IMAGERY, Server, imagery, serving, write_raster
+from tests.clients.ways import Credential, signed
+from tests.conftest import IMAGERY, Server, imagery, serving, wait_until, write_raster
 
 REAL = {
     "aerial": ("optical/aerial/dop_rgb_cog.tif", []),
     "toulouse": ("optical/pleiades/toulouse_xs_4326.tif", ["--sensor", "pleiades"]),
 }
 """Real scenes, banked where they are at hand."""
+
+CUT_EAST = 1.4225
+"""Eastern edge of a cut grant, degrees: about the middle of `texture`."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class Bank:
     other_key: str
     """Of the institution that may see `elsewhere` only."""
     revoked_key: str
+    cut_key: str
+    """Of the institution that may see `texture` only west of CUT_EAST."""
     sources: dict[str, Path]
     """Layer -> the file that was handed in."""
 
@@ -61,9 +67,11 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> Bank:
         ["institution", "add", "other"],
         ["grant", "add", "region", "--licence", "ours"],
         ["grant", "add", "other", "--collection", "elsewhere"],
+        ["institution", "add", "west"],
+        ["grant", "add", "west", "--collection", "texture", "--area", f"1,43,{CUT_EAST},44"],
     ]
     run_commands(home, [*banked, *rights])
-    keys = create_keys(home, ["region", "other", "region"])
+    keys = create_keys(home, ["region", "other", "region", "west"])
     run_commands(home, [["key", "revoke", keys[2]]])
     return Bank(home, *keys, sources)
 
@@ -72,3 +80,20 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> Bank:
 def server(bank: Bank) -> Iterator[Server]:
     with serving(bank.home) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def credentials(bank: Bank, server: Server) -> dict[str, Credential]:
+    """Give what `mine`, `other`, `cut` and `revoked` show; the last was good when it was signed."""
+    (doomed,) = create_keys(bank.home, ["region"])
+    wait_until(lambda: _statuses(server, doomed) == {200}, seconds=30)
+    keys = {"mine": bank.key, "other": bank.other_key, "cut": bank.cut_key, "revoked": doomed}
+    found = {holder: signed(server.url, key) for holder, key in keys.items()}
+    run_commands(bank.home, [["key", "revoke", doomed]])
+    wait_until(lambda: _statuses(server, doomed) == {401}, seconds=30)
+    return found
+
+
+def _statuses(server: Server, key: str) -> set[int]:
+    """Ask often enough to reach every worker."""
+    return {server.get("/whoami", {"X-API-Key": key}).status for _ in range(12)}
