@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import numpy as np
 import pytest
@@ -13,6 +15,17 @@ import rasterio
 
 from tests.clients.conftest import Bank
 from tests.clients.pictures import GRIDS, Window, assert_same, natural, warped, window_inside
+from tests.clients.ways import (
+    COOKIE,
+    GDAL,
+    NOTHING,
+    REFUSED,
+    USER,
+    Credential,
+    Sent,
+    Way,
+    ways_of,
+)
 from tests.conftest import Server, need_program, tool_environment
 
 pytestmark = pytest.mark.gdal
@@ -22,8 +35,22 @@ NATIVE = {"WebMercatorQuad": 17, "WebMercatorQuad_512": 16, "2154_50cm": 17, "21
 }
 """The level of each grid that shows 1 m pixels at 43 degrees north best."""
 
+XYZ = """<GDAL_WMS>
+  <Service name="TMS"><ServerUrl>{address}</ServerUrl></Service>
+  <DataWindow>
+    <UpperLeftX>-20037508.342789244</UpperLeftX><UpperLeftY>20037508.342789244</UpperLeftY>
+    <LowerRightX>20037508.342789244</LowerRightX><LowerRightY>-20037508.342789244</LowerRightY>
+    <TileLevel>18</TileLevel><TileCountX>1</TileCountX><TileCountY>1</TileCountY><YOrigin>top</YOrigin>
+  </DataWindow>
+  <Projection>EPSG:3857</Projection>
+  <BlockSizeX>256</BlockSizeX><BlockSizeY>256</BlockSizeY><BandsCount>4</BandsCount>
+</GDAL_WMS>
+"""
+"""XYZ tiles as GDAL's WMS driver is told of them."""
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Read = Callable[..., np.ndarray]
+Dataset = Callable[[Way, str, str], tuple[str, dict[str, str]]]
 
 
 @pytest.fixture
@@ -98,18 +125,60 @@ def test_a_real_16_bit_scene(bank: Bank, server: Server, read: Read, grid: str, 
     assert_same(read(dataset, window), natural(source, warped(source, window)), levels=4)
 
 
-def test_the_key_opens_in_query_path_and_password(bank: Bank, server: Server, read: Read) -> None:
-    window = window_inside(bank.sources["texture"], "2154_50cm", 17, (120, 100))
-    layer = "layer=texture,tilematrixset=2154_50cm"
-    basic = {"GDAL_HTTP_AUTH": "BASIC", "GDAL_HTTP_USERPWD": f"any:{bank.key}"}
-    ways = [
-        read(f"WMTS:{server.url}/wmts?key={bank.key},{layer}", window),
-        read(f"WMTS:{server.url}/k/{bank.key}/wmts,{layer}", window),
-        read(f"WMTS:{server.url}/wmts/1.0.0/WMTSCapabilities.xml?key={bank.key},{layer}", window),
-        read(f"WMTS:{server.url}/wmts,{layer}", window, **basic),
-    ]
-    assert all(np.array_equal(way, ways[0]) for way in ways)
-    assert_same(ways[0], warped(bank.sources["texture"], window), levels=3)
+def told(sent: Sent) -> dict[str, str]:
+    """Give the configuration by which GDAL shows a credential that does not stand in the address."""
+    if sent.cookie is not None:
+        return {"GDAL_HTTP_COOKIE": f"{COOKIE}={sent.cookie}"}
+    if sent.password is not None:
+        return {"GDAL_HTTP_AUTH": "BASIC", "GDAL_HTTP_USERPWD": f"{USER}:{sent.password}"}
+    headers = ",".join(f"{name}: {value}" for name, value in sent.headers.items())
+    return {"GDAL_HTTP_HEADERS": headers} if headers else {}
+
+
+@pytest.fixture
+def dataset(server: Server, credentials: Mapping[str, Credential], tmp_path: Path) -> Dataset:
+    """Give what GDAL opens as a holder by a way, the WMTS or a description of XYZ tiles, and its settings."""
+
+    def call(way: Way, holder: str, door: str) -> tuple[str, dict[str, str]]:
+        sent = way.sent(credentials[holder]) if holder in credentials else NOTHING
+        if door == "wmts":
+            address = sent.address(server.url, "/wmts")
+            return f"WMTS:{address},layer=texture,tilematrixset=WebMercatorQuad", told(sent)
+        template = sent.address(server.url, "/tiles/texture/WebMercatorQuad/${z}/${x}/${y}.png")
+        (tmp_path / "xyz.xml").write_text(XYZ.format(address=escape(template)))
+        return "xyz.xml", told(sent)
+
+    return call
+
+
+@pytest.mark.parametrize("door", ["wmts", "xyz"])
+@pytest.mark.parametrize("way", ways_of(GDAL))
+def test_each_way_opens_the_own_layer(bank: Bank, read: Read, dataset: Dataset, way: Way, door: str) -> None:
+    window = window_inside(bank.sources["texture"], "WebMercatorQuad", 17, (120, 100))
+    name, settings = dataset(way, "mine", door)
+    assert_same(read(name, window, **settings), warped(bank.sources["texture"], window), levels=3)
+
+
+@pytest.mark.parametrize("door", ["wmts", "xyz"])
+@pytest.mark.parametrize("way", ways_of(GDAL))
+def test_each_way_is_refused_to_others(bank: Bank, run: Run, dataset: Dataset, way: Way, door: str) -> None:
+    window = window_inside(bank.sources["texture"], "WebMercatorQuad", 17, (120, 100))
+    left, bottom, right, top = window.bounds
+    corners = [repr(corner) for corner in (left, top, right, bottom)]
+    for holder in REFUSED:
+        name, settings = dataset(way, holder, door)
+        done = run("gdal_translate", "-projwin", *corners, name, f"{holder}.tif", **settings)
+        assert done.returncode != 0, holder
+        if door == "xyz":  # no document that could leave the layer out
+            assert ("404" if holder == "other" else "401") in done.stderr
+
+
+@pytest.mark.parametrize("way", ways_of(GDAL))
+def test_each_way_lists_exactly_the_own_layers(bank: Bank, run: Run, dataset: Dataset, way: Way) -> None:
+    for holder, layers in (("mine", set(bank.sources) - {"elsewhere"}), ("other", {"elsewhere", "open"})):
+        name, settings = dataset(way, holder, "wmts")
+        listed = run("gdalinfo", name.partition(",")[0], **settings).stdout
+        assert set(re.findall(r",layer=([^,\n]+)", listed)) == layers
 
 
 def test_a_plain_address_opens_at_a_chosen_level(
@@ -126,32 +195,6 @@ def test_a_plain_address_opens_at_a_chosen_level(
         assert max(inside) < 40
         covered = np.count_nonzero(whole.read(4)) * 4
         assert covered == pytest.approx(source.width * source.height, rel=0.01)
-
-
-def test_only_the_own_layers_are_offered(bank: Bank, server: Server, run: Run) -> None:
-    for key, mine, not_mine in ((bank.key, "texture", "elsewhere"), (bank.other_key, "elsewhere", "texture")):
-        listed = run("gdalinfo", f"WMTS:{server.url}/wmts?key={key}").stdout
-        assert f"layer={mine}" in listed
-        assert "layer=open" in listed
-        assert not_mine not in listed
-
-
-def test_without_the_right_key_there_is_no_picture(
-    bank: Bank, server: Server, run: Run, tmp_path: Path
-) -> None:
-    layer = "layer=texture,tilematrixset=2154_50cm,zoom_level=12"
-    wrong = bank.key[:-1] + ("A" if bank.key[-1] != "A" else "B")
-    keys = {"none": "", "wrong": wrong, "other": bank.other_key, "revoked": bank.revoked_key}
-    for name, key in keys.items():
-        password = {"GDAL_HTTP_AUTH": "BASIC", "GDAL_HTTP_USERPWD": f"any:{key}"}
-        for address, environment in (
-            (f"/wmts?key={key}" if key else "/wmts", {}),
-            (f"/k/{key}/wmts" if key else "/public/wmts", {}),
-            ("/wmts", password),
-        ):
-            done = run("gdal_translate", f"WMTS:{server.url}{address},{layer}", "no.tif", **environment)
-            assert done.returncode != 0, (name, address)
-            assert not (tmp_path / "no.tif").exists()
 
 
 @pytest.mark.parametrize("thief", ["none", "other", "revoked"])

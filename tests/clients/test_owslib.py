@@ -1,8 +1,8 @@
-"""OWSLib: what its users list, fetch and ask, with the key in the address and as a password."""
+"""OWSLib: what its users list, fetch and ask, in each way that it can send a credential."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from urllib.parse import urlencode
 
 import pytest
@@ -15,6 +15,7 @@ from pyproj import Transformer
 
 from tests.clients.conftest import REAL, Bank
 from tests.clients.pictures import GRIDS, Window, assert_same, decoded, warped, window_inside
+from tests.clients.ways import OWSLIB, USER, Credential, Way, ways_of
 from tests.conftest import IMAGERY, Server
 
 # OWSLib asks an element for its truth, which lxml will change.
@@ -25,16 +26,23 @@ MINE = {"texture", "open", *(REAL if IMAGERY.is_dir() else ())}
 Connect = Callable[[str], WebMapTileService]
 
 
-@pytest.fixture(params=["query", "path", "password"])
-def connect(request: pytest.FixtureRequest, server: Server) -> Connect:
-    """Connect with a key, in each of the ways that OWSLib knows."""
+@pytest.fixture(params=ways_of(OWSLIB))
+def way(request: pytest.FixtureRequest) -> Way:
+    """Give each of the ways that OWSLib knows."""
+    found: Way = request.param
+    return found
 
-    def call(key: str) -> WebMapTileService:
-        if request.param == "query":
-            return WebMapTileService(f"{server.url}/wmts?key={key}")
-        if request.param == "path":
-            return WebMapTileService(f"{server.url}/k/{key}/wmts")
-        return WebMapTileService(f"{server.url}/wmts", username="any", password=key)
+
+@pytest.fixture
+def connect(way: Way, server: Server, credentials: Mapping[str, Credential]) -> Connect:
+    """Connect as a holder."""
+
+    def call(holder: str) -> WebMapTileService:
+        sent = way.sent(credentials[holder])
+        address = sent.address(server.url, "/wmts")
+        if sent.password is not None:
+            return WebMapTileService(address, username=USER, password=sent.password)
+        return WebMapTileService(address, headers=dict(sent.headers))
 
     return call
 
@@ -55,8 +63,8 @@ def fetch(service: WebMapTileService, **asked: object) -> bytes:
 
 
 def test_each_institution_finds_its_own_layers(bank: Bank, connect: Connect) -> None:
-    assert set(connect(bank.key).contents) == MINE
-    assert set(connect(bank.other_key).contents) == {"elsewhere", "open"}
+    assert set(connect("mine").contents) == MINE
+    assert set(connect("other").contents) == {"elsewhere", "open"}
 
 
 @pytest.mark.parametrize(
@@ -72,13 +80,15 @@ def test_a_tile_is_the_picture(bank: Bank, connect: Connect, grid: str, level: i
         "row": row,
         "column": column,
     }
-    picture = decoded(fetch(connect(bank.key), **asked))
+    picture = decoded(fetch(connect("mine"), **asked))
     assert_same(picture, warped(bank.sources["texture"], window), levels=3)
 
 
 @pytest.mark.parametrize("layer", sorted(MINE))
-def test_feature_info_gives_the_values_of_the_file(bank: Bank, connect: Connect, layer: str) -> None:
-    service = connect(bank.key)
+def test_feature_info_gives_the_values_of_the_file(
+    bank: Bank, connect: Connect, way: Way, credentials: Mapping[str, Credential], layer: str
+) -> None:
+    service = connect("mine")
     with pytest.raises(NotImplementedError):
         service.getfeatureinfo()  # so its users write the request themselves
     address = next(
@@ -90,13 +100,12 @@ def test_feature_info_gives_the_values_of_the_file(bank: Bank, connect: Connect,
     asked = {"service": "WMTS", "request": "GetFeatureInfo", "version": "1.0.0", "layer": layer, "style": ""}
     asked |= {"format": "image/png", "tilematrixset": "WebMercatorQuad", "tilematrix": "19"}
     asked |= {"tilerow": str(row), "tilecol": str(column), "infoformat": "application/json"}
+    headers = way.sent(credentials["mine"]).headers
     to_lonlat = Transformer.from_crs(window.crs, "OGC:CRS84", always_xy=True)
     with rasterio.open(bank.sources[layer]) as source:
         to_source = Transformer.from_crs(window.crs, source.crs, always_xy=True)
         for i, j in ((0, 0), (40, 200), (128, 128), (255, 255)):
-            reply = requests.get(
-                address + urlencode(asked | {"i": i, "j": j}), auth=("any", bank.key), timeout=10
-            )
+            reply = requests.get(address + urlencode(asked | {"i": i, "j": j}), headers=headers, timeout=10)
             (feature,) = reply.json()["features"]
             x, y = window.transform @ (i + 0.5, j + 0.5)
             (expected,) = source.sample([to_source.transform(x, y)])
@@ -107,9 +116,8 @@ def test_feature_info_gives_the_values_of_the_file(bank: Bank, connect: Connect,
 def test_without_the_right_key_there_is_nothing(bank: Bank, server: Server, connect: Connect) -> None:
     row, column, _ = tile_of(bank, "texture", "2154_50cm", 16)
     asked = {"tilematrixset": "2154_50cm", "tilematrix": "16", "row": row, "column": column}
-    for key in (bank.revoked_key, bank.key[:-1] + ("A" if bank.key[-1] != "A" else "B")):
-        with pytest.raises(ServiceException, match="La clé n&#39;est pas valable"):
-            connect(key)
+    with pytest.raises(ServiceException, match="La clé n&#39;est pas valable"):
+        connect("revoked")
     nobody = WebMapTileService(f"{server.url}/wmts")
     assert set(nobody.contents) == {"open"}
     with pytest.raises(ServiceException, match="Une clé est nécessaire ici"):
@@ -117,6 +125,6 @@ def test_without_the_right_key_there_is_nothing(bank: Bank, server: Server, conn
     reports = []
     for layer in ("texture", "missing"):
         with pytest.raises(ServiceException, match='"InvalidParameterValue" locator="layer"') as refusal:
-            fetch(connect(bank.other_key), layer=layer, **asked)
+            fetch(connect("other"), layer=layer, **asked)
         reports.append(str(refusal.value))
     assert reports[0] == reports[1]
