@@ -1,15 +1,21 @@
-"""Many commands of the command line in one process, so that setting a scene up takes seconds."""
+"""Programs that the clients' tests start: many commands in one process, which takes seconds; Node.js."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.conftest import ROOT
+import pytest
+
+from tests.conftest import ROOT, need_program
+
+MODULES = ROOT / "server" / "viewer" / "node_modules"
+"""Packages of the map page."""
 
 _LOOP = (
     "import json, sys; from server.cli.main import app\n"
@@ -38,3 +44,19 @@ def create_keys(home: Path, institutions: Sequence[str]) -> list[str]:
     keys = [line for line in printed.splitlines() if line.startswith("flx_")]
     assert len(keys) == len(institutions)
     return keys
+
+
+def need_node() -> str:
+    """Find Node.js; scripts/setup puts it into the virtual environment where the system has none."""
+    return shutil.which(Path(sys.executable).with_name("node")) or need_program("node")
+
+
+def need_package(folder: Path, name: str, how: str) -> Path:
+    """Give the folder of a package of npm; without it skip, or fail where CI promises that it is there."""
+    package = folder / name
+    if not package.is_dir():
+        message = f"{name} is not installed: {how}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    return package

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +11,12 @@ import pytest
 from affine import Affine
 from lxml import etree
 
+from tests.clients.commands import MODULES, need_node, need_package
 from tests.clients.conftest import Bank
 from tests.clients.pictures import GRIDS, Window, assert_same, decoded, warped
-from tests.conftest import ROOT, Server, need_program
+from tests.conftest import ROOT, Server
 
 SCRIPT = Path(__file__).with_name("openlayers.mjs")
-MODULES = ROOT / "server" / "viewer" / "node_modules"
 PROJECTIONS = ROOT / "server" / "viewer" / "src" / "projections.js"
 
 
@@ -43,15 +40,9 @@ def parsed(element: etree._Element) -> dict[str, Any]:
 
 def tiles_of(document: bytes) -> list[dict[str, Any]]:
     """Give what OpenLayers would ask for: a tile of each layer in each grid and style."""
-    # scripts/setup puts Node.js into the virtual environment where the system has none
-    node = shutil.which(Path(sys.executable).with_name("node")) or need_program("node")
-    if not (MODULES / "ol").is_dir():
-        message = "OpenLayers is not installed: scripts/setup builds the map page"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
+    need_package(MODULES, "ol", "scripts/setup builds the map page")
     done = subprocess.run(
-        [node, str(SCRIPT), str(MODULES), str(PROJECTIONS)],
+        [need_node(), str(SCRIPT), str(MODULES), str(PROJECTIONS)],
         input=json.dumps(parsed(etree.fromstring(document))),
         capture_output=True,
         text=True,
