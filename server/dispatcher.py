@@ -137,11 +137,13 @@ class Dispatcher:
                 protocol=exchange.protocol,
                 kvp=exchange.kvp,
                 language=exchange.language,
+                by_page=exchange.by_page,
             )
 
     async def _handle(self, scope: Scope, receive: Receive, exchange: _Exchange) -> Answer:
         request = request_from_scope(scope)
         exchange.if_none_match = request.header("if-none-match")
+        exchange.by_page = request.header("sec-fetch-mode") not in {None, "navigate"}
         exchange.language = language(request.query, request.header("accept-language"))
         http = self._services.settings.http
         root = root_url(request, http.public_url, http.trusted_proxies, http.allowed_hosts)
@@ -286,6 +288,7 @@ class _Exchange:
         self.kvp = False
         self.public = False
         self.language = "fr"
+        self.by_page = False
         self.principal = ANONYMOUS
         self.if_none_match: str | None = None
 

@@ -37,6 +37,8 @@ from server.wmts.language import Language, in_language
 
 CHALLENGE = (("WWW-Authenticate", 'Basic realm="dinamis-flux"'),)
 TOKEN_CHALLENGE = (("WWW-Authenticate", 'Bearer realm="dinamis-flux", error="invalid_token"'),)
+PAGE_CHALLENGE = (("WWW-Authenticate", 'Bearer realm="dinamis-flux"'),)
+"""For what a page's script or image asks: to Basic a browser opens its login window, over the page."""
 RETRY = (("Retry-After", "5"),)
 
 
@@ -182,7 +184,9 @@ def fact_of(error: Exception) -> Fact:
     return INTERNAL
 
 
-def answer_for(error: Exception, *, protocol: Protocol, kvp: bool, language: str) -> Answer:
+def answer_for(
+    error: Exception, *, protocol: Protocol, kvp: bool, language: str, by_page: bool = False
+) -> Answer:
     """Make the answer of an error in the protocol's own form.
 
     Args:
@@ -190,11 +194,14 @@ def answer_for(error: Exception, *, protocol: Protocol, kvp: bool, language: str
         protocol: The route's protocol.
         kvp: True for OWS key-value requests, where wrong values are 400 (the conformance suite asserts it).
         language: fr or en.
+        by_page: True where a browser asks for a page that it shows, not for the page itself.
     """
     spoken: Language = "en" if language == "en" else "fr"
     if isinstance(error, OwsError):
         return _ows_answer(error, spoken, ())
     fact = _with_data(fact_of(error), error)
+    if by_page and fact.headers == CHALLENGE:
+        fact = replace(fact, headers=PAGE_CHALLENGE)
     said = fact.said or Text(fr=str(error), en=str(error))
     if protocol == "problem":
         code = error.code if isinstance(error, AccessDeniedError) else fact.code

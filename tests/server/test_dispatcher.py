@@ -287,3 +287,22 @@ def test_readiness_falls_when_no_scene_can_be_read(
     path = next(iter(files))
     path.write_bytes(files[path])
     assert asgi.get("/health/ready").status == 200, "one that can be read is enough"
+
+
+@pytest.mark.parametrize(
+    ("mode", "scheme"),
+    [(None, "Basic"), ("navigate", "Basic"), ("cors", "Bearer"), ("no-cors", "Bearer")],
+)
+def test_a_page_s_own_requests_open_no_login_window(
+    town_asgi: Asgi, town: Town, mode: str | None, scheme: str
+) -> None:
+    """GIS need the Basic challenge; a browser would ask for a password over a map whose cookie ran out."""
+    sent = {"sec-fetch-mode": mode} if mode else {}
+    rest = "/wmts/1.0.0/granted/default/default/WebMercatorQuad/17/47859/66052.png"
+    for more in ({}, {"cookie": "__Host-flux=s1.stale"}, {"x-api-key": town.revoked_key}):
+        for path in (TILE.format("granted"), rest):
+            reply = town_asgi.get(path, sent | more)
+            assert (reply.status, reply.headers["www-authenticate"]) == (
+                401,
+                f'{scheme} realm="dinamis-flux"',
+            )
