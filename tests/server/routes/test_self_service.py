@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -128,6 +130,22 @@ def test_who_may_not_sign(asgi: Asgi, town: Town) -> None:
     assert asgi.send("POST", "/sign", {"layer": "hidden"}, key(town)).status == 404
     assert asgi.send("POST", "/sign", {"layer": "missing"}, key(town)).status == 404
     assert asgi.get(f"{GRANTED}?{query}&key={town.key}").status == 400
+
+
+@pytest.mark.parametrize("way", ["sig", "x-api-key", "bearer", "basic"])
+def test_a_signature_signs_nothing_however_it_is_shown(asgi: Asgi, town: Town, way: str) -> None:
+    query = signed(asgi, town, layer="granted", minutes=5)
+    text = unquote(query.partition("=")[2])
+    headers = {
+        "sig": {},
+        "x-api-key": {"x-api-key": text},
+        "bearer": {"authorization": f"Bearer {text}"},
+        "basic": {"authorization": f"Basic {base64.b64encode(f'u:{text}'.encode()).decode()}"},
+    }[way]
+    path = f"/sign?{query}" if way == "sig" else "/sign"
+    assert asgi.get(f"{GRANTED}?{query}" if way == "sig" else GRANTED, headers).status == 200
+    for body in ({}, {"minutes": 60}, {"layer": "granted"}):
+        assert asgi.send("POST", path, body, headers).status == 403
 
 
 @pytest.mark.parametrize(
