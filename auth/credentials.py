@@ -187,9 +187,10 @@ def authenticate(
         raise CredentialInvalidError(key_id)
     if secret.until is not None and secret.until <= now:
         raise CredentialExpiredError(key_id)
-    if in_url and not key.url_allowed:
+    principal = principal_of(snapshot, key, now)
+    if in_url and not principal.url_allowed:
         raise CredentialNotForUrlsError(key_id)
-    return Authenticated(principal=principal_of(snapshot, key, now), secret=secret.number)
+    return Authenticated(principal=principal, secret=secret.number)
 
 
 def principal_of(snapshot: PolicySnapshot, key: Key, now: datetime) -> Principal:
@@ -208,6 +209,9 @@ def principal_of(snapshot: PolicySnapshot, key: Key, now: datetime) -> Principal
             raise CredentialRevokedError(key.id)
         if each.expires is not None and each.expires <= now:
             raise CredentialExpiredError(key.id)
+        # The rules refuse it; evaluation does not trust them.
+        if each.institution_id != key.institution_id:
+            raise CredentialInvalidError(key.id)
     institution = active_institution(snapshot, key.institution_id, key.id)
     below = chain[:-1]
     return Principal(

@@ -313,7 +313,16 @@ def test_a_key_dies_with_any_key_above_it(dead, how):
 def test_a_key_stands_in_addresses_only_if_all_above_may():
     top, middle, low, text = family()
     closed = replace(middle, url_allowed=False)
-    assert not shown(snapshot(top, closed, low), text).url_allowed
+    rights = snapshot(top, closed, low)
+    assert not shown(rights, text).url_allowed
+    with pytest.raises(CredentialNotForUrlsError):
+        shown(rights, text, in_url=True)
+
+
+def test_a_key_below_one_of_another_institution_opens_nothing():
+    top, middle, low, text = family()
+    with pytest.raises(CredentialInvalidError):
+        shown(snapshot(replace(top, institution_id="ops"), middle, low), text)
 
 
 def test_a_key_made_by_another_never_manages():
