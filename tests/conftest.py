@@ -21,11 +21,18 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+from hypothesis import Phase
+from hypothesis import settings as hypothesis_settings
 from rasterio.transform import from_origin
 
 from mosaics.gdal import configure
 
 configure()
+
+hypothesis_settings.register_profile(
+    "mutation", derandomize=True, database=None, deadline=None, phases=(Phase.explicit, Phase.generate)
+)
+"""Of docs/mutation.md: a mutant needs no smallest example."""
 
 ROOT = Path(__file__).parents[1]
 IMAGERY = ROOT.parent / "shared" / "data"

@@ -39,6 +39,31 @@ class Caller:
     keys: tuple = ()
     """The shown key first; the last was made by no other key."""
     operator: bool = False
+    signed_for: str | None = None
+    """Of a signature: `*`, a collection, or `collection:scene`; None: the key itself was shown."""
+
+
+def lives(rights, key, now):
+    """Does this key open anything at all now?"""
+    chain = chain_of(rights, key)
+    held = rights.institutions.get(key.institution_id)
+    return (
+        chain is not None
+        and held is not None
+        and held.status is InstitutionStatus.ACTIVE
+        and all(each.revoked is None for each in chain)
+        and all(each.expires is None or now < each.expires for each in chain)
+        and all(each.institution_id == key.institution_id for each in chain)
+    )
+
+
+def chain_of(rights, key):
+    chain = [key]
+    while chain[-1].parent_id is not None:
+        if chain[-1].parent_id not in rights.keys or len(chain) > 9:
+            return None
+        chain.append(rights.keys[chain[-1].parent_id])
+    return tuple(chain)
 
 
 def within(window, instant):
@@ -85,12 +110,14 @@ def conditions_hold(conditions, origin):
     return conditions.origins is None or origin in conditions.origins
 
 
-def may(rights, caller, action, now, point, *, origin=None, exhausted=frozenset()):  # noqa: C901 - the rules
+def may(rights, caller, action, now, point, *, origin=None, exhausted=frozenset()):  # noqa: C901, PLR0911 - the rules
     """May this caller do this with this point now?"""
     if caller.institution is not None:
         known = rights.institutions.get(caller.institution)
         if known is None or known.status is not InstitutionStatus.ACTIVE:
             return False
+    if caller.signed_for is not None and not signature_leaves(caller.signed_for, action, point):
+        return False
     for key in caller.keys:
         if key.caveat is not None and not caveat_leaves(key.caveat, action, point, origin):
             return False
@@ -130,6 +157,14 @@ def caveat_leaves(caveat, action, point, origin):
         and (caveat.actions is None or action in caveat.actions)
         and conditions_hold(caveat.conditions, origin)
     )
+
+
+def signature_leaves(layer, action, point):
+    return action in {"catalogue", "preview", "tile", "info"} and layer in {
+        "*",
+        point.collection,
+        f"{point.collection}:{point.scene}",
+    }
 
 
 def given_to(rights, grant, caller):

@@ -1,0 +1,98 @@
+"""Random rights for tests, and the small world of scenes and places that they are asked about."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import shapely
+from hypothesis import strategies as st
+
+from auth.models import PUBLIC, Action, Caveat, Delegation, Forbid, Grant, GrantKind, Tier
+from auth.reach import EVERYWHERE, Conditions, Selector, Window, new_area
+from tests.auth.naive import Point
+
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+DAYS = [EPOCH + timedelta(days=day) for day in range(6)]
+HERE = "https://geo.example.org"
+WEST, EAST = (new_area(shapely.to_wkb(shapely.box(x, 0, x + 2, 1))) for x in (0, 1))
+HOLED = new_area(shapely.to_wkb(shapely.box(0, 0, 3, 1) - shapely.box(1, 0, 2, 1)))
+MIDDLE = new_area(shapely.to_wkb(shapely.box(1, 0, 2, 1)))
+"""Touches the parts of HOLED along an edge: they share no surface."""
+WORLD = [
+    Point(c, licence, sensor, f"{c}-{sensor}", pan, day, lon, 0.5, detail)
+    for c, licence, sensor, pan in (
+        ("spot", "etalab", "s6", 1.5),
+        ("spot", "airbus", "phr", 0.5),
+        ("pleiades", "airbus", "phr", 0.5),
+        ("pleiades", None, "s6", 1.5),
+    )
+    for day in (DAYS[1], DAYS[3], None)
+    for lon in (0.5, 1.5, 2.5)
+    for detail in (0.5, 2.0, 20.0, 60.0)
+]
+
+
+def some(*ids):
+    return st.none() | st.frozensets(st.sampled_from(ids), min_size=1)
+
+
+windows = st.builds(
+    Window, start=st.none() | st.sampled_from(DAYS[:3]), end=st.none() | st.sampled_from(DAYS[3:])
+)
+selectors = st.builds(
+    Selector,
+    collections=some("spot", "pleiades"),
+    licences=some("etalab", "airbus"),
+    sensors=some("phr", "s6"),
+    scenes=some("spot-phr", "pleiades-s6"),
+)
+areas = st.sampled_from([EVERYWHERE, EVERYWHERE, WEST, EAST, HOLED, MIDDLE])
+conditions = st.sampled_from([Conditions(), Conditions(), Conditions(origins=frozenset({HERE}))])
+actions = st.frozensets(st.sampled_from([Action.TILE, Action.INFO, Action.CATALOGUE]), min_size=1)
+finest = st.sampled_from([None, None, 2.0, 20.0])
+tiers = st.none() | st.builds(
+    Tier, ground_resolution=st.sampled_from([2.0, 20.0]), times_pan=st.sampled_from([None, 32.0])
+)
+grants_of = st.builds(
+    Grant,
+    id=st.uuids().map(lambda u: f"g{u.hex[:12]}"),
+    grantee=st.sampled_from([PUBLIC, "alpha", "beta", "ops", "group:both"]),
+    selector=selectors,
+    area=areas,
+    acquired=windows,
+    valid=windows,
+    finest_ground_resolution=finest,
+    actions=actions,
+    conditions=conditions,
+    delegable=st.sampled_from([None, Delegation(), Delegation(depth=2, longest_days=10)]),
+    created=st.just(EPOCH),
+)
+crises_of = st.builds(
+    replace,
+    grants_of,
+    kind=st.just(GrantKind.CRISIS),
+    event_id=st.just("EMSR1"),
+    approvals=st.sampled_from([(), ("ops",), ("ops", "ops2")]),
+)
+forbids_of = st.builds(
+    Forbid,
+    id=st.uuids().map(lambda u: f"f{u.hex[:12]}"),
+    selector=selectors,
+    area=areas,
+    acquired=windows,
+    valid=windows,
+    reason=st.just("embargo"),
+    overridable_by_crisis=st.booleans(),
+    created=st.just(EPOCH),
+)
+caveats = st.none() | st.builds(
+    Caveat,
+    area=areas,
+    selector=selectors,
+    acquired=windows,
+    finest_ground_resolution=finest,
+    actions=st.none() | actions,
+    conditions=conditions,
+)
+instants = st.sampled_from([EPOCH - timedelta(days=1), *DAYS, DAYS[3] + timedelta(hours=1)])
+asked = st.sampled_from([Action.TILE, Action.INFO, Action.CATALOGUE])
+origins = st.sampled_from([None, HERE])
