@@ -11,7 +11,7 @@ from auth.audit import Change
 from auth.documents import FIELDS, content_digest, kind_of
 from auth.errors import AlreadyExistsError, InvalidRightError, StillNamedError, UnknownIdError
 from auth.models import Forbid, Grant, GrantKind, Institution, InstitutionStatus, Key, KeySecret, Kind, Right
-from auth.rules import check_fits, check_form, named_by
+from auth.rules import approvals_held, check_fits, check_form, named_by
 from auth.snapshot import PolicySnapshot
 
 Edit = Callable[[PolicySnapshot], Iterable[Change]]
@@ -61,8 +61,18 @@ def checked(snapshot: PolicySnapshot, edit: Edit) -> tuple[Change, ...]:
 
 
 def put(right: Right) -> Edit:
-    """Put a right, whatever stood in its place."""
-    return lambda _: (Change(kind=kind_of(right), id=right.id, right=right),)
+    """Put a right, whatever stood in its place.
+
+    Raises, when run:
+        InvalidRightError: If a crisis grant names approvals that it has not: only `approve` gives one.
+    """
+
+    def edit(snapshot: PolicySnapshot) -> Iterable[Change]:
+        if isinstance(right, Grant) and not set(right.approvals) <= set(approvals_held(snapshot, right)):
+            raise InvalidRightError("grant: approvals are given one by one, by those who approve")
+        return (_putting(right),)
+
+    return edit
 
 
 def add(right: Right) -> Edit:
@@ -173,7 +183,22 @@ def approve(grant_id: str, operator_id: str) -> Edit:
             raise InvalidRightError("grant: only a crisis grant is approved")
         if operator_id in grant.approvals:
             return ()
-        return put(replace(grant, approvals=(*grant.approvals, operator_id)))(snapshot)
+        return (_putting(replace(grant, approvals=(*grant.approvals, operator_id))),)
+
+    return edit
+
+
+def ask_crisis(grant: Grant, operator_id: str) -> Edit:
+    """Add a crisis grant with the approval of the operator that asks for it, unless it is there.
+
+    Args:
+        grant: Without approvals.
+        operator_id: Who asks.
+    """
+
+    def edit(snapshot: PolicySnapshot) -> Iterable[Change]:
+        changes = tuple(add_by_content(grant)(snapshot))
+        return (_putting(replace(grant, approvals=(operator_id,))),) if changes else ()
 
     return edit
 
@@ -188,6 +213,10 @@ def together(*edits: Edit) -> Edit:
             yield from changes
 
     return edit
+
+
+def _putting(right: Right) -> Change:
+    return Change(kind=kind_of(right), id=right.id, right=right)
 
 
 def _all(snapshot: PolicySnapshot, kind: Kind) -> Mapping[str, Right]:

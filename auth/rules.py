@@ -23,6 +23,7 @@ from auth.models import (
     GrantKind,
     Group,
     Institution,
+    InstitutionStatus,
     Key,
     Licence,
     Membership,
@@ -131,14 +132,12 @@ def check_fits(snapshot: PolicySnapshot, right: Right) -> None:
     if isinstance(right, Grant):
         _known_grantee(snapshot, right.grantee)
         _known_licences(snapshot, right.selector)
-        for approver in right.approvals:
-            institution = snapshot.institutions.get(approver)
-            if institution is None or not institution.operator:
-                raise InvalidRightError(f"only operators approve a crisis grant, and {approver!r} is none")
+        _check_approvals(snapshot, right)
     elif isinstance(right, Forbid):
         _known_licences(snapshot, right.selector)
     elif isinstance(right, Key):
         _known("institution", snapshot.institutions, right.institution_id)
+        _check_same_key(snapshot, right)
         _check_parent(snapshot, right)
     elif isinstance(right, Membership):
         _known("institution", snapshot.institutions, right.institution_id)
@@ -196,6 +195,45 @@ def _check_words(membership: Membership) -> None:
         raise InvalidRightError("membership: issuer, claim and value can't be empty")
     if membership.issuer == GATEWAY and membership.claim not in GATEWAY_CLAIMS:
         raise InvalidRightError(f"membership: of a gateway the claim is {', '.join(sorted(GATEWAY_CLAIMS))}")
+
+
+def approvals_held(snapshot: PolicySnapshot, grant: Grant) -> tuple[str, ...]:
+    """Give the approvals that a crisis grant has: those of exactly what it says.
+
+    Args:
+        snapshot: The rights as they are.
+        grant: As it is to be; the approvals that stand in it are not looked at.
+    """
+    there = snapshot.grants.get(grant.id)
+    if there is None or content_digest(there) != content_digest(grant):
+        return ()
+    return there.approvals
+
+
+def _check_approvals(snapshot: PolicySnapshot, grant: Grant) -> None:
+    """Refuse approvals that come several at once, or of somebody who is no operator now."""
+    fresh = set(grant.approvals) - set(approvals_held(snapshot, grant))
+    if len(fresh) > 1:
+        raise InvalidRightError(
+            "grant: operators approve a crisis grant one by one, and anew when it says something else"
+        )
+    for approver in fresh:
+        institution = snapshot.institutions.get(approver)
+        if institution is None or not institution.operator:
+            raise InvalidRightError(f"only operators approve a crisis grant, and {approver!r} is none")
+        if institution.status is not InstitutionStatus.ACTIVE:
+            raise InvalidRightError(f"the operator {approver!r} is not active")
+
+
+def _check_same_key(snapshot: PolicySnapshot, key: Key) -> None:
+    """A key stays its institution's, and dead once it is revoked."""
+    there = snapshot.keys.get(key.id)
+    if there is None:
+        return
+    if there.institution_id != key.institution_id:
+        raise InvalidRightError("key: a key stays with its institution")
+    if there.revoked is not None and key.revoked is None:
+        raise InvalidRightError("key: a revoked key stays revoked")
 
 
 def _check_secrets(key: Key) -> None:

@@ -11,7 +11,8 @@ import yaml
 from auth.audit import Change
 from auth.documents import FIELDS, KINDS, document_of, right_of
 from auth.errors import InvalidRightError
-from auth.models import Key, KeySecret, Kind, Right
+from auth.models import Grant, GrantKind, Key, KeySecret, Kind, Right
+from auth.rules import approvals_held
 from auth.snapshot import PolicySnapshot
 
 LARGEST_FILE: Final = 30_000_000
@@ -36,7 +37,10 @@ class RightsFile:
     """Ids of the keys that the file gives without secrets."""
 
     def wanted(self, snapshot: PolicySnapshot) -> Mapping[tuple[Kind, str], Right]:
-        """Give the rights of the file: keys without secrets with those that they have, revoked ones so.
+        """Give the rights of the file, with what no file changes.
+
+        Keys without secrets have those that they have, revoked ones stay so, and crisis grants have the
+        approvals that they have.
 
         Args:
             snapshot: The rights as they are.
@@ -57,7 +61,28 @@ class RightsFile:
         for key_id in self.revived(snapshot):
             key = cast("Key", found["key", key_id])
             found["key", key_id] = replace(key, revoked=snapshot.keys[key_id].revoked)
+        for grant in self._crises():
+            found["grant", grant.id] = replace(grant, approvals=approvals_held(snapshot, grant))
         return found
+
+    def unapproved(self, snapshot: PolicySnapshot) -> tuple[str, ...]:
+        """Give the ids of crisis grants with approvals that the file says and that nobody gave.
+
+        Whoever writes a file would approve in the name of others; so a grant keeps the approvals that were
+        given to exactly what it says, and a file brings none.
+        """
+        return tuple(
+            grant.id
+            for grant in self._crises()
+            if not set(grant.approvals) <= set(approvals_held(snapshot, grant))
+        )
+
+    def _crises(self) -> list[Grant]:
+        return [
+            right
+            for right in self.rights.values()
+            if isinstance(right, Grant) and right.kind is GrantKind.CRISIS
+        ]
 
     def revived(self, snapshot: PolicySnapshot) -> tuple[str, ...]:
         """Give the ids of revoked keys that the file says are not; they stay revoked.

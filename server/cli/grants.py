@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from auth.documents import document_of
-from auth.edits import add_by_content, approve, remove, same_as
+from auth.edits import Edit, add_by_content, approve, ask_crisis, remove, same_as
 from auth.models import (
     APPROVALS_NEEDED,
     GRANTED_BY_DEFAULT,
@@ -109,7 +109,8 @@ def grant_add(
         "reason": reason,
         "agreement": agreement,
     }
-    _add_grant(context, grantee, selector, area_of(area), more)
+    made = _new_grant(context, grantee, selector, area_of(area), more)
+    _added(context, made, f"grant to {grantee}", add_by_content(made))
 
 
 @grant.command("crisis")
@@ -131,13 +132,13 @@ def grant_crisis(
     more: dict[str, Any] = {
         "kind": GrantKind.CRISIS,
         "event_id": event,
-        "approvals": (by,),
         "valid": Window(start=now, end=now + min(timedelta(hours=hours), LONGEST_CRISIS)),
         "actions": actions_of(actions) or GRANTED_BY_DEFAULT,
         "reason": reason,
     }
     selector = selector_of(context, collections=collections, licences=None, sensors=sensors)
-    made = _add_grant(context, grantee, selector, area_of(area), more)
+    made = _new_grant(context, grantee, selector, area_of(area), more)
+    made = _added(context, made, f"grant to {grantee}", ask_crisis(made, by))
     messages.print(f"it holds once another operator has approved it: grant approve {made.id} --by OPERATOR")
 
 
@@ -215,7 +216,7 @@ def forbid_add(
             overridable_by_crisis=overridable,
             created_by=context.actor,
         )
-    _added(context, made, "forbid")
+    _added(context, made, "forbid", add_by_content(made))
 
 
 @forbid.command("list")
@@ -252,18 +253,17 @@ def _delegation(text: str | None) -> Delegation:
     return Delegation(depth=int(found["depth"]), longest_days=int(found["days"]) if found["days"] else None)
 
 
-def _add_grant(
+def _new_grant(
     context: Context, grantee: str, selector: Selector, area: Area | None, more: dict[str, Any]
 ) -> Grant:
     with told():
-        made = new_grant(
+        return new_grant(
             grantee, selector, area=area, now=datetime.now(UTC), created_by=context.actor, **more
         )
-    return _added(context, made, f"grant to {grantee}")
 
 
-def _added(context: Context, made: R, what: str) -> R:
-    changes = context.change(add_by_content(made))
+def _added(context: Context, made: R, what: str, edit: Edit) -> R:
+    changes = context.change(edit)
     if changes:
         messages.print(f"{what}: {made.id}")
         return made

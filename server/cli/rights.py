@@ -57,10 +57,12 @@ def rights_apply(
         wanted = parse(_text(file))
     found: tuple[Difference, ...] = ()
     revived: tuple[str, ...] = ()
+    unapproved: tuple[str, ...] = ()
 
     def edit(snapshot: PolicySnapshot) -> Iterator[Change]:
-        nonlocal found, revived
+        nonlocal found, revived, unapproved
         rights, revived = wanted.wanted(snapshot), wanted.revived(snapshot)
+        unapproved = wanted.unapproved(snapshot)
         found = differences(snapshot, rights, prune=prune)
         return changes_to(snapshot, rights, prune=prune)
 
@@ -76,6 +78,9 @@ def rights_apply(
             print(each.line())
     for key_id in revived:
         messages.print(f"key {key_id} stays revoked, though the file does not say so", style="yellow")
+    for grant_id in unapproved:
+        said = f"grant {grant_id}: a file brings no approvals; each operator gives one by `grant approve`"
+        messages.print(said, style="yellow")
     count, kept = changed(found), len(found) - changed(found)
     done = "would be changed" if dry_run else "changed"
     messages.print(f"{count} rights {done}" if count else "nothing to do")

@@ -15,6 +15,7 @@ from auth.models import (
     GrantKind,
     Group,
     Institution,
+    InstitutionStatus,
     Key,
     KeySecret,
     Licence,
@@ -217,3 +218,81 @@ def test_an_operator_approves_once():
     plain = with_rights(grant())
     with pytest.raises(InvalidRightError, match="crisis"):
         edits.checked(plain, edits.approve(next(iter(plain.grants)), "ops"))
+
+
+TWO = {"ops2": Institution(id="ops2", name="ops2", operator=True)}
+
+
+def asked(**more):
+    held = with_rights(*TWO.values())
+    crisis = grant(**CRISIS, **more)
+    return edits.applied(held, edits.checked(held, edits.ask_crisis(crisis, "ops")), 2), crisis
+
+
+def test_a_crisis_is_asked_for_with_one_approval_and_holds_with_two():
+    held, crisis = asked()
+    assert held.grants[crisis.id].approvals == ("ops",)
+    assert edits.checked(held, edits.ask_crisis(crisis, "ops2")) == ()
+    held = edits.applied(held, edits.checked(held, edits.approve(crisis.id, "ops2")), 3)
+    assert held.grants[crisis.id].approved
+
+
+@pytest.mark.parametrize("given", [("ops",), ("ops", "ops2"), ("ops2",)])
+def test_nobody_writes_approvals_into_a_right(given):
+    crisis = replace(grant(**CRISIS), approvals=given)
+    empty = with_rights(*TWO.values())
+    for edit in (edits.put(crisis), edits.add(crisis), edits.add_by_content(crisis)):
+        with pytest.raises(InvalidRightError, match="approvals"):
+            edits.checked(empty, edit)
+    held, _ = asked()
+    if given != ("ops",):
+        with pytest.raises(InvalidRightError, match="approvals"):
+            edits.checked(held, edits.put(replace(held.grants[crisis.id], approvals=given)))
+
+
+def test_no_single_change_brings_two_approvals_and_none_by_whom_is_no_active_operator():
+    held, crisis = asked()
+    both = replace(crisis, approvals=("ops", "ops2"))
+    rules.check_fits(held, both)
+    with pytest.raises(InvalidRightError, match="one by one"):
+        rules.check_fits(with_rights(*TWO.values()), both)
+    suspended = replace(TWO["ops2"], status=InstitutionStatus.SUSPENDED)
+    held = edits.applied(held, [Change(kind="institution", id="ops2", right=suspended)], 3)
+    with pytest.raises(InvalidRightError, match="not active"):
+        edits.checked(held, edits.approve(crisis.id, "ops2"))
+
+
+@pytest.mark.parametrize(
+    "wider",
+    [
+        {"area": new_area(shapely.to_wkb(shapely.box(0, 0, 9, 9)))},
+        {"selector": Selector(collections=frozenset({"spot", "pleiades"}))},
+        {"valid": Window(start=NOW + timedelta(hours=72), end=NOW + timedelta(hours=144))},
+        {"grantee": "ops"},
+    ],
+)
+def test_what_was_approved_is_what_it_said_then(wider):
+    held, crisis = asked()
+    approved = edits.applied(held, edits.checked(held, edits.approve(crisis.id, "ops2")), 3)
+    there = approved.grants[crisis.id]
+    with pytest.raises(InvalidRightError, match="approvals"):
+        edits.checked(approved, edits.put(replace(there, **wider)))
+    with pytest.raises(InvalidRightError, match="one by one"):
+        rules.check_fits(approved, replace(there, **wider))
+    anew = edits.checked(approved, edits.put(replace(there, approvals=(), **wider)))
+    assert not edits.applied(approved, anew, 4).grants[crisis.id].approved
+
+
+def test_an_approval_can_be_taken_back():
+    held, crisis = asked()
+    edits.checked(held, edits.put(crisis))
+
+
+def test_a_revoked_key_stays_so_and_no_key_moves_to_another_institution():
+    held = with_rights(key(revoked=NOW), key("BBBBBBBB"))
+    for changed, said in (
+        (key(), "stays revoked"),
+        (key("BBBBBBBB", institution_id="ops"), "its institution"),
+    ):
+        with pytest.raises(InvalidRightError, match=said):
+            edits.checked(held, edits.put(changed))

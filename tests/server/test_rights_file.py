@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from auth.audit import Change, verify
 from auth.documents import FIELDS, KINDS, document_of, kind_of, rights_of
-from auth.edits import applied, checked, put, revoke_key, together
+from auth.edits import applied, approve, checked, put, revoke_key, together
 from auth.errors import InvalidRightError, StillNamedError, UnknownIdError
 from auth.memory_store import MemoryPolicyStore
 from auth.models import (
@@ -132,6 +132,12 @@ def plain(snapshot: PolicySnapshot) -> list[Right]:
 FULL = held(*ALL)
 
 
+def waiting(snapshot: PolicySnapshot) -> PolicySnapshot:
+    """Take the approvals away: no file brings any."""
+    crisis = replace(FULL.grants["g3"], approvals=())
+    return replace(snapshot, grants={id_: crisis if id_ == "g3" else g for id_, g in snapshot.grants.items()})
+
+
 def result(snapshot: PolicySnapshot, text: str, *, prune: bool = False) -> PolicySnapshot:
     """Apply a file as the command does, each change checked."""
     wanted = parse(text).wanted(snapshot)
@@ -159,8 +165,8 @@ def test_a_whole_installation_moves_by_its_file(store: PolicyStore) -> None:
     text = export(FULL, with_secrets=True)
     store.change(lambda s: changes_to(s, parse(text).wanted(s), prune=False), actor="cli:a", at=NOW)
     moved = store.snapshot()
-    assert plain(moved) == plain(FULL)
-    assert export(moved, with_secrets=True) == text
+    assert plain(moved) == plain(waiting(FULL))
+    assert export(moved, with_secrets=True) == export(waiting(FULL), with_secrets=True)
     assert moved.epoch == 1, "one change of all rights"
     assert verify(store.audit(), moved, store.audit_head()) is None
     assert not lines(moved, text)
@@ -229,6 +235,8 @@ that_fit = st.sets(st.sampled_from(range(len(ALL)))).map(
 def test_from_any_rights_to_any_others(before: list[int], after: list[int]) -> None:
     start, goal = (held(*(ALL[n] for n in numbers)) for numbers in (before, after))
     text = export(goal, with_secrets=True)
+    if "g3" not in start.grants:
+        goal = waiting(goal)
     assert plain(result(start, text, prune=True)) == plain(goal)
     assert set(plain(result(start, text))) == {*plain(start), *plain(goal)}
 
@@ -259,8 +267,26 @@ def test_an_older_file_does_not_bring_a_revoked_key_back() -> None:
     assert not lines(later, text)
 
 
+def test_a_file_approves_nothing_in_the_name_of_others() -> None:
+    text = export(FULL)
+    asked = applied(FULL, [Change(kind="grant", id="g3", right=waiting(FULL).grants["g3"])], 2)
+    once = applied(asked, checked(asked, approve("g3", "ops")), 3)
+    for start, held_by in ((asked, ()), (once, ("ops",)), (FULL, ("ops", "ops2"))):
+        assert parse(text).unapproved(start) == (() if start is FULL else ("g3",))
+        assert result(start, text).grants["g3"].approvals == held_by
+    wider = text.replace("collections:\n    - c\n", "collections:\n    - c\n    - d\n")
+    assert wider != text
+    assert parse(wider).unapproved(FULL) == ("g3",)
+    changed = result(FULL, wider).grants["g3"]
+    assert (changed.selector.collections, changed.approvals) == (frozenset("cd"), ())
+    without = text.replace("  approvals:\n  - ops\n  - ops2\n", "")
+    assert without != text
+    assert plain(result(FULL, without)) == plain(FULL), "nor does an older file take one back"
+
+
 def test_what_does_not_fit_changes_nothing_at_all(store: PolicyStore) -> None:
-    store.change(together(*(put(each) for each in ALL if not isinstance(each, Key))), actor="cli:a", at=NOW)
+    there = [each for each in (*ALL, waiting(FULL).grants["g3"]) if each != FULL.grants["g3"]]
+    store.change(together(*(put(each) for each in there if not isinstance(each, Key))), actor="cli:a", at=NOW)
     before, text = store.snapshot(), export(store.snapshot())
     wrong = {
         text.replace("grantee: group:sud", "grantee: group:nord"): UnknownIdError,
