@@ -16,7 +16,7 @@ import pysqlite3
 import shapely
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import create_engine
 
 from auth import edits
@@ -27,7 +27,7 @@ from auth.memory_store import MemoryPolicyStore
 from auth.migrate import migrate
 from auth.models import Action, GrantKind, Group, Institution, InstitutionStatus, Key, Licence
 from auth.policy import decide
-from auth.reach import Circumstances, Window
+from auth.reach import EVERYWHERE, Circumstances, Window
 from auth.signing import Signed, principal_of_signed, read_signed, sign
 from auth.store import SqlPolicyStore
 from mosaics.filters import COARSEST
@@ -124,6 +124,10 @@ class RightsOverTime(RuleBasedStateMachine):
         for id_ in ("alpha", "beta", "ops"):
             self.make_key(id_)
 
+        top = next(iter(self.mirror.keys))
+        self.make_key("alpha", parent_id=top, expires=DAYS[5])
+        self.make_key("alpha", parent_id=list(self.mirror.keys)[-1], expires=DAYS[5], url_allowed=False)
+
     def new_store(self):
         return MemoryPolicyStore()
 
@@ -139,11 +143,24 @@ class RightsOverTime(RuleBasedStateMachine):
         self.put("keys", made)
         self.texts[made.id] = text
 
+    @initialize(first=st.lists(grants_of, min_size=1, max_size=3, unique_by=lambda g: g.id))
+    def begin(self, first):
+        for each in first:
+            self.put("grants", each)
+
     # --- what may be done ---------------------------------------------------------------------------------
 
     @rule(added=grants_of)
     def add_grant(self, added):
         self.put("grants", added)
+
+    @precondition(lambda self: self.mirror.grants)
+    @rule(limits=caveats, data=st.data())
+    def narrow_a_grant(self, limits, data):
+        held = self.mirror.grants[data.draw(st.sampled_from(sorted(self.mirror.grants)))]
+        if held.kind is GrantKind.NORMAL and limits is not None and held.area is EVERYWHERE:
+            with self.never_more():
+                self.put("grants", replace(held, area=limits.area))
 
     @rule(added=crises_of, where=st.sampled_from([WEST, MIDDLE]), begin=st.sampled_from(DAYS[:4]))
     def ask_for_a_crisis(self, added, where, begin):
@@ -212,13 +229,13 @@ class RightsOverTime(RuleBasedStateMachine):
             with self.never_more():
                 act()
 
-    @precondition(lambda self: len(self.mirror.keys) < 8)
+    @precondition(lambda self: len(self.mirror.keys) < 9)
     @rule(id_=st.sampled_from(["alpha", "beta"]), caveat=caveats, days=st.sampled_from([None, 2]))
     def make_own_key(self, id_, caveat, days):
         expires = None if days is None else EPOCH + timedelta(days=days)
         self.make_key(id_, caveat=caveat, expires=expires)
 
-    @precondition(lambda self: len(self.mirror.keys) < 8)
+    @precondition(lambda self: len(self.mirror.keys) < 9)
     @rule(
         caveat=caveats,
         days=st.sampled_from([None, 5, 20]),

@@ -154,7 +154,16 @@ class Rights(RuleBasedStateMachine):
         self.rights = rights(
             groups={"both": Group(id="both", name="both", members=frozenset({"alpha"}))},
             licences={id_: Licence(id=id_, title=id_) for id_ in ("etalab", "airbus")},
-            keys={k.id: k for k in (key("alphakey"), key("betakey0", "beta"), key("opskey00", "ops"))},
+            keys={
+                k.id: k
+                for k in (
+                    key("alphakey"),
+                    key("betakey0", "beta"),
+                    key("opskey00", "ops"),
+                    key("belowkey", parent_id="alphakey", expires=DAYS[5]),
+                    key("lowest00", parent_id="belowkey"),
+                )
+            },
         )
         self.now = EPOCH
         self.exhausted = frozenset()
@@ -162,7 +171,7 @@ class Rights(RuleBasedStateMachine):
     def put(self, kind, value):
         self.rights = replace(self.rights, **{kind: {**getattr(self.rights, kind), value.id: value}})
 
-    @initialize(first=st.lists(grants_of, max_size=3))
+    @initialize(first=st.lists(grants_of, min_size=1, max_size=3))
     def begin(self, first):
         for each in first:
             self.put("grants", each)
@@ -212,7 +221,7 @@ class Rights(RuleBasedStateMachine):
     @rule(caveat=caveats, days=st.sampled_from([None, 5, 20]), data=st.data())
     def make_child_key(self, caveat, days, data):
         parent = self.rights.keys[data.draw(st.sampled_from(sorted(self.rights.keys)))]
-        if len(self.chain(parent)) < 3 and len(self.rights.keys) < 7:
+        if len(self.chain(parent)) < 3 and len(self.rights.keys) < 8:
             made = key(
                 f"child{len(self.rights.keys):03}",
                 parent.institution_id,
