@@ -333,8 +333,8 @@ TestRights = Rights.TestCase
 
 @settings(deadline=None)
 @given(
-    st.lists(grants_of | crises_of, max_size=5),
-    st.lists(forbids_of, max_size=3),
+    st.lists(grants_of | crises_of, max_size=5, unique_by=lambda right: right.id),
+    st.lists(forbids_of, max_size=3, unique_by=lambda right: right.id),
     asked,
     instants,
     st.randoms(),
