@@ -297,7 +297,7 @@ def _limit_at(rule: SceneRule, scene: Scene, longitude: float, latitude: float) 
     for exclusion in rule.exclusions:
         if not exclusion.scenes.holds(scene):
             continue
-        if exclusion.area is not None and not _holds_point(exclusion.area, longitude, latitude):
+        if exclusion.area is not None and not shapely.intersects_xy(exclusion.area, longitude, latitude):
             continue
         if exclusion.finer_than is None:
             return None

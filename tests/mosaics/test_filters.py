@@ -92,3 +92,13 @@ def test_the_digest_names_rights_not_their_order() -> None:
     assert SceneFilter((a, b)).digest == SceneFilter((b, a, a)).digest
     assert SceneFilter((a,)).digest != SceneFilter((b,)).digest
     assert SceneFilter((b,)).digest != EVERYTHING.digest
+
+
+@pytest.mark.parametrize("longitude", [1.0, 1.2, 1.4999999, 1.5])
+def test_the_border_of_an_exclusion_is_closed_at_a_point_as_in_a_picture(longitude: float) -> None:
+    embargo = Exclusion(scenes=SceneSet(), area=WEST)
+    cut = SceneFilter((SceneRule(scenes=SceneSet(), exclusions=(embargo,)),))
+    opening = cut.opening(scene(), 1.0)
+    assert opening is not None
+    assert not shapely.contains_xy(opening.area, longitude, 43.5)
+    assert cut.openers_at(scene(), longitude, 43.5) == ()
