@@ -521,3 +521,59 @@ def test_a_crisis_overrides_only_what_may_be_overridden_and_is_told():
     first, second = decide(snapshot, caller("alpha"), Action.TILE, EPOCH).allowances
     assert (first.crisis, [e.id for e in first.exclusions]) == ("EMSR1", ["f2"])
     assert (second.crisis, [e.id for e in second.exclusions]) == (None, ["f1", "f2"])
+
+
+def test_tiers_and_ceilings_are_told_by_their_licence():
+    fine, coarse = Tier(ground_resolution=2.0), Tier(ground_resolution=20.0, times_pan=32.0)
+    licences = named(
+        [
+            Licence(id="b", title="b", public=coarse, partner=fine),
+            Licence(id="a", title="a", public=coarse, holder=fine),
+        ]
+    )
+    decision = decide(rights(licences=licences), caller("alpha"), Action.PREVIEW, EPOCH)
+    assert [(a.grant_id, a.finest_ground_resolution, a.times_pan) for a in decision.allowances] == [
+        ("licence:a:public", 20.0, 32.0),
+        ("licence:b:public", 20.0, 32.0),
+        ("licence:b:partner", 2.0, None),
+    ]
+    for allowance in decision.allowances:
+        (ceiling,) = allowance.exclusions
+        assert (ceiling.id, ceiling.area, ceiling.finer_than) == ("licence:a", None, fine)
+        assert (allowance.areas, allowance.crisis, allowance.quota) == ((), None, None)
+    assert decision.ids == ("licence:a:public", "licence:b:public", "licence:b:partner", "licence:a")
+    everybody = decide(rights(licences=licences), ANONYMOUS, Action.PREVIEW, EPOCH)
+    assert everybody.ids == ("licence:a:public", "licence:b:public", "licence:a")
+    for action in (Action.INFO, Action.EXPORT):
+        assert decide(rights(licences=licences), caller("alpha"), action, EPOCH).code == "no_grant"
+
+
+def test_a_decision_tells_until_when_it_holds():
+    begins, ends, over = DAYS[2], DAYS[4], DAYS[1]
+    granted = [grant("g1", valid=Window(end=ends)), grant("g2", valid=Window(end=over))]
+    later = forbid(valid=Window(start=begins))
+    decision = decide(rights(granted, [later]), caller("alpha"), Action.TILE, over)
+    assert decision.until == begins
+    assert decide(rights(granted), caller("alpha"), Action.TILE, over).until == ends
+    assert decide(rights(granted), caller("alpha"), Action.TILE, ends).until is None
+    assert decide(rights(granted), caller("beta"), Action.TILE, EPOCH).until is None
+
+
+def test_what_a_caveat_leaves_nothing_of_is_told_with_its_reason():
+    narrow = Caveat(
+        area=WEST, selector=Selector(collections=frozenset({"spot"})), acquired=Window(end=DAYS[1])
+    )
+    granted = [
+        grant("g1", area=EAST, acquired=Window(start=DAYS[1])),
+        grant("g2", selector=Selector(collections=frozenset({"other"}))),
+        grant("g3", area=WEST, acquired=Window(start=DAYS[0], end=DAYS[2]), finest_ground_resolution=2.0),
+    ]
+    principal = replace(caller("alpha"), caveats=(narrow, replace(narrow, finest_ground_resolution=9.0)))
+    decision = decide(rights(granted), principal, Action.TILE, EPOCH)
+    assert [(r.grant_id, r.code, r.selector, r.acquired) for r in decision.refusals] == [
+        ("g1", "date_window", granted[0].selector, granted[0].acquired),
+        ("g2", "no_grant", granted[1].selector, granted[1].acquired),
+    ]
+    (left,) = decision.allowances
+    assert (left.grant_id, left.areas, left.finest_ground_resolution) == ("g3", (WEST,), 9.0)
+    assert left.acquired == Window(start=DAYS[0], end=DAYS[1])
