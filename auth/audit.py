@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -76,6 +77,20 @@ def record_of(change: Change, *, sequence: int, previous: str, actor: str, at: d
         previous=previous,
         hash=_hash(sequence, at, actor, change.kind, change.id, document, previous),
     )
+
+
+def record_document(record: AuditRecord) -> dict[str, Any]:
+    """Write a record down for a person or a program."""
+    return {
+        "sequence": record.sequence,
+        "at": record.at.isoformat(timespec="seconds"),
+        "actor": record.actor,
+        "what": "removed" if record.document == "null" else "put",
+        "kind": record.kind,
+        "id": record.id,
+        "document": json.loads(record.document),
+        "hash": record.hash,
+    }
 
 
 def audited(right: Right | None) -> str:

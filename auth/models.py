@@ -13,6 +13,7 @@ from auth.reach import (
     ALWAYS,
     ANY_SCENE,
     ANYWHERE_FROM,
+    EVERYWHERE,
     STRICT,
     Conditions,
     Instant,
@@ -125,6 +126,9 @@ class Caveat:
     """None: all that the institution has."""
     conditions: Conditions = ANYWHERE_FROM
 
+
+UNNARROWED: Final = Caveat(area=EVERYWHERE)
+"""Takes nothing away; it is never kept."""
 
 PUBLIC: Final = "public"
 """Grantee of what everybody may see; no institution may have this id."""

@@ -61,8 +61,7 @@ def new_grant(grantee: str, selector: Selector, *, area: Area | None, now: datet
     Raises:
         InvalidRightError: If a value is impossible.
     """
-    made = Grant(id="g", grantee=grantee, selector=selector, area=area, created=now, **more)
-    return _named(made, "g")
+    return identified(Grant(id="g", grantee=grantee, selector=selector, area=area, created=now, **more))
 
 
 def new_forbid(selector: Selector, *, area: Area | None, reason: str, now: datetime, **more: Any) -> Forbid:
@@ -78,8 +77,18 @@ def new_forbid(selector: Selector, *, area: Area | None, reason: str, now: datet
     Raises:
         InvalidRightError: If a value is impossible.
     """
-    made = Forbid(id="f", selector=selector, area=area, reason=reason, created=now, **more)
-    return _named(made, "f")
+    return identified(Forbid(id="f", selector=selector, area=area, reason=reason, created=now, **more))
+
+
+def identified(made: G) -> G:
+    """Give a grant or forbid the id that is a digest of its content.
+
+    Raises:
+        InvalidRightError: If a value is impossible.
+    """
+    check_form(made)
+    prefix = "g" if isinstance(made, Grant) else "f"
+    return replace(made, id=f"{prefix}{content_digest(made)[:16]}")
 
 
 def new_membership(institution_id: str, issuer: str, claim: str, value: str, **more: Any) -> Membership:
@@ -312,8 +321,3 @@ def _names(other: Right, right: Right) -> bool:
     if isinstance(right, Licence):
         return isinstance(other, Grant | Forbid) and right.id in (other.selector.licences or ())
     return False
-
-
-def _named(made: G, prefix: str) -> G:
-    check_form(made)
-    return replace(made, id=f"{prefix}{content_digest(made)[:16]}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from threading import Lock
 from typing import Final, Protocol
@@ -12,13 +12,14 @@ from typing import Final, Protocol
 from sqlalchemy import Connection, Engine, insert, select, update
 
 from auth import schema
-from auth.audit import AuditRecord, Change, record_of
+from auth.audit import AuditFault, AuditRecord, Change, record_of, verify
 from auth.documents import right_of_stored, stored_text
 from auth.edits import Edit, applied, checked
 from auth.errors import InvalidRightError, PolicyUnavailableError
 from auth.snapshot import PolicySnapshot
 
 _OPTIMISTIC_READS: Final = 5
+_QUIET_READS: Final = 100
 
 
 class PolicyStore(Protocol):
@@ -59,6 +60,36 @@ class PolicyStore(Protocol):
     def audit_head(self) -> tuple[int, str]:
         """Give the number and the hash of the last record."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Examination:
+    """What was found when the record of a store was verified."""
+
+    head: tuple[int, str]
+    """Number and hash of the last record."""
+    records: Sequence[AuditRecord]
+    fault: AuditFault | None
+
+    def holds(self, noted: tuple[int, str]) -> bool:
+        """Tell whether a head that was noted before is still the record of that number."""
+        sequence, hash_ = noted
+        return any(record.sequence == sequence and record.hash == hash_ for record in self.records)
+
+
+def examine(store: PolicyStore) -> Examination:
+    """Verify the record of a store, all of it as it was at one moment.
+
+    Raises:
+        PolicyUnavailableError: If the store does not answer, or is never quiet for the time of one read.
+    """
+    head = store.audit_head()
+    for _ in range(_QUIET_READS):
+        records, snapshot, before = store.audit(), store.snapshot(), head
+        head = store.audit_head()
+        if head == before:
+            return Examination(head=head, records=records, fault=verify(records, snapshot, head))
+    raise PolicyUnavailableError("the rights change too often to be verified")
 
 
 class SqlPolicyStore:

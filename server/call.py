@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 from urllib.parse import quote
 
 from auth.decision import Decision, Principal
@@ -22,6 +24,8 @@ from server.requests import HttpRequest
 from server.routing import Route
 from server.services import Services
 from server.usage.meter import QuotaExceededError
+
+T = TypeVar("T")
 
 PUBLIC_PREFIX = "public"
 KEY_PREFIX = "k"
@@ -103,6 +107,10 @@ class Call:
                 assert quota is not None, "only a quota is used up"
                 raise QuotaExceededError(miss.grant_id, seconds_left(quota, self.now)) from None
             raise AccessDeniedError("no_grant" if miss is None else miss.code) from None
+
+    async def elsewhere(self, work: Callable[[], T]) -> T:
+        """Do what may wait for a database, or take long, off the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self.services.pool, work)
 
     @property
     def url_key(self) -> str | None:

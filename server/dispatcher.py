@@ -56,12 +56,12 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 _CORS = (
     ("Access-Control-Allow-Origin", "*"),
-    ("Access-Control-Expose-Headers", "ETag, X-Request-Id, Retry-After"),
+    ("Access-Control-Expose-Headers", "ETag, Location, X-Request-Id, Retry-After"),
 )
 _PREFLIGHT = (
     (
         "Access-Control-Allow-Headers",
-        "Authorization, X-API-Key, If-None-Match, Accept, Accept-Language, Content-Type",
+        "Authorization, X-API-Key, If-Match, If-None-Match, Accept, Accept-Language, Content-Type",
     ),
     ("Access-Control-Max-Age", "86400"),
 )

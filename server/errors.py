@@ -26,6 +26,7 @@ from mosaics.errors import (
 )
 from mosaics.models import Text
 from server.access import AccessDeniedError
+from server.administration import RightChangedError
 from server.answers import Answer, problem
 from server.identity import CredentialConflictError
 from server.requests import BadRequestError, TooLargeError
@@ -129,6 +130,12 @@ FACTS: dict[type[Exception], Fact] = {
     BadRequestError: Fact(status=400, code="bad_request"),
     TooLargeError: Fact(status=422, code="too_large"),
     UnknownIdError: _fact(404, "no_such_right", "Cet identifiant n'existe pas.", "There is no such id."),
+    RightChangedError: _fact(
+        412,
+        "changed",
+        "Ce droit n'est pas celui que vous avez lu : relisez-le.",
+        "This right is not as you have read it: read it again.",
+    ),
     AlreadyExistsError: Fact(status=409, code="already_exists"),
     StillNamedError: Fact(status=409, code="still_named"),
     InvalidRightError: Fact(status=422, code="invalid_right"),

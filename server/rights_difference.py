@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import shapely
 from shapely.geometry import shape
 
+from auth.audit import Change
 from auth.documents import FIELDS, KINDS
 from auth.models import Kind, Right
 from auth.reach import new_area
 from auth.snapshot import PolicySnapshot
-from server.rights_file import exported
+from server.rights_file import RightsFile, changes_to, exported
 
 Sign = Literal["+", "~", "-", "="]
 """Added, changed, removed; or not in the file and kept."""
@@ -91,6 +92,31 @@ def differences(
                 )
             )
     return tuple(found)
+
+
+class Application:
+    """Brings the rights to what a file says, and tells what that changed."""
+
+    def __init__(self, file: RightsFile, *, prune: bool) -> None:
+        self._file = file
+        self._prune = prune
+        self.differences: tuple[Difference, ...] = ()
+        """Of the last run of the edit."""
+        self.revived: tuple[str, ...] = ()
+        """Keys that stay revoked though the file does not say so."""
+        self.unapproved: tuple[str, ...] = ()
+        """Crisis grants whose approvals in the file nobody gave."""
+
+    def edit(self, snapshot: PolicySnapshot) -> Iterator[Change]:
+        """Give the changes, as an edit of rights.
+
+        Raises:
+            InvalidRightError: If the file can't be applied to these rights.
+        """
+        wanted, self.revived = self._file.wanted(snapshot), self._file.revived(snapshot)
+        self.unapproved = self._file.unapproved(snapshot)
+        self.differences = differences(snapshot, wanted, prune=self._prune)
+        return changes_to(snapshot, wanted, prune=self._prune)
 
 
 def changed(found: Iterable[Difference]) -> int:

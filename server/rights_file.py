@@ -110,6 +110,13 @@ def export(snapshot: PolicySnapshot, *, with_secrets: bool = False) -> str:
     return "".join(parts)
 
 
+def document_of_all(snapshot: PolicySnapshot) -> dict[str, Any]:
+    """Give all rights as `export` writes them, without secrets, for programs that read JSON."""
+    held = {FIELDS[kind]: getattr(snapshot, FIELDS[kind]) for kind in KINDS}
+    lists = {name: [exported(rights[id_]) for id_ in sorted(rights)] for name, rights in held.items()}
+    return {"rights": VERSION, **lists}
+
+
 def exported(right: Right, *, with_secrets: bool = False) -> dict[str, Any]:
     """Write one right as it stands in the file."""
     document = document_of(right)

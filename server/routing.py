@@ -31,6 +31,16 @@ class Parameter:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Body:
+    """What a writing route takes, for OpenAPI."""
+
+    schema: str
+    """Name of its schema."""
+    media_types: tuple[str, ...] = ("application/json",)
+    required: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class Route:
     """One line of the ROUTES table."""
 
@@ -46,6 +56,9 @@ class Route:
     parameters: tuple[Parameter, ...] = ()
     answers: tuple[tuple[int, str], ...] = ()
     """(status, what it means)."""
+    body: Body | None = None
+    gives: str | None = None
+    """Name of the schema of what it gives, where that is JSON and described."""
     protocol: Protocol = "problem"
     """The form of its errors."""
     ignores_credentials: bool = False

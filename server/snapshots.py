@@ -5,10 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
+from threading import Lock
 from typing import Any
 
 import structlog
 
+from auth.audit import Change
+from auth.edits import Edit
 from auth.errors import AuthError, PolicyUnavailableError
 from auth.snapshot import PolicySnapshot
 from auth.store import PolicyStore
@@ -35,14 +39,26 @@ class Knowledge:
     """Clock reading of the last time the store of rights answered."""
     catalogue_at: float = float("-inf")
     """Clock reading of the last time the catalogue answered."""
+    _refreshing: Lock = field(default_factory=Lock, repr=False)
+    """Held while a snapshot is read, so that an older one never comes after a newer."""
+
+    def change(self, edit: Edit, *, actor: str, at: datetime) -> tuple[Change, ...]:
+        """Change the rights; what this process knows of them is anew at once, others follow with their poll.
+
+        It waits for a database: never on the event loop.
+
+        Raises:
+            AuthError: What the edit raises, or a change that does not fit; then nothing is changed.
+        """
+        changes = self.policy_store.change(edit, actor=actor, at=at)
+        if changes:
+            self._refreshed(self._refresh_policy)
+        return changes
 
     def refresh(self) -> None:
         """Ask both stores; whatever is wrong with one changes nothing, is logged and leaves the other be."""
         for part in (self._refresh_policy, self._refresh_index):
-            try:
-                part()
-            except Exception:
-                log.exception("not_refreshed")
+            self._refreshed(part)
 
     def rights(self) -> PolicySnapshot:
         """Give the rights, to check a credential by.
@@ -68,6 +84,13 @@ class Knowledge:
     def loaded(self) -> bool:
         """True once both stores have answered."""
         return self.policy is not None and self.catalogue_at > float("-inf")
+
+    def _refreshed(self, part: Callable[[], None]) -> None:
+        try:
+            with self._refreshing:
+                part()
+        except Exception:
+            log.exception("not_refreshed")
 
     def _refresh_policy(self) -> None:
         try:

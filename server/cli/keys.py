@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
 from auth.credentials import new_key, new_secret, read_key_id
-from auth.documents import document_of
 from auth.edits import add, revoke_key, rotate_key
-from auth.models import Caveat, Key, KeySecret, Role
-from auth.reach import ALWAYS, ANY_SCENE, ANYWHERE_FROM
+from auth.models import UNNARROWED, Caveat, Key, KeySecret, Role
 from auth.rules import key_chain
 from auth.snapshot import PolicySnapshot
 from server.cli.context import USAGE, Context, context_of, fail, messages, print_document, print_rows, told
@@ -37,12 +34,12 @@ from server.cli.reach import (
     selector_of,
     window_of,
 )
+from server.key_documents import USUAL_GRACE, LastUsed, grace_of, key_document, keys_below, last_used
 from server.pepper import load_peppers
 
 key = typer.Typer(help="Keys of institutions and operators.", no_args_is_help=True)
 
 _Key = Annotated[str, typer.Argument(metavar="KEY", help="The key, or its id (its third part).")]
-_GRACE = re.compile(r"(?P<count>\d{1,4})(?P<unit>[hd])")
 
 
 @key.command("create")
@@ -102,7 +99,7 @@ def create(
             now=datetime.now(UTC),
             parent_id=None if parent is None else _id_of(parent),
             role=Role.MANAGER if manager else Role.READER,
-            caveat=None if _says_nothing(caveat) else caveat,
+            caveat=None if caveat == UNNARROWED else caveat,
             rate=rate_of(rate),
         )
     context.change(add(made))
@@ -116,13 +113,13 @@ def rotate(
     which: _Key,
     grace: Annotated[
         str, typer.Option(help="How long the old secret still opens: hours or days, such as 12h or 7d.")
-    ] = "7d",
+    ] = USUAL_GRACE,
 ) -> None:
     """Give a key a new secret and print the new key, once; its id, rights and history stay."""
-    found = _GRACE.fullmatch(grace)
-    if found is None:
-        fail(f"--grace {grace}: it is written 12h or 7d", USAGE)
-    length = timedelta(**{"hours" if found["unit"] == "h" else "days": int(found["count"])})
+    try:
+        length = grace_of(grace)
+    except ValueError as error:
+        fail(f"--grace {grace}: {error}", USAGE)
     context, key_id = context_of(command), _id_of(which)
     with told():
         peppers = load_peppers(context.settings)
@@ -139,7 +136,7 @@ def revoke(command: typer.Context, which: _Key) -> None:
     context, key_id = context_of(command), _id_of(which)
     changes = context.change(revoke_key(key_id, datetime.now(UTC)))
     rights = context.rights()
-    below = [each for each in _below(rights, key_id) if rights.keys[each].revoked is None]
+    below = [each for each in keys_below(rights, key_id) if rights.keys[each].revoked is None]
     messages.print(f"key {key_id} revoked" if changes else f"key {key_id} was revoked before")
     if changes and below:
         keys = "1 key below it dies" if len(below) == 1 else f"{len(below)} keys below it die"
@@ -175,17 +172,13 @@ def show(
     found = rights.keys.get(key_id)
     if found is None:
         fail(f"no key {key_id!r}")
-    used = _last_used(context)
-    document = document_of(found)
-    for secret in document["secrets"]:
-        del secret["hmac"]
-        secret["last_used"] = used.get((key_id, secret["number"]))
+    document = key_document(found, _last_used(context))
     document["above"] = [each.id for each in key_chain(rights, found)[1:]]
-    document["below"] = _below(rights, key_id)
+    document["below"] = keys_below(rights, key_id)
     print_document(document, as_json=as_json)
 
 
-def _row(rights: PolicySnapshot, each: Key, used: dict[tuple[str, int], str]) -> dict[str, Any]:
+def _row(rights: PolicySnapshot, each: Key, used: LastUsed) -> dict[str, Any]:
     days = [(day, number) for (key_id, number), day in used.items() if key_id == each.id]
     last, number = max(days, default=(None, None))
     return {
@@ -210,29 +203,10 @@ def _secret_text(secret: KeySecret) -> str:
     return str(secret.number) if secret.until is None else f"{secret.number} until {secret.until:%Y-%m-%d},"
 
 
-def _last_used(context: Context) -> dict[tuple[str, int], str]:
-    """Give the day each secret was last used, by key id and number."""
+def _last_used(context: Context) -> LastUsed:
     with told():
-        return {place: day.isoformat() for place, day in context.usage.last_used().items()}
-
-
-def _below(rights: PolicySnapshot, key_id: str) -> list[str]:
-    found: list[str] = []
-    for child in rights.children.get(key_id, ()):
-        found += [child, *_below(rights, child)]
-    return found
+        return last_used(context.usage)
 
 
 def _id_of(which: str) -> str:
     return read_key_id(which) or which
-
-
-def _says_nothing(caveat: Caveat) -> bool:
-    return (
-        caveat.area is None
-        and caveat.selector == ANY_SCENE
-        and caveat.acquired == ALWAYS
-        and caveat.finest_ground_resolution is None
-        and caveat.actions is None
-        and caveat.conditions == ANYWHERE_FROM
-    )

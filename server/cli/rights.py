@@ -5,18 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from auth.audit import Change, verify
+from auth.audit import record_document
 from auth.edits import checked
-from auth.snapshot import PolicySnapshot
+from auth.store import examine
 from server.cli.context import FAILED, USAGE, context_of, fail, messages, print_rows, told
-from server.rights_difference import Difference, changed, differences
-from server.rights_file import LARGEST_FILE, changes_to, export, parse
+from server.rights_difference import Application, changed
+from server.rights_file import LARGEST_FILE, export, parse
 
 rights = typer.Typer(help="All rights as one YAML file, for review in git.", no_args_is_help=True)
 audit = typer.Typer(help="The record of every change of rights.", no_args_is_help=True)
@@ -55,30 +54,21 @@ def rights_apply(
     context = context_of(command)
     with told():
         wanted = parse(_text(file))
-    found: tuple[Difference, ...] = ()
-    revived: tuple[str, ...] = ()
-    unapproved: tuple[str, ...] = ()
-
-    def edit(snapshot: PolicySnapshot) -> Iterator[Change]:
-        nonlocal found, revived, unapproved
-        rights, revived = wanted.wanted(snapshot), wanted.revived(snapshot)
-        unapproved = wanted.unapproved(snapshot)
-        found = differences(snapshot, rights, prune=prune)
-        return changes_to(snapshot, rights, prune=prune)
-
+    applied = Application(wanted, prune=prune)
     if dry_run:
         with told():
-            checked(context.policy.snapshot(), edit)
+            checked(context.policy.snapshot(), applied.edit)
     else:
-        context.change(edit)
+        context.change(applied.edit)
+    found = applied.differences
     if as_json:
         print(json.dumps([each.document() for each in found], ensure_ascii=False, indent=1))
     else:
         for each in found:
             print(each.line())
-    for key_id in revived:
+    for key_id in applied.revived:
         messages.print(f"key {key_id} stays revoked, though the file does not say so", style="yellow")
-    for grant_id in unapproved:
+    for grant_id in applied.unapproved:
         said = f"grant {grant_id}: a file brings no approvals; each operator gives one by `grant approve`"
         messages.print(said, style="yellow")
     count, kept = changed(found), len(found) - changed(found)
@@ -98,18 +88,9 @@ def audit_list(
     """List the changes of rights: who changed what, when, and into what."""
     with told():
         found = context_of(command).policy.audit(since, limit)
-    rows = [
-        {
-            "sequence": each.sequence,
-            "at": each.at.isoformat(timespec="seconds"),
-            "actor": each.actor,
-            "what": "removed" if each.document == "null" else "put",
-            "kind": each.kind,
-            "id": each.id,
-            **({"document": json.loads(each.document), "hash": each.hash} if as_json else {}),
-        }
-        for each in found
-    ]
+    rows = [record_document(each) for each in found]
+    if not as_json:
+        rows = [{name: row[name] for name in row if name not in {"document", "hash"}} for row in rows]
     print_rows(rows, as_json=as_json, empty="no changes")
 
 
@@ -125,15 +106,9 @@ def audit_verify(
 
     Prints the number and hash of the last record: noted elsewhere, they show later that none was taken away.
     """
-    policy = context_of(command).policy
     with told():
-        head = policy.audit_head()
-        while True:  # until nothing changed while we read
-            records, snapshot, before = policy.audit(), policy.snapshot(), head
-            head = policy.audit_head()
-            if head == before:
-                break
-    fault = verify(records, snapshot, head)
+        found = examine(context_of(command).policy)
+    fault, head = found.fault, found.head
     if fault is not None:
         where = f"record {fault.sequence}" if fault.sequence else "the rights"
         fail(f"{where}: {fault.reason}", FAILED)
@@ -141,8 +116,7 @@ def audit_verify(
         number, _, hash_ = expect.partition(":")
         if not number.isdecimal():
             fail(f"--expect {expect}: it is written NUMBER:HASH", USAGE)
-        noted = {record.sequence: record.hash for record in records}.get(int(number))
-        if noted != hash_:
+        if not found.holds((int(number), hash_)):
             fail(f"record {number}: it is not the one that was noted", FAILED)
     messages.print(f"{head[0]} records, none touched")
     print(f"{head[0]}:{head[1]}")

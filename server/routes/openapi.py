@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -22,12 +22,22 @@ SECURITY = {
     "cookie": {"type": "apiKey", "in": "cookie", "name": "__Host-flux"},
 }
 
+COMPONENTS = "#/components/schemas/"
+"""Where the document keeps its schemas."""
+
 
 class OpenApi:
     """Describes the routes it is given."""
 
-    def __init__(self, routes: Sequence[Route]) -> None:
+    def __init__(self, routes: Sequence[Route], schemas: Mapping[str, Any]) -> None:
+        """Describe routes.
+
+        Args:
+            routes: Which.
+            schemas: JSON schemas by the names that bodies and answers of the routes have for them.
+        """
         self._routes = tuple(routes)
+        self._schemas = dict(schemas)
 
     async def document(self, call: Call) -> Answer:
         """Serve `/openapi.json`."""
@@ -39,7 +49,7 @@ class OpenApi:
             "openapi": "3.1.0",
             "info": {"title": "dinamis-flux", "version": _version()},
             "paths": _paths(self._routes),
-            "components": {"securitySchemes": SECURITY},
+            "components": {"securitySchemes": SECURITY, "schemas": self._schemas},
             "security": [{}, *({name: []} for name in SECURITY)],
         }
         return OpenAPI.model_validate(document).model_dump(by_alias=True, exclude_none=True, mode="json")
@@ -56,7 +66,7 @@ def _paths(routes: Sequence[Route]) -> dict[str, dict[str, Any]]:
 
 def _operation(route: Route) -> dict[str, Any]:
     answers = route.answers or ((200, "Answered."),)
-    return {
+    described = {
         "operationId": route.id,
         "summary": route.summary,
         "parameters": [
@@ -69,9 +79,26 @@ def _operation(route: Route) -> dict[str, Any]:
             }
             for parameter in route.parameters
         ],
-        "responses": {str(status): {"description": meaning} for status, meaning in answers},
+        "responses": {str(status): _response(route, status, meaning) for status, meaning in answers},
         "x-actions": sorted(route.actions),
     }
+    if route.body is not None:
+        described["requestBody"] = {
+            "required": route.body.required,
+            "content": {kind: _reference(route.body.schema) for kind in route.body.media_types},
+        }
+    return described
+
+
+def _response(route: Route, status: int, meaning: str) -> dict[str, Any]:
+    found: dict[str, Any] = {"description": meaning}
+    if route.gives is not None and status in {200, 201}:
+        found["content"] = {"application/json": _reference(route.gives)}
+    return found
+
+
+def _reference(name: str) -> dict[str, Any]:
+    return {"schema": {"$ref": f"{COMPONENTS}{name}"}}
 
 
 def _version() -> str:

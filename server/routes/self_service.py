@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import math
-from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 from auth.errors import TokenRefusedError, UnknownIdError
@@ -23,8 +21,6 @@ from server.identity import COOKIE_NAME, SIGNATURE_NAME
 from server.requests import BadRequestError, json_body, single
 from server.usage.meter import QuotaExceededError
 from server.usage_report import csv_of, days_of, dimensions_of, rows_of
-
-T = TypeVar("T")
 
 DEFAULT_MINUTES = 15
 _MOST_MINUTES = int(LONGEST.total_seconds() // 60)
@@ -109,7 +105,7 @@ async def usage(call: Call) -> Answer:
     report = functools.partial(
         call.services.meter.store.report, first, last, by=by, institution_id=realm or wanted
     )
-    rows = rows_of(await _elsewhere(call, report))
+    rows = rows_of(await call.elsewhere(report))
     if _wants_csv(call):
         body = csv_of(rows, by).encode()
         headers = (("Content-Disposition", 'attachment; filename="usage.csv"'),)
@@ -139,7 +135,7 @@ async def explain_question(call: Call) -> Answer:
         action=action,
     )
     look = functools.partial(explain_key, call.policy, call.index, key_id, question, call.now)
-    found = await _elsewhere(call, look)
+    found = await call.elsewhere(look)
     return json_answer(found.document(), tagged=False)
 
 
@@ -198,8 +194,3 @@ def _needed(call: Call, name: str) -> str:
     if value is None:
         raise BadRequestError(f"{name} is needed")
     return value
-
-
-async def _elsewhere(call: Call, work: Callable[[], T]) -> T:
-    """Do what may wait for a database off the event loop."""
-    return await asyncio.get_running_loop().run_in_executor(call.services.pool, work)

@@ -11,10 +11,12 @@ import functools
 from auth.models import Action
 from server.metrics import Metrics
 from server.routes import layers, preview, self_service, tiles, wmts
+from server.routes.admin_table import admin_routes
 from server.routes.capabilities import CapabilitiesCache
 from server.routes.health import MetricsRoute, Readiness, live
 from server.routes.openapi import OpenApi
 from server.routes.page import PAGE_FILES, Page
+from server.routes.schemas import schemas
 from server.routing import Parameter, Route
 
 _LAYER = Parameter(
@@ -75,6 +77,7 @@ def routes(metrics: Metrics, readiness: Readiness) -> tuple[Route, ...]:
         + _layer_routes()
         + _own_routes()
         + _operating(metrics, readiness)
+        + admin_routes()
     )
     return (
         *described,
@@ -101,7 +104,7 @@ def routes(metrics: Metrics, readiness: Readiness) -> tuple[Route, ...]:
             id="openapi",
             path="/openapi.json",
             actions=_OPEN,
-            handler=OpenApi(described).document,
+            handler=OpenApi(described, schemas()).document,
             summary="This interface, OpenAPI 3.1.",
         ),
     )
