@@ -75,10 +75,11 @@ ROUTES = f"""# Routes
 
 {GENERATED}
 
-Everything below takes `GET`, `HEAD` and `OPTIONS`. Each address also stands below `/k/{{key}}/`, with the key
-in the path, and below `/public/`, where credentials are ignored and only public layers answer. *Action* is
-what has to be granted for at least a part of the answer; `open` needs nothing. `/openapi.json` says the same
-to programs, but for the page's own files.
+Everything below takes `GET`, `HEAD` and `OPTIONS` where it names no other method. Each address also stands
+below `/k/{{key}}/`, with the key in the path, and below `/public/`, where credentials are ignored and only
+public layers answer. *Action* is what has to be granted for at least a part of the answer; `open` needs
+nothing, `manage` a manager or an operator, `operate` an operator. `/openapi.json` says the same to programs,
+with the schemas of bodies and answers, but for the page's own files.
 """
 
 
@@ -250,7 +251,9 @@ def routes_page() -> str:
     """Describe all routes."""
     parts = [ROUTES]
     for route in all_routes():
-        parts += [f"## `{route.path}`", "", f"{route.summary} *Action*: {_actions(route)}.", ""]
+        method = "" if "GET" in route.methods else f" *Method*: `{', '.join(sorted(route.methods))}`."
+        said = f"{route.summary}{method} *Action*: {_actions(route)}."
+        parts += [f"## `{route.path}`", "", said, ""]
         if route.protocol == "ows":
             parts += ["Errors are OWS exception reports.", ""]
         if route.parameters:

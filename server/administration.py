@@ -7,32 +7,27 @@ checked inside the edit, so under the lock of writers.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, cast
 
 from auth.audit import Change
 from auth.credentials import principal_of
 from auth.decision import Principal
-from auth.documents import FIELDS, canonical, content_digest, document_of, right_of
-from auth.edits import Edit, add, add_by_content, same_as
+from auth.documents import FIELDS, canonical, content_digest, document_of
+from auth.edits import Edit
 from auth.errors import CredentialInvalidError, InvalidRightError, UnknownIdError
 from auth.models import (
-    UNNARROWED,
     Action,
-    Forbid,
     Grant,
     GrantKind,
     Institution,
     Key,
-    KeySecret,
     Kind,
     Membership,
     Right,
 )
 from auth.policy import decide
-from auth.reach import written_instant
-from auth.rules import identified, new_membership
 from auth.snapshot import PolicySnapshot
 from server.access import AccessDeniedError
 from server.answers import digest
@@ -42,13 +37,7 @@ MANAGED_KINDS: Final[frozenset[Kind]] = frozenset({"institution", "membership", 
 """What a manager sees of its own institution. Groups tell of others, licences of products that may be hidden,
 and the reason of a forbid concerns whoever it concerns: `explain` tells a manager what it needs of them."""
 
-_MADE_HERE: Final = frozenset({"id", "created", "created_by"})
-NO_SECRET: Final = KeySecret(number=1, hmac=bytes(32), pepper_version=1)
-"""Stands in a document of a key while it is read; no key is ever kept with it."""
-_FIXED_OF_KEYS: Final = ("institution_id", "parent_id", "created", "revoked")
 _USE: Final = "."
-
-A = TypeVar("A", Grant, Forbid)
 
 
 class RightNotFoundError(UnknownIdError):
@@ -110,11 +99,20 @@ class Precondition:
     if_match: str | None = None
     if_none_match: str | None = None
 
+    def check_right(self, right: Right | None) -> None:
+        """Compare with the right that is there, or with none.
+
+        Raises:
+            RightChangedError: If it is not as the caller takes it to be.
+        """
+        if self != NO_PRECONDITION:  # a large area is not written down for nothing under the lock
+            self.check(None if right is None else content_tag(right))
+
     def check(self, tag: str | None) -> None:
-        """Compare with what is there.
+        """Compare with the validator of what is there.
 
         Args:
-            tag: Validator of what is there, without quotes; None: nothing is.
+            tag: Without quotes; None: nothing is there.
 
         Raises:
             RightChangedError: If it is not as the caller takes it to be.
@@ -172,7 +170,12 @@ def known(snapshot: PolicySnapshot, kind: Kind, realm: str | None) -> list[Right
 
 def shown(right: Right, used: LastUsed) -> dict[str, Any]:
     """Write a right down for those who may know of it: never a secret, nor the hash of one."""
-    return key_document(right, used) if isinstance(right, Key) else document_of(right)
+    if not isinstance(right, Key):
+        return document_of(right)
+    document = key_document(right, used)
+    for secret in document["secrets"]:
+        del secret["pepper_version"]
+    return document
 
 
 def content_tag(right: Right) -> str:
@@ -191,18 +194,22 @@ def tag_of(right: Right, used: LastUsed) -> str:
 def by(caller: Caller, edit: Edit) -> Edit:
     """Make an edit one that this caller may make, whatever the rights have become meanwhile.
 
-    Approvals of a crisis grant are given by the operators themselves: whoever changes one keeps its own only.
+    That a crisis grant needs two operators would mean nothing if one could act as two. So each gives its own
+    approval only, and none makes operators, or credentials of another one: that is done on the command line.
 
     Raises, when run:
-        CredentialInvalidError, AccessDeniedError: If the caller administers no more.
-        InvalidRightError: If it approves for others.
+        CredentialInvalidError, AccessDeniedError: If the caller administers no more, or acts for another.
+        InvalidRightError: If it approves for another.
     """
 
     def checked_edit(snapshot: PolicySnapshot) -> Iterable[Change]:
         caller.still(snapshot)
         for change in edit(snapshot):
-            if isinstance(change.right, Grant):
-                _check_approvals(snapshot.grants.get(change.id), change.right, caller)
+            held: Right | None = getattr(snapshot, FIELDS[change.kind]).get(change.id)
+            if change.right is not None and change.right != held:
+                _check_operators(snapshot, held, change.right, caller)
+                if isinstance(change.right, Grant):
+                    _check_approvals(cast("Grant | None", held), change.right, caller)
             yield change
 
     return checked_edit
@@ -217,143 +224,30 @@ def on(kind: Kind, id_: str, caller: Caller, precondition: Precondition, edit: E
     """
 
     def found(snapshot: PolicySnapshot) -> Iterable[Change]:
-        precondition.check(content_tag(find(snapshot, kind, id_, caller.realm)))
+        precondition.check_right(find(snapshot, kind, id_, caller.realm))
         return edit(snapshot)
 
     return by(caller, found)
 
 
-class Document:
-    """A right as a document says it, whole; what the server makes itself may be left out."""
-
-    def __init__(
-        self, kind: Kind, id_: str, body: object, caller: Caller, precondition: Precondition
-    ) -> None:
-        """Read a document.
-
-        Args:
-            kind: What it is.
-            id_: Its id, as the address says it.
-            body: The document.
-            caller: Who puts it.
-            precondition: What it takes to be there.
-
-        Raises:
-            InvalidRightError: If the document is none of this kind, or of another id.
-        """
-        document = object_of(body)
-        if document.setdefault("id", id_) != id_:
-            raise InvalidRightError(f"{kind}: id: it is not the one of the address")
-        self._unsaid: frozenset[str] = frozenset()
-        if kind in {"grant", "forbid"}:
-            self._unsaid = frozenset({"created", "created_by"} - document.keys())
-            document = {"created": written_instant(caller.now), "created_by": caller.actor, **document}
-        if kind == "key":
-            document["secrets"] = [NO_SECRET]  # it keeps its own, whatever is said of them
-        self.right = right_of(kind, document)
-        self.created = False
-        """Whether there was none, once the edit was made."""
-        self._caller = caller
-        self._precondition = precondition
-        self._kind: Kind = kind
-
-    @property
-    def edit(self) -> Edit:
-        """Put it; `right` is what was put, once it was.
-
-        Raises, when run:
-            RightNotFoundError: If it is a key that is not there, or another's.
-            RightChangedError: If what is there is not as the caller takes it to be.
-        """
-        return by(self._caller, self._edit)
-
-    def _edit(self, snapshot: PolicySnapshot) -> Iterable[Change]:
-        kind, right = self._kind, self.right
-        if isinstance(right, Key):  # a secret is made by POST only
-            held = find(snapshot, kind, right.id, self._caller.realm)
-            self._precondition.check(content_tag(held))
-            self.right = _in_place(snapshot, cast("Key", held), right, self._caller)
-        else:
-            there: Right | None = getattr(snapshot, FIELDS[kind]).get(right.id)
-            self._precondition.check(None if there is None else content_tag(there))
-            self.created = there is None
-            if there is not None:
-                self.right = replace(right, **{name: getattr(there, name) for name in self._unsaid})
-        return (Change(kind=kind, id=right.id, right=self.right),)
+def _check_operators(snapshot: PolicySnapshot, held: Right | None, right: Right, caller: Caller) -> None:
+    """Refuse what would let one operator act as another."""
+    if isinstance(right, Institution):
+        acts = right.operator != (isinstance(held, Institution) and held.operator)
+    elif isinstance(right, Membership | Key) and right.institution_id != caller.principal.institution_id:
+        institution = snapshot.institutions.get(right.institution_id)
+        acts = institution is not None and institution.operator and not _only_limits(held, right)
+    else:
+        acts = False
+    if acts:
+        raise AccessDeniedError("another_operator")
 
 
-def read_new(kind: Kind, body: object, caller: Caller) -> Grant | Forbid | Membership:
-    """Read a right whose id is made here.
-
-    Args:
-        kind: grant, forbid or membership.
-        body: Its document, without id, created and created_by.
-        caller: Who makes it; of a crisis grant it is the first to approve.
-
-    Raises:
-        InvalidRightError: If the document is none of this kind.
-    """
-    document = object_of(body)
-    refuse_said(kind, document, _MADE_HERE)
-    if kind == "membership":
-        read = cast("Membership", right_of(kind, {**document, "id": "m"}))
-        return new_membership(read.institution_id, read.issuer, read.claim, read.value, role=read.role)
-    document |= {"id": "new", "created": written_instant(caller.now), "created_by": caller.actor}
-    right = cast("Grant | Forbid", right_of(kind, document))
-    if isinstance(right, Forbid):
-        return identified(right)
-    if right.kind is GrantKind.CRISIS and caller.operator_id is not None:
-        right = replace(right, approvals=right.approvals or (caller.operator_id,))
-    return identified(right)
-
-
-class Addition:
-    """Adds a right unless it is there, and tells which right stands there then."""
-
-    def __init__(self, right: Grant | Forbid | Membership, caller: Caller) -> None:
-        self.right: Right = right
-        """What is there once the edit was made."""
-        self._added = right
-        self._caller = caller
-
-    @property
-    def edit(self) -> Edit:
-        """Add it; grants and forbids that say the same count as it."""
-        return by(self._caller, self._edit)
-
-    def _edit(self, snapshot: PolicySnapshot) -> Iterable[Change]:
-        added = self._added
-        if isinstance(added, Membership):
-            return add(added)(snapshot)
-        self.right = same_as(snapshot, added) or added
-        return add_by_content(added)(snapshot)
-
-
-def _in_place(snapshot: PolicySnapshot, held: Key, asked: Key, caller: Caller) -> Key:
-    """Give a key as it becomes: it keeps its secrets, and stays where it stands."""
-    for name in _FIXED_OF_KEYS:
-        if getattr(held, name) != getattr(asked, name):
-            raise InvalidRightError(f"key: {name} can't be changed here: revoke the key, or make another one")
-    whole = replace(asked, secrets=held.secrets, caveat=None if asked.caveat == UNNARROWED else asked.caveat)
-    if caller.realm is None:
-        return whole
-    if held.parent_id is not None:
-        check_rate(snapshot.keys.get(held.parent_id), whole)
-    elif replace(whole, label=held.label) != held:
-        raise InvalidRightError("key: of a key that no other made, a manager may change the label only")
-    return whole
-
-
-def check_rate(parent: Key | None, key: Key) -> None:
-    """Refuse a key that may be used faster than the key above it.
-
-    Raises:
-        InvalidRightError: If it may.
-    """
-    if parent is None or parent.rate is None:
-        return
-    if key.rate is None or key.rate.per_second > parent.rate.per_second or key.rate.burst > parent.rate.burst:
-        raise InvalidRightError("key: rate: it may not be faster than the key above it")
+def _only_limits(held: Right | None, right: Right) -> bool:
+    """Tell whether a key stays whose it is and with secrets that the one who changes it does not know."""
+    if not isinstance(held, Key) or not isinstance(right, Key):
+        return False
+    return (held.institution_id, held.secrets) == (right.institution_id, right.secrets)
 
 
 def _check_approvals(held: Grant | None, grant: Grant, caller: Caller) -> None:
@@ -365,25 +259,3 @@ def _check_approvals(held: Grant | None, grant: Grant, caller: Caller) -> None:
         raise InvalidRightError(
             "grant: each operator approves a crisis grant itself, and anew when it was changed"
         )
-
-
-def object_of(body: object) -> dict[str, Any]:
-    """Read a body that has to be a JSON object.
-
-    Raises:
-        InvalidRightError: If it is none.
-    """
-    if not isinstance(body, dict):
-        raise InvalidRightError("the body must be a JSON object")
-    return dict(body)
-
-
-def refuse_said(kind: Kind, document: Mapping[str, Any], names: frozenset[str]) -> None:
-    """Refuse a document that says what the server makes.
-
-    Raises:
-        InvalidRightError: If it does.
-    """
-    said = sorted(names & document.keys())
-    if said:
-        raise InvalidRightError(f"{kind}: {said[0]} is made here: leave it out")

@@ -15,17 +15,9 @@ from auth.models import UNNARROWED, Key
 from auth.reach import written_instant
 from auth.snapshot import PolicySnapshot
 from server.access import AccessDeniedError
-from server.administration import (
-    NO_SECRET,
-    Caller,
-    Precondition,
-    by,
-    check_rate,
-    object_of,
-    on,
-    refuse_said,
-)
+from server.administration import Caller, Precondition, by, on
 from server.key_documents import USUAL_GRACE, grace_of
+from server.right_documents import NO_SECRET, check_rate, object_of, refuse_said
 
 _MADE_HERE: Final = frozenset({"id", "created", "revoked", "secrets"})
 _ID: Final = "00000000"

@@ -15,16 +15,14 @@ from auth.errors import InvalidRightError, UnknownIdError
 from auth.models import Action, Forbid, Grant, InstitutionStatus, Kind, Right
 from server.access import AccessDeniedError
 from server.administration import (
-    Addition,
+    MANAGED_KINDS,
     Caller,
-    Document,
     Precondition,
     RightNotFoundError,
     belongs,
     find,
     known,
     on,
-    read_new,
     shown,
     tag_of,
 )
@@ -32,6 +30,7 @@ from server.answers import Answer, json_answer
 from server.call import Call
 from server.key_documents import LastUsed, last_used
 from server.requests import BadRequestError, json_body, single
+from server.right_documents import Addition, Document, read_new
 from server.routing import Handler, Route
 
 Work = Callable[[Call, Caller], Answer]
@@ -123,7 +122,7 @@ def untagged(value: Any, *, status: int = 200) -> Answer:
 def list_rights(kind: Kind, call: Call, caller: Caller) -> Answer:
     """Serve `GET /admin/{kind}`: those that the caller may know of, of one institution where it asks so."""
     rights: Iterable[Right] = known(call.policy, kind, caller.realm)
-    institution_id = single(call.query, "institution")
+    institution_id = single(call.query, "institution") if kind in MANAGED_KINDS else None
     if institution_id is not None:
         rights = (right for right in rights if belongs(call.policy, right, institution_id))
     used = use_of_keys(call, kind)

@@ -9,10 +9,11 @@ from auth.audit import Change, record_document
 from auth.edits import checked
 from auth.snapshot import PolicySnapshot
 from auth.store import examine
-from server.administration import NO_PRECONDITION, Caller, RightNotFoundError, by, object_of
+from server.administration import NO_PRECONDITION, Caller, RightNotFoundError, by
 from server.answers import Answer, digest, json_answer
 from server.call import Call
 from server.requests import BadRequestError, json_body, number, single
+from server.right_documents import object_of
 from server.rights_difference import Application, changed
 from server.rights_file import document_of_all, export, parse
 from server.routes.admin import body_at_fault, change, flag, precondition, untagged

@@ -124,7 +124,7 @@ def _kind_routes(kind: Kind) -> tuple[Route, ...]:
             reading,
             functools.partial(admin.list_rights, kind),
             f"All {many}; {whose}.",
-            parameters=(of_one,),
+            parameters=(of_one,) if kind in MANAGED_KINDS else (),
             gives=f"{schema}List",
         ),
         _route(

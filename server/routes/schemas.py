@@ -32,10 +32,9 @@ _SECRETS: Final = {
     "description": "Its secrets: which, until when, and the day each was last used.",
     "items": {
         "type": "object",
-        "required": ["number", "pepper_version", "last_used"],
+        "required": ["number", "last_used"],
         "properties": {
             "number": _NUMBER,
-            "pepper_version": _NUMBER,
             "until": _TEXT,
             "last_used": _WORD_OR_NULL,
         },

@@ -50,6 +50,62 @@ OWN_ROUTES = {"whoami": "/whoami"}
 WRITTEN_ROUTES = {"sign", "unsign"}
 """Their methods and callers stand in tests/server/routes/test_self_service.py."""
 
+ADMIN_READING = {
+    "admin": "/admin/",
+    "admin_institutions": "/admin/institutions",
+    "admin_institution": "/admin/institutions/region",
+    "admin_groups": "/admin/groups",
+    "admin_group": "/admin/groups/missing",
+    "admin_licences": "/admin/licences",
+    "admin_licence": "/admin/licences/region-only",
+    "admin_memberships": "/admin/memberships",
+    "admin_membership": "/admin/memberships/missing",
+    "admin_keys": "/admin/keys",
+    "admin_key": "/admin/keys/AAAAAAAA",
+    "admin_grants": "/admin/grants",
+    "admin_grant": "/admin/grants/missing",
+    "admin_forbids": "/admin/forbids",
+    "admin_forbid": "/admin/forbids/missing",
+    "admin_rights": "/admin/rights",
+    "admin_audit": "/admin/audit",
+    "admin_verify_audit": "/admin/audit/verify",
+    "admin_collections": "/admin/collections",
+    "keys": "/keys",
+}
+"""For operators; what of it managers see stands in tests/server/routes/test_admin.py."""
+ADMIN_WRITING = {
+    "admin_put_institution": "PUT /admin/institutions/region",
+    "admin_remove_institution": "DELETE /admin/institutions/missing",
+    "admin_suspend": "POST /admin/institutions/missing/suspend",
+    "admin_resume": "POST /admin/institutions/missing/resume",
+    "admin_close": "POST /admin/institutions/missing/close",
+    "admin_put_group": "PUT /admin/groups/missing",
+    "admin_remove_group": "DELETE /admin/groups/missing",
+    "admin_put_licence": "PUT /admin/licences/region-only",
+    "admin_remove_licence": "DELETE /admin/licences/missing",
+    "admin_put_membership": "PUT /admin/memberships/missing",
+    "admin_add_membership": "POST /admin/memberships",
+    "admin_remove_membership": "DELETE /admin/memberships/missing",
+    "admin_put_key": "PUT /admin/keys/AAAAAAAA",
+    "admin_add_key": "POST /admin/keys",
+    "admin_rotate_key": "POST /admin/keys/AAAAAAAA/rotate",
+    "admin_revoke_key": "POST /admin/keys/AAAAAAAA/revoke",
+    "admin_remove_key": "DELETE /admin/keys/AAAAAAAA",
+    "admin_put_grant": "PUT /admin/grants/missing",
+    "admin_add_grant": "POST /admin/grants",
+    "admin_approve": "POST /admin/grants/missing/approve",
+    "admin_remove_grant": "DELETE /admin/grants/missing",
+    "admin_put_forbid": "PUT /admin/forbids/missing",
+    "admin_add_forbid": "POST /admin/forbids",
+    "admin_remove_forbid": "DELETE /admin/forbids/missing",
+    "admin_apply_rights": "POST /admin/rights",
+    "admin_put_visibility": "PUT /admin/collections/open/visibility",
+    "add_key": "POST /keys",
+    "rotate_key": "POST /keys/AAAAAAAA/rotate",
+    "revoke_key": "DELETE /keys/AAAAAAAA",
+}
+"""Asked without a body, or of what is not there, so that nothing is written here."""
+
 LAYERS = ("open", "granted", "hidden", "missing", "open:open_20240517", "granted:granted_20240517")
 NAMES = ("granted", "hidden", "region-only")
 """What must never stand in an answer to somebody who may not know of it."""
@@ -103,6 +159,8 @@ def test_the_table_covers_every_route() -> None:
         *MANAGED_ROUTES,
         *OWN_ROUTES,
         *WRITTEN_ROUTES,
+        *ADMIN_READING,
+        *ADMIN_WRITING,
     }
     for route in declared:
         assert route.actions, route.id
@@ -277,3 +335,19 @@ def test_who_one_is_is_told_to_oneself(town: Town, town_server: Server) -> None:
         reply = ask(town_server, OWN_ROUTES["whoami"], caller)
         assert reply.status == (401 if name in BAD else 200), name
         assert reply.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("route", [*ADMIN_READING, *ADMIN_WRITING])
+def test_administration_is_for_those_who_administer(town: Town, town_server: Server, route: str) -> None:
+    asked = ADMIN_WRITING.get(route) or f"GET {ADMIN_READING[route]}"
+    method, _, path = asked.partition(" ")
+    for name, caller in callers(town).items():
+        headers = {} if caller.key is None else {"X-API-Key": caller.key}
+        reply = town_server.get(path, headers, method)
+        if name == "operator":
+            reading = {404} if "missing" in path or "AAAAAAAA" in path else {200}
+            assert reply.status in (reading if method == "GET" else {400, 404}), asked
+            continue
+        assert reply.status == (401 if name in BAD | {"anonymous"} else 403), (name, asked)
+        assert reply.headers["cache-control"] == "no-store"
+        assert not any(word.encode() in reply.body for word in NAMES), (name, asked)

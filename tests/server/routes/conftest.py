@@ -1,0 +1,23 @@
+"""Fixtures of administration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Town
+from tests.server.conftest import Asgi, copy_home
+from tests.server.routes.offices import Office, furnish
+
+
+@pytest.fixture(scope="session")
+def quiet(town: Town, tmp_path_factory: pytest.TempPathFactory, started: Callable[..., Asgi]) -> Office:
+    """For tests that change nothing."""
+    return furnish(started(copy_home(town, tmp_path_factory.mktemp("office") / "home")), town)
+
+
+@pytest.fixture
+def office(own_home: Path, started: Callable[..., Asgi], town: Town) -> Office:
+    return furnish(started(own_home), town)
