@@ -80,6 +80,17 @@ class Knowledge:
             raise PolicyUnavailableError("the rights can't be read")
         return self.policy
 
+    def asked_anew(self) -> PolicySnapshot:
+        """Ask the store for its number now, and give the rights; where it does not answer, those last read.
+
+        It waits for a database: never on the event loop.
+
+        Raises:
+            PolicyUnavailableError: If they were never read, or are too old to be trusted.
+        """
+        self._refreshed(self._refresh_policy)
+        return self.rights()
+
     @property
     def loaded(self) -> bool:
         """True once both stores have answered."""

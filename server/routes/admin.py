@@ -56,9 +56,16 @@ def administered(action: Action, work: Work, *, own: bool = False) -> Handler:
             _known_query(call)
         realm = call.principal.institution_id if own else decision.realm
         caller = Caller(principal=call.principal, action=action, realm=realm, now=call.now)
-        return await call.elsewhere(functools.partial(work, call, caller))
+        return await call.elsewhere(functools.partial(_work, work, call, caller))
 
     return handle
+
+
+def _work(work: Work, call: Call, caller: Caller) -> Answer:
+    """Do it with the rights as they are now: what another worker wrote a moment ago is seen here."""
+    policy = call.services.knowledge.asked_anew()
+    caller.still(policy)
+    return work(replace(call, policy=policy), caller)
 
 
 def change(call: Call, caller: Caller, edit: Edit) -> Sequence[Change]:
