@@ -43,6 +43,9 @@ from server.usage.rates import SharedRateLimiter
 
 log = structlog.get_logger(__name__)
 
+_DESKS = 2
+"""Threads for administration and reports."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Application:
@@ -82,6 +85,7 @@ def build_services(settings: Settings, engine: sa.Engine, peppers: Peppers | Non
         meter=_meter(settings, SqlUsageStore(engine), pool),
         cache=MemoryTileCache(settings.tiles.cache_megabytes * 1_000_000),
         pool=pool,
+        desk=ThreadPoolExecutor(_DESKS, thread_name_prefix="desk"),
     )
 
 
@@ -137,6 +141,7 @@ def create_app(settings: Settings, engine: sa.Engine, metrics_folder: Path | Non
             await loop.run_in_executor(services.pool, services.meter.close)
             services.pool.shutdown(wait=True)
             issuer_threads.shutdown(wait=False, cancel_futures=True)
+            services.desk.shutdown(wait=True, cancel_futures=True)
             engine.dispose()
 
     asgi = Dispatcher(

@@ -110,7 +110,7 @@ class Call:
 
     async def elsewhere(self, work: Callable[[], T]) -> T:
         """Do what may wait for a database, or take long, off the event loop."""
-        return await asyncio.get_running_loop().run_in_executor(self.services.pool, work)
+        return await asyncio.get_running_loop().run_in_executor(self.services.desk, work)
 
     @property
     def url_key(self) -> str | None:

@@ -36,3 +36,5 @@ class Services:
     """Takes rates and quotas, and counts."""
     pool: Executor
     """Bounded threads for pixels; never the event loop."""
+    desk: Executor
+    """A few threads for what may wait for a database or write it, so that no tile queues behind that."""

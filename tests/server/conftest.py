@@ -156,6 +156,7 @@ def started() -> Iterator[Callable[..., Asgi]]:
         yield start
         for asgi in running:
             asgi.application.services.pool.shutdown()
+            asgi.application.services.desk.shutdown()
             asgi.application.services.knowledge.policy_store._engine.dispose()
 
 

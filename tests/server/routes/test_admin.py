@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -453,6 +454,18 @@ def test_two_writers_at_once_lose_nothing(
     assert store.snapshot().groups["count"].name == str(2 * turns)
     assert store.audit_head()[0] == before + 2 * turns
     record_property("refused_and_tried_again", len(refused))
+
+
+def test_tiles_do_not_wait_for_administration(office: Office) -> None:
+    """Every thread of administration waits for its database; a tile that has to be read is served."""
+    services, asked = office.asgi.application.services, threading.Event()
+    held = [services.desk.submit(asked.wait, 60) for _ in range(8)]
+    try:
+        assert office.ask("reader", "GET", GRANTED).status == 200
+        assert sum(each.done() for each in held) == 0
+    finally:
+        asked.set()
+    assert office.ask("operator", "GET", "/admin/").status == 200
 
 
 def test_what_one_worker_writes_the_other_shows_at_once(
