@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -214,23 +215,35 @@ def _origin(said: str) -> str | None:
     return f"{parts.scheme}://{parts.netloc}".lower() if parts.scheme and parts.netloc else None
 
 
-def json_body(request: HttpRequest) -> Any:
+def json_body(request: HttpRequest, kinds: Sequence[str] = ("application/json",)) -> Any:
     """Read a JSON body.
+
+    Args:
+        request: The request.
+        kinds: Media types that it may say it is.
 
     Raises:
         BadRequestError: If it says that it is something else, is none, or is nested too deeply.
     """
     kind = (request.header("content-type") or "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise BadRequestError("the body must be application/json")
+    if kind not in kinds:
+        raise BadRequestError(f"the body must be {' or '.join(kinds)}")
     try:
-        return json.loads(request.body, parse_constant=_no_constant)
+        return json.loads(request.body, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise BadRequestError("the body is not well-formed JSON") from error
 
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
+
+
+def _finite(text: str) -> float:
+    """Read a number; one that is too large for a float would come out as Infinity, which is no JSON."""
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError("a number is too large")
+    return value
 
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})

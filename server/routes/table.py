@@ -10,7 +10,7 @@ import functools
 
 from auth.models import Action
 from server.metrics import Metrics
-from server.routes import layers, preview, self_service, tiles, wmts
+from server.routes import layers, preview, self_service, tiles, values, wmts
 from server.routes.admin_table import admin_routes
 from server.routes.capabilities import CapabilitiesCache
 from server.routes.health import MetricsRoute, Readiness, live
@@ -75,6 +75,7 @@ def routes(metrics: Metrics, readiness: Readiness) -> tuple[Route, ...]:
         _tile_routes()
         + _wmts_routes(service)
         + _layer_routes()
+        + _value_routes()
         + _own_routes()
         + _operating(metrics, readiness)
         + admin_routes()
@@ -218,6 +219,57 @@ def _layer_routes() -> tuple[Route, ...]:
                 _TIME,
             ),
             answers=(*_TILE_ANSWERS, (422, "Larger than is given, or not as small as asked.")),
+        ),
+    )
+
+
+def _value_routes() -> tuple[Route, ...]:
+    actions = frozenset({Action.CATALOGUE, Action.INFO})
+    size = Parameter(name="max_size", where="query", description="Most pixels along a side; 1024 without.")
+    too_large = (422, "More is asked for than is ever read.")
+    return (
+        Route(
+            id="info",
+            path="/info/{layer}",
+            actions=actions,
+            handler=values.info,
+            summary="What a layer is: bounds, bands, resolution, as far as its values are open; as titiler.",
+            parameters=(_LAYER, _STYLE),
+            answers=((200, "Info."), *_LAYER_ANSWERS),
+        ),
+        Route(
+            id="statistics",
+            path="/statistics/{layer}",
+            actions=actions,
+            handler=values.area_statistics,
+            summary="Statistics of the stored values of a layer, or of a box of it; as titiler.",
+            parameters=(
+                _LAYER,
+                Parameter(name="bbox", where="query", description="W,S,E,N in degrees; the layer without."),
+                size,
+                _STYLE,
+                _TIME,
+            ),
+            answers=((200, "Statistics."), (400, "A malformed parameter."), *_LAYER_ANSWERS, too_large),
+        ),
+        Route(
+            id="feature_statistics",
+            path="/statistics/{layer}",
+            methods=frozenset({"POST"}),
+            actions=actions,
+            handler=values.feature_statistics,
+            summary="Statistics of the stored values in each polygon of a GeoJSON body; as titiler.",
+            parameters=(_LAYER, size, _STYLE, _TIME),
+            answers=((200, "The body, with statistics."), (400, "No polygons."), *_LAYER_ANSWERS, too_large),
+        ),
+        Route(
+            id="point",
+            path="/point/{layer}/{place}",
+            actions=actions,
+            handler=values.point,
+            summary="The stored values at a place; as titiler.",
+            parameters=(_LAYER, _path("place", "LON,LAT in degrees."), _TIME),
+            answers=((200, "Values."), (400, "A malformed parameter."), *_LAYER_ANSWERS),
         ),
     )
 

@@ -25,6 +25,9 @@ LAYER_ROUTES = {
     "wmts_feature_info": f"/wmts/1.0.0/{{layer}}/default/default/{TMS}/{Z}/{Y}/{X}/128/128.json",
     "layer": "/layers/{layer}",
     "preview": "/preview/{layer}.png",
+    "info": "/info/{layer}",
+    "statistics": "/statistics/{layer}?max_size=64",
+    "point": "/point/{layer}/1.4175,43.606",
     "wmts_kvp": (
         f"/wmts?service=WMTS&request=GetTile&version=1.0.0&layer={{layer}}&style=&format=image/png"
         f"&tilematrixset={TMS}&tilematrix={Z}&tilerow={Y}&tilecol={X}"
@@ -47,6 +50,8 @@ MANAGED_ROUTES = {"usage": "/usage", "explain": "/explain?key_id=AAAAAAAA&layer=
 """For managers of an institution and operators."""
 OWN_ROUTES = {"whoami": "/whoami"}
 """Tells a caller of itself."""
+POSTED_ROUTES = {"feature_statistics": "/statistics/{layer}"}
+"""Routes that name a layer and take a body; with one they are in test_leak.py."""
 WRITTEN_ROUTES = {"sign", "unsign"}
 """Their methods and callers stand in tests/server/routes/test_self_service.py."""
 
@@ -158,6 +163,7 @@ def test_the_table_covers_every_route() -> None:
         *OPERATOR_ROUTES,
         *MANAGED_ROUTES,
         *OWN_ROUTES,
+        *POSTED_ROUTES,
         *WRITTEN_ROUTES,
         *ADMIN_READING,
         *ADMIN_WRITING,
@@ -208,6 +214,18 @@ def test_hidden_and_missing_are_one_answer_byte_for_byte(
         headers = {k: v for k, v in reply.headers.items() if k not in {"x-request-id", "date"}}
         answers.append((reply.status, headers, reply.body))
     assert all(answer == answers[0] for answer in answers), answers
+
+
+@pytest.mark.parametrize("route", POSTED_ROUTES)
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_body_is_looked_at_only_for_those_who_may_see_the_layer(
+    town: Town, town_server: Server, route: str, layer: str
+) -> None:
+    for caller in callers(town).values():
+        headers = {} if caller.key is None else {"X-API-Key": caller.key}
+        reply = town_server.get(POSTED_ROUTES[route].format(layer=layer), headers, method="POST")
+        wanted = expected(caller, layer, route)
+        assert reply.status == (400 if wanted == 200 else wanted), caller.name
 
 
 @pytest.mark.parametrize("route", LIST_ROUTES)

@@ -1,0 +1,273 @@
+"""Stored values of a layer over an area: the mosaic that tiles show, in numbers, as far as rights open it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from rio_tiler.models import ImageData
+from shapely.geometry.base import BaseGeometry
+
+from mosaics.compose import inside
+from mosaics.errors import SceneUnreadableError
+from mosaics.filters import SceneFilter
+from mosaics.geodesy import ground_resolution
+from mosaics.lattice import Window
+from mosaics.layers import Layer, TimeSpan
+from mosaics.models import Band, Kind, Raster, Scene
+from mosaics.read import Resampling, SceneReader
+from mosaics.registry import Registry
+from mosaics.resolve import Contribution, ResolvedTile, frame_outline, resolve
+from mosaics.styles import Style
+
+PERCENTILES = (2, 98)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What numbers are about: bands of one meaning, whatever scene has them."""
+
+    kind: Kind
+    bands: tuple[Band, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerValues:
+    """What a layer has over an area."""
+
+    raster: Raster
+    """Stored values, one band for each that was asked for; averaged where rights open only coarser ones."""
+    asked: NDArray[np.bool_]
+    """True for the pixels whose centre is in the area, shape (height, width)."""
+    used: tuple[Contribution, ...]
+    """What gave at least one pixel."""
+    ground_resolution: float
+    """Finest detail that was read, metres per pixel."""
+    refused: bool
+    """True when no scene is open at any resolution that was tried, here or anywhere."""
+
+
+def subject_of(layer: Layer, style: Style | None) -> Subject:
+    """Give what numbers of a layer are about: a style's bands, else all of its newest scene.
+
+    Args:
+        layer: The layer as the caller sees it.
+        style: One of the layer's; None: all bands.
+    """
+    for scene in layer.scenes if style is not None else ():
+        assert style is not None
+        places = style.bind(scene.bands, scene.kind) if style.id in scene.styles else None
+        if places is not None:
+            return Subject(kind=scene.kind, bands=tuple(scene.bands[place - 1] for place in places))
+    return Subject(kind=layer.scenes[0].kind, bands=layer.scenes[0].bands)
+
+
+def no_values(subject: Subject) -> LayerValues:
+    """Give what there is where nothing of a layer can be."""
+    nothing = np.zeros((1, 1), bool)
+    return LayerValues(
+        raster=Raster(data=np.zeros((len(subject.bands), 1, 1), "uint8"), valid=nothing),
+        asked=nothing,
+        used=(),
+        ground_resolution=0.0,
+        refused=False,
+    )
+
+
+def values_over(
+    layer: Layer,
+    scene_filter: SceneFilter,
+    reader: SceneReader,
+    *,
+    window: Window,
+    area: BaseGeometry | None,
+    subject: Subject,
+    span: TimeSpan,
+    styles: Registry[Style],
+    on_unreadable: Callable[[SceneUnreadableError], None],
+) -> LayerValues:
+    """Read the first valid pixel at each place, each no finer than the rights that open it there.
+
+    A scene that is open finely here and coarsely there is read at both levels; what is coarse counts once
+    for each pixel that it covers. Scenes whose bands are others say nothing.
+
+    Args:
+        layer: The layer as the caller sees it.
+        scene_filter: What the caller may read; the same that made the layer.
+        reader: How scenes are read.
+        window: The pixels.
+        area: Longitude and latitude; pixels whose centre is outside are left out. None: the whole window.
+        subject: As `subject_of` gives it.
+        span: Acquisition times asked for.
+        styles: All styles.
+        on_unreadable: Told of each scene whose file fails; the others go on.
+
+    Raises:
+        SceneUnreadableError: If every scene fails.
+    """
+    levels, near = _levels(layer, scene_filter, window, span, styles)
+    bands = subject.bands
+    window, levels = _without_empty(window, levels)
+    frame = window.frame
+    asked = np.ones((frame.height, frame.width), bool) if area is None else inside(area, frame)
+    data = np.zeros(
+        (len(bands), frame.height, frame.width), np.result_type(*(band.data_type for band in bands))
+    )
+    valid = np.zeros(asked.shape, bool)
+    used: list[Contribution] = []
+    failures: list[SceneUnreadableError] = []
+    read = 0
+    for scene in layer.scenes:
+        places = _places(scene, subject)
+        if places is None:
+            continue
+        for factor, contribution in _openings(scene, levels):
+            wanted = asked & ~valid
+            if not wanted.any():
+                break
+            try:
+                found = _read(reader, contribution, places, window.coarser(factor))
+            except SceneUnreadableError as error:
+                failures.append(error)
+                on_unreadable(error)
+                break
+            read += 1
+            raster = _spread(found, window, factor)
+            fresh = wanted & raster.valid
+            if fresh.any():
+                data[:, fresh] = raster.data[:, fresh]
+                valid |= fresh
+                used.append(contribution)
+    if failures and not read:
+        raise failures[0]
+    return LayerValues(
+        raster=Raster(data=data, valid=valid),
+        asked=asked,
+        used=tuple(used),
+        ground_resolution=levels[0].ground_resolution,
+        refused=bool(near) and all(level.resolution_refused for level in levels),
+    )
+
+
+def statistics(values: LayerValues, bands: Sequence[Band]) -> dict[str, dict[str, Any]]:
+    """Give rio-tiler's statistics of each band, `b1` first; null for numbers that there are none of."""
+    masked = np.ma.MaskedArray(
+        values.raster.data, np.broadcast_to(~values.raster.valid, values.raster.data.shape)
+    )
+    image = ImageData(
+        masked.copy(),
+        band_names=[f"b{place}" for place in range(1, len(bands) + 1)],
+        band_descriptions=[band.common_name or band.name for band in bands],
+    )
+    weights = values.asked.astype("float64")
+    if not weights.any():
+        weights[:] = 1.0  # nothing is asked and nothing is valid: all numbers are null
+    try:
+        found = image.statistics(percentiles=list(PERCENTILES), coverage=weights)
+    except ValueError:  # numpy's histogram: the numbers are too near to each other for ten bins
+        found = image.statistics(percentiles=list(PERCENTILES), coverage=weights, hist_options={"bins": 1})
+    return {name: _finite(band.model_dump()) for name, band in found.items()}
+
+
+def _levels(
+    layer: Layer, scene_filter: SceneFilter, window: Window, span: TimeSpan, styles: Registry[Style]
+) -> tuple[list[ResolvedTile], tuple[Scene, ...]]:
+    """Resolve the window at its level and at each coarser one, until one pixel is as wide as all.
+
+    Returns:
+        The levels, the finest first, and the scenes that they can hold.
+    """
+    factors = [0]
+    while factors[-1] < window.level and max(window.width, window.height) >> factors[-1] > 1:
+        factors.append(factors[-1] + 1)
+    outline = frame_outline(window.coarser(factors[-1]).frame)
+    near = tuple(scene for scene in layer.scenes if shapely.intersects(scene.footprint, outline))
+    levels = [
+        resolve(
+            replace(layer, scenes=near),
+            scene_filter,
+            frame,
+            ground_resolution=ground_resolution(frame),
+            span=span,
+            style_id=None,
+            styles=styles,
+        )
+        for frame in (window.coarser(factor).frame for factor in factors)
+    ]
+    return levels, near
+
+
+def _without_empty(window: Window, levels: list[ResolvedTile]) -> tuple[Window, list[ResolvedTile]]:
+    """Leave out the finest levels at which nothing is open here."""
+    first = next((n for n, level in enumerate(levels) if level.contributions), 0)
+    return window.coarser(first), levels[first:]
+
+
+def _openings(scene: Scene, levels: Sequence[ResolvedTile]) -> list[tuple[int, Contribution]]:
+    """Give how a scene is open, level by level, where a coarser one opens more than those before it."""
+    found: list[tuple[int, Contribution]] = []
+    for factor, level in enumerate(levels):
+        for contribution in level.contributions:
+            if contribution.scene is not scene:
+                continue
+            if not found or contribution.mask_digest != found[-1][1].mask_digest:
+                found.append((factor, contribution))
+            if contribution.mask is None:
+                return found
+    return found
+
+
+def _places(scene: Scene, subject: Subject) -> tuple[int, ...] | None:
+    """Find the bands in a scene, from 1; None where one is missing or the numbers mean something else."""
+    if scene.kind != subject.kind:
+        return None
+    places = []
+    for band in subject.bands:
+        place = next((n for n, other in enumerate(scene.bands, start=1) if _same(band, other)), None)
+        if place is None:
+            return None
+        places.append(place)
+    return tuple(places)
+
+
+def _same(one: Band, other: Band) -> bool:
+    named = one.name == other.name if one.common_name is None else one.common_name == other.common_name
+    return named and (one.data_type, one.unit) == (other.data_type, other.unit)
+
+
+def _read(reader: SceneReader, contribution: Contribution, places: Sequence[int], window: Window) -> Raster:
+    """Read a scene where it is open."""
+    frame = window.frame
+    resampling: Resampling = "nearest" if contribution.scene.kind == "classes" else "bilinear"
+    raster = reader.read(contribution.scene, places, frame, resampling)
+    if contribution.mask is None:
+        return raster
+    return Raster(data=raster.data, valid=raster.valid & inside(contribution.mask, frame))
+
+
+def _spread(raster: Raster, window: Window, factor: int) -> Raster:
+    """Bring what was read at a coarser level onto the window's pixels."""
+    if factor == 0:
+        return raster
+    coarse, size = window.coarser(factor), 1 << factor
+    top = window.rows[0] - coarse.rows[0] * size
+    left = window.columns[0] - coarse.columns[0] * size
+    cut = slice(top, top + window.height), slice(left, left + window.width)
+
+    def wide(values: NDArray[Any]) -> NDArray[Any]:
+        return values.repeat(size, axis=-2).repeat(size, axis=-1)[..., cut[0], cut[1]]
+
+    return Raster(data=wide(raster.data), valid=wide(raster.valid))
+
+
+def _finite(value: Any) -> Any:
+    """Put None for what JSON has no number for."""
+    if isinstance(value, dict):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
