@@ -48,7 +48,7 @@ async def deliver(call: Call, answer: Answer, goods: Goods) -> Answer:
         QuotaExceededError: If a grant that was needed is used up.
         QuotaUnavailableError: If its quota can't be asked for now.
     """
-    if call.request.method != "GET" or answer.status != 200 or not goods.contributors:
+    if call.request.method == "HEAD" or answer.status != 200 or not goods.contributors:
         return answer
     if matches(call.request.header("if-none-match"), answer.etag):
         return answer
