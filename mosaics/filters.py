@@ -228,18 +228,31 @@ class SceneFilter:
         return tuple(sorted(openers, key=lambda opener: opener.limit))
 
     def finest(self, scene: Scene) -> float:
-        """Give the finest resolution that a rule opens of a scene anywhere, metres per pixel; 0: native."""
-        return min(
-            (
-                max(rule.fineness.limit(scene), *(_floor(e, scene) for e in rule.exclusions), 0.0)
-                for rule in self.rules
-                if rule.scenes.holds(scene)
-            ),
-            default=0.0,
-        )
+        """Give the finest resolution that is open of a scene anywhere, metres per pixel; 0: native."""
+        key = (scene.collection_id, scene.id, scene.generation, scene.sequence)
+        if key not in self._finest:
+            self._finest[key] = self._finest_of(scene)
+        return self._finest[key]
+
+    def _finest_of(self, scene: Scene) -> float:
+        """Try every limit that some rule or exclusion has, the finest first."""
+        holding = [rule for rule in self.rules if rule.scenes.holds(scene)]
+        ceilings = {e.finer_than for rule in holding for e in rule.exclusions if e.finer_than is not None}
+        limits = sorted({0.0, *(each.limit(scene) for each in (*(r.fineness for r in holding), *ceilings))})
+        for limit in limits:
+            opening = self.opening(scene, limit)
+            if opening is not None and (
+                opening.area is None or _common_bounds(scene.footprint, opening.area) is not None
+            ):
+                return limit
+        return limits[-1]
 
     @cached_property
     def _openings(self) -> dict[tuple[tuple[int, tuple[int, ...]], ...], Opening | None]:
+        return {}
+
+    @cached_property
+    def _finest(self) -> dict[tuple[str, str, str, int], float]:
         return {}
 
     @cached_property
@@ -307,13 +320,6 @@ def _limit_at(rule: SceneRule, scene: Scene, longitude: float, latitude: float) 
 
 def _holds_point(area: BaseGeometry, longitude: float, latitude: float) -> bool:
     return bool(shapely.contains_xy(area, longitude, latitude))
-
-
-def _floor(exclusion: Exclusion, scene: Scene) -> float:
-    """Give what an exclusion everywhere leaves as the finest, 0 where it is none of that kind."""
-    if exclusion.finer_than is None or exclusion.area is not None or not exclusion.scenes.holds(scene):
-        return 0.0
-    return exclusion.finer_than.limit(scene)
 
 
 def _common_bounds(footprint: BaseGeometry, area: BaseGeometry) -> Bounds | None:

@@ -60,8 +60,8 @@ class Layer:
     """Longitudes and latitudes around what is open of each scene; none: around its footprint."""
     limit: float = 0.0
     """Finest detail that rights open of any of its scenes, metres per pixel; 0: no limit."""
-    shown_resolution: float | None = None
-    """Finest detail there is to see, native or as far as rights open it; None: native."""
+    resolutions: tuple[float, ...] = ()
+    """Finest detail there is to see of each scene, native or as far as rights open it; none: native."""
     rights: str = ""
     """Digest of the filter that made it so."""
 
@@ -97,9 +97,7 @@ class Layer:
     @cached_property
     def ground_resolution(self) -> float:
         """Finest ground sample distance that is shown of it, metres per pixel: native, or as rights open."""
-        if self.shown_resolution is not None:
-            return self.shown_resolution
-        return min(scene.ground_resolution for scene in self.scenes)
+        return min(self.resolutions or (scene.ground_resolution for scene in self.scenes))
 
     @cached_property
     def attribution(self) -> str:
@@ -194,7 +192,7 @@ def find_layer(index: CatalogIndex, layer_id: str, scene_filter: SceneFilter) ->
         single=bool(colon),
         extents=tuple(extent for _, extent in seen),
         limit=min(scene_filter.finest(scene) for scene in scenes),
-        shown_resolution=min(max(s.ground_resolution, scene_filter.finest(s)) for s in scenes),
+        resolutions=tuple(max(s.ground_resolution, scene_filter.finest(s)) for s in scenes),
         rights=scene_filter.digest,
     )
 
@@ -229,13 +227,17 @@ def zoom_range(grid: Grid, layer: Layer) -> tuple[int, int]:
     """Give the zooms that a layer is served at in a grid without being enlarged or refused.
 
     Returns:
-        The grid's coarsest zoom, and the native one or the finest that rights open.
+        The coarsest zoom that rights open (the first of the grid, unless a pole is on its tile there, where
+        degrees are short), and the native one or the finest that rights open.
     """
     bounds = layer.bounds
     finest = grid.zoom_for(layer.ground_resolution, (bounds.bottom + bounds.top) / 2)
     while layer.limit and finest > grid.minzoom and not _coarse_enough(grid, finest, layer):
         finest -= 1
-    return grid.minzoom, finest
+    coarsest = finest
+    while coarsest > grid.minzoom and (not layer.limit or _coarse_enough(grid, coarsest - 1, layer)):
+        coarsest -= 1
+    return coarsest, finest
 
 
 def _coarse_enough(grid: Grid, zoom: int, layer: Layer) -> bool:

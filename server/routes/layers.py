@@ -37,16 +37,17 @@ async def layer(call: Call) -> Answer:
     found = _known(call, call.path["layer"])
     document = describe(call, found)
     extents = found.extents or tuple(Bounds(*scene.footprint.bounds) for scene in found.scenes)
+    resolutions = found.resolutions or tuple(scene.ground_resolution for scene in found.scenes)
     document["scenes"] = [
         {
             "id": scene.id,
             "layer": f"{scene.collection_id}:{scene.id}",
             "datetime": scene.acquired.isoformat() if scene.acquired else None,
             "sensor": scene.sensor_id,
-            "ground_resolution": round(scene.ground_resolution, 4),
+            "ground_resolution": round(resolution, 4),
             "bbox": [round(v, 7) for v in extent],
         }
-        for scene, extent in zip(found.scenes, extents, strict=True)
+        for scene, extent, resolution in zip(found.scenes, extents, resolutions, strict=True)
     ]
     document["footprint"] = _footprint(found)
     return json_answer(document)

@@ -102,3 +102,18 @@ def test_the_border_of_an_exclusion_is_closed_at_a_point_as_in_a_picture(longitu
     assert opening is not None
     assert not shapely.contains_xy(opening.area, longitude, 43.5)
     assert cut.openers_at(scene(), longitude, 43.5) == ()
+
+
+def test_the_finest_is_what_is_open_of_the_scene_itself() -> None:
+    elsewhere = SceneRule(scenes=SceneSet(), area=shapely.box(50, 50, 51, 51))
+    coarse = SceneRule(scenes=SceneSet(), fineness=Fineness(ground_resolution=20.0))
+    assert SceneFilter((elsewhere, coarse)).finest(scene()) == 20.0
+    here = SceneRule(scenes=SceneSet(), area=shapely.box(1.5, 43, 51, 51))
+    assert SceneFilter((here, coarse)).finest(scene()) == 0.0
+    closed = SceneRule(
+        scenes=SceneSet(), exclusions=(Exclusion(scenes=SceneSet(), area=shapely.box(0, 0, 9, 90)),)
+    )
+    assert SceneFilter((closed, coarse)).finest(scene()) == 20.0
+    ceiling = Exclusion(scenes=SceneSet(), finer_than=Fineness(times_pan=8.0))
+    held = SceneRule(scenes=SceneSet(), exclusions=(ceiling,))
+    assert SceneFilter((held,)).finest(scene()) == 4.0

@@ -140,7 +140,7 @@ def test_zoom_range_ends_at_the_native_zoom() -> None:
 @pytest.mark.parametrize("tms_id", ["WebMercatorQuad", "WorldCRS84Quad", "2154_50cm"])
 def test_zoom_range_ends_where_rights_do(tms_id: str, limit: float) -> None:
     grid = find_grid(load_grids(), tms_id)
-    limited = small(limit=limit, shown_resolution=limit)
+    limited = small(limit=limit, resolutions=(limit,))
     low, high = zoom_range(grid, limited)
 
     def shown(zoom: int) -> list[bool]:
@@ -175,3 +175,11 @@ def test_a_layer_is_as_fine_as_the_finest_scene_shown() -> None:
     assert (both.ground_resolution, both.limit) == (5.0, 0.0)
     only = find_layer(held, "c", SceneFilter((limited,)))
     assert (only.ground_resolution, only.limit) == (16.0, 16.0)
+
+
+def test_no_zoom_is_told_at_which_a_pole_makes_the_pixels_finer_than_allowed() -> None:
+    grid = find_grid(load_grids(), "WorldCRS84Quad_512")
+    coarsest, finest = zoom_range(grid, small(limit=70.0, resolutions=(70.0,)))
+    assert ground_resolution(grid.frame(1, 2, 0)) < 70.0, "its first row is at the pole"
+    assert (coarsest, finest) == (2, 8)
+    assert zoom_range(grid, small())[0] == 0
