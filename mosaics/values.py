@@ -93,7 +93,8 @@ def values_over(
     """Read the first valid pixel at each place, each no finer than the rights that open it there.
 
     A scene that is open finely here and coarsely there is read at both levels; what is coarse counts once
-    for each pixel that it covers. Scenes whose bands are others say nothing.
+    for each pixel that it covers. A pixel is read where its own centre is open, at the finest level at which
+    it is, and if the centre of the coarse pixel is open too. Scenes whose bands are others say nothing.
 
     Args:
         layer: The layer as the caller sees it.
@@ -125,18 +126,20 @@ def values_over(
         places = _places(scene, subject)
         if places is None:
             continue
+        finer = np.zeros(valid.shape, bool)
         for factor, contribution in _openings(scene, levels):
-            wanted = asked & ~valid
+            opened = _inside(contribution, window, 0) & ~finer
+            finer |= opened
+            wanted = asked & ~valid & opened & _inside(contribution, window, factor)
             if not wanted.any():
-                break
+                continue
             try:
-                found = _read(reader, contribution, places, window.coarser(factor))
+                raster = _read(reader, contribution, places, window, factor)
             except SceneUnreadableError as error:
                 failures.append(error)
                 on_unreadable(error)
                 break
             read += 1
-            raster = _spread(found, window, factor)
             fresh = wanted & raster.valid
             if fresh.any():
                 data[:, fresh] = raster.data[:, fresh]
@@ -239,29 +242,29 @@ def _same(one: Band, other: Band) -> bool:
     return named and (one.data_type, one.unit) == (other.data_type, other.unit)
 
 
-def _read(reader: SceneReader, contribution: Contribution, places: Sequence[int], window: Window) -> Raster:
-    """Read a scene where it is open."""
-    frame = window.frame
-    resampling: Resampling = "nearest" if contribution.scene.kind == "classes" else "bilinear"
-    raster = reader.read(contribution.scene, places, frame, resampling)
+def _inside(contribution: Contribution, window: Window, factor: int) -> NDArray[np.bool_]:
+    """Tell which pixels of a window lie in one of a coarser level whose centre is open, (height, width)."""
     if contribution.mask is None:
-        return raster
-    return Raster(data=raster.data, valid=raster.valid & inside(contribution.mask, frame))
+        return np.ones((window.height, window.width), bool)
+    return _spread(inside(contribution.mask, window.coarser(factor).frame), window, factor)
 
 
-def _spread(raster: Raster, window: Window, factor: int) -> Raster:
-    """Bring what was read at a coarser level onto the window's pixels."""
-    if factor == 0:
-        return raster
+def _read(
+    reader: SceneReader, contribution: Contribution, places: Sequence[int], window: Window, factor: int
+) -> Raster:
+    """Read a scene at a coarser level onto the pixels of a window."""
+    resampling: Resampling = "nearest" if contribution.scene.kind == "classes" else "bilinear"
+    raster = reader.read(contribution.scene, places, window.coarser(factor).frame, resampling)
+    return Raster(data=_spread(raster.data, window, factor), valid=_spread(raster.valid, window, factor))
+
+
+def _spread(values: NDArray[Any], window: Window, factor: int) -> NDArray[Any]:
+    """Bring what was made for a coarser level onto the window's pixels; rows and columns come last."""
     coarse, size = window.coarser(factor), 1 << factor
     top = window.rows[0] - coarse.rows[0] * size
     left = window.columns[0] - coarse.columns[0] * size
-    cut = slice(top, top + window.height), slice(left, left + window.width)
-
-    def wide(values: NDArray[Any]) -> NDArray[Any]:
-        return values.repeat(size, axis=-2).repeat(size, axis=-1)[..., cut[0], cut[1]]
-
-    return Raster(data=wide(raster.data), valid=wide(raster.valid))
+    wide = values.repeat(size, axis=-2).repeat(size, axis=-1)
+    return wide[..., top : top + window.height, left : left + window.width]
 
 
 def _finite(value: Any) -> Any:
