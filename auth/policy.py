@@ -5,23 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Final
 
-from auth.decision import REFUSALS, Allowance, Decision, Exclusion, Principal, PrincipalKind, Refusal
+from auth.decision import REFUSALS, Allowance, Decision, Principal, PrincipalKind, Refusal
 from auth.models import (
     PUBLIC,
     TIER_ACTIONS,
     Action,
     Caveat,
-    Forbid,
     Grant,
-    GrantKind,
     InstitutionStatus,
     Role,
-    Tier,
 )
-from auth.reach import ALWAYS, UNKNOWN, Area, Circumstances, Selector
+from auth.reach import UNKNOWN, Area, Circumstances
 from auth.snapshot import PolicySnapshot
+from auth.standing import Closures
+from auth.standing import refusal as refusal_of
+
+_GRANT_ID: Final = attrgetter("grant_id")
 
 OPENED: Final = Decision(code="ok")
 """What shows neither pixels nor metadata is open to everybody."""
@@ -64,63 +66,54 @@ def decide(
     if not grantees:
         return Decision(code="suspended")
     barred = _barred(principal, action, circumstances)
-    question = _Question(action, now, circumstances, exhausted, principal.delegations, barred)
-    grants = [grant for grantee in grantees for grant in snapshot.grants_by_grantee.get(grantee, ())]
-    ordinary = _exclusions(snapshot, now, crisis=False)
-    crisis = _exclusions(snapshot, now, crisis=True)
-    allowances: list[Allowance] = []
-    refusals: list[Refusal] = []
-    for grant in sorted(grants, key=_id):
+    question = _Question(action, circumstances, exhausted, principal.delegations, barred)
+    closures = snapshot.standing.closures(now)
+    given = [snapshot.standing.given(grantee, action, now) for grantee in grantees]
+    made: list[Allowance] = []
+    refusals = [refusal for each in given for refusal in each.refused]
+    for grant in (grant for each in given for grant in each.holding):
         code = question.refuses(grant)
-        made = None
         if code is None:
-            exclusions = crisis if grant.kind is GrantKind.CRISIS else ordinary
-            made, code = _narrowed(_allowance(grant, exclusions), principal.caveats)
-        if made is not None:
-            allowances.append(made)
+            made.append(closures.allowance(grant))
         else:
-            refusals.append(_refusal(grant, code or "no_grant"))
+            refusals.append(refusal_of(grant, code))
+    allowances = _narrowed_all(made, principal.caveats, closures, refusals)
+    allowances.sort(key=_GRANT_ID)
     if action in TIER_ACTIONS and barred is None:
-        allowances += _tiers(snapshot, principal, ordinary)
+        signed_in = principal.kind is PrincipalKind.INSTITUTION and principal.institution_id is not None
+        tiers = closures.tiers(snapshot.tiered_licences, signed_in=signed_in)
+        allowances += _narrowed_all(tiers, principal.caveats, closures, None)
+    refusals.sort(key=_GRANT_ID)
     return Decision(
         code="ok" if allowances else _nearest(refusals),
         allowances=tuple(allowances),
         refusals=tuple(refusals),
-        until=_until(now, grants, snapshot.ordered_forbids),
+        until=snapshot.standing.until(grantees, now),
     )
 
 
 class _Question:
-    """One question to every grant: does it hold, and if not, why."""
+    """One question to every grant that holds for somebody: does it for this caller, and if not, why."""
 
-    __slots__ = ("action", "barred", "circumstances", "delegations", "exhausted", "now")
+    __slots__ = ("action", "barred", "circumstances", "delegations", "exhausted")
 
-    def __init__(  # noqa: PLR0917 - private, called once
+    def __init__(
         self,
         action: Action,
-        now: datetime,
         circumstances: Circumstances,
         exhausted: frozenset[str],
         delegations: tuple[timedelta | None, ...],
         barred: str | None,
     ) -> None:
         self.action = action
-        self.now = now
         self.circumstances = circumstances
         self.exhausted = exhausted
         self.delegations = delegations
         self.barred = barred
 
-    def refuses(self, grant: Grant) -> str | None:  # noqa: PLR0911 - one line a reason
+    def refuses(self, grant: Grant) -> str | None:
         """Give why a grant does not hold; None: it does."""
-        if self.action not in grant.actions:
-            return "action"
-        if not grant.approved:
-            return "no_grant"
-        if not grant.valid.contains(self.now):
-            begun = grant.valid.start is None or grant.valid.start <= self.now
-            return "expired" if begun else "not_yet"
-        if grant.grantee != PUBLIC and not _reaches(grant, self.delegations):
+        if self.delegations and grant.grantee != PUBLIC and not _reaches(grant, self.delegations):
             return "delegation"
         if not grant.conditions.hold(self.circumstances):
             return "origin"
@@ -181,18 +174,34 @@ def _reaches(grant: Grant, delegations: tuple[timedelta | None, ...]) -> bool:
     return days is None or all(life is not None and life <= timedelta(days=days) for life in delegations)
 
 
-def _allowance(grant: Grant, exclusions: tuple[Exclusion, ...]) -> Allowance:
-    return Allowance(
-        grant_id=grant.id,
-        selector=grant.selector,
-        acquired=grant.acquired,
-        areas=() if grant.area is None else (grant.area,),
-        finest_ground_resolution=grant.finest_ground_resolution,
-        exclusions=exclusions,
-        quota=grant.quota,
-        rate=grant.rate,
-        crisis=grant.event_id if grant.kind is GrantKind.CRISIS else None,
-    )
+def _narrowed_all(
+    allowances: Iterable[Allowance],
+    caveats: tuple[Caveat, ...],
+    closures: Closures,
+    refusals: list[Refusal] | None,
+) -> list[Allowance]:
+    """Give what the caveats leave of allowances, and add to the refusals those that nothing is left of."""
+    if not caveats:
+        return list(allowances)
+    known = closures.left(caveats)
+    left: list[Allowance] = []
+    for allowance in allowances:
+        kept = known.get(allowance.grant_id)
+        if kept is None:
+            kept = known[allowance.grant_id] = _narrowed(allowance, caveats)
+        made, code = kept
+        if made is not None:
+            left.append(made)
+        elif refusals is not None:
+            refusals.append(
+                Refusal(
+                    grant_id=allowance.grant_id,
+                    code=code or "no_grant",
+                    selector=allowance.selector,
+                    acquired=allowance.acquired,
+                )
+            )
+    return left
 
 
 def _narrowed(allowance: Allowance, caveats: Iterable[Caveat]) -> tuple[Allowance | None, str | None]:
@@ -225,66 +234,6 @@ def _coarser(one: float | None, other: float | None) -> float | None:
     return max((limit for limit in (one, other) if limit is not None), default=None)
 
 
-def _tiers(
-    snapshot: PolicySnapshot, principal: Principal, exclusions: tuple[Exclusion, ...]
-) -> Iterable[Allowance]:
-    """Give the preview tiers of licences that are open to this caller."""
-    signed_in = principal.kind is PrincipalKind.INSTITUTION and principal.institution_id is not None
-    for licence in snapshot.tiered_licences:
-        for name, tier in (("public", licence.public), ("partner", licence.partner if signed_in else None)):
-            if tier is None:
-                continue
-            allowance = Allowance(
-                grant_id=f"licence:{licence.id}:{name}",
-                selector=Selector(licences=frozenset({licence.id})),
-                acquired=ALWAYS,
-                areas=(),
-                finest_ground_resolution=tier.ground_resolution,
-                times_pan=tier.times_pan,
-                exclusions=exclusions,
-            )
-            made, _ = _narrowed(allowance, principal.caveats)
-            if made is not None:
-                yield made
-
-
-def _exclusions(snapshot: PolicySnapshot, now: datetime, *, crisis: bool) -> tuple[Exclusion, ...]:
-    """Turn the forbids that hold now, and the ceilings of licences, into exclusions, by id."""
-    forbids = tuple(
-        Exclusion(id=forbid.id, selector=forbid.selector, acquired=forbid.acquired, area=forbid.area)
-        for forbid in snapshot.ordered_forbids
-        if forbid.valid.contains(now) and not (crisis and forbid.overridable_by_crisis)
-    )
-    return forbids + tuple(
-        _ceiling(licence.id, licence.holder) for licence in snapshot.tiered_licences if licence.holder
-    )
-
-
-def _ceiling(licence_id: str, tier: Tier) -> Exclusion:
-    return Exclusion(
-        id=f"licence:{licence_id}",
-        selector=Selector(licences=frozenset({licence_id})),
-        acquired=ALWAYS,
-        area=None,
-        finer_than=tier,
-    )
-
-
-def _refusal(grant: Grant, code: str) -> Refusal:
-    return Refusal(grant_id=grant.id, code=code, selector=grant.selector, acquired=grant.acquired)
-
-
 def _nearest(refusals: Iterable[Refusal]) -> str:
     codes = {refusal.code for refusal in refusals}
     return next((code for code in REFUSALS if code in codes), "no_grant")
-
-
-def _until(now: datetime, grants: Iterable[Grant], forbids: Iterable[Forbid]) -> datetime | None:
-    """Give the next instant at which a validity begins or ends."""
-    windows = [grant.valid for grant in grants] + [forbid.valid for forbid in forbids]
-    bounds = [side for window in windows for side in (window.start, window.end) if side and side > now]
-    return min(bounds, default=None)
-
-
-def _id(grant: Grant) -> str:
-    return grant.id

@@ -10,6 +10,7 @@ from functools import cached_property
 
 from auth.models import GROUP_PREFIX, Forbid, Grant, GrantKind, Group, Institution, Key, Licence, Membership
 from auth.reach import ANYWHERE_FROM
+from auth.standing import Standing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,11 @@ class PolicySnapshot:
     def ordered_forbids(self) -> tuple[Forbid, ...]:
         """Forbids in the order of their ids."""
         return tuple(sorted(self.forbids.values(), key=lambda forbid: forbid.id))
+
+    @cached_property
+    def standing(self) -> Standing:
+        """What they come to by the time."""
+        return Standing(self.grants_by_grantee, self.ordered_forbids, self.tiered_licences)
 
     @cached_property
     def children(self) -> Mapping[str, tuple[str, ...]]:

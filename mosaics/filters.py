@@ -85,9 +85,16 @@ class Exclusion:
 
     def closes(self, scene: Scene, ground_resolution: float) -> bool:
         """Tell whether it takes away from the scene at a resolution."""
-        return self.scenes.holds(scene) and (
-            self.finer_than is None or not _coarse_enough(ground_resolution, self.finer_than.limit(scene))
-        )
+        return self.scenes.holds(scene) and _closes(self.floor(scene), ground_resolution)
+
+    def floor(self, scene: Scene) -> float | None:
+        """Give the metres per pixel from which it takes nothing from a scene; None: it always does."""
+        return None if self.finer_than is None else self.finer_than.limit(scene)
+
+    @cached_property
+    def token(self) -> str:
+        """Everything that matters, in one canonical line."""
+        return repr((self.scenes.token(), _area_token(self.area), self.finer_than))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,14 +113,18 @@ class SceneRule:
 
     def token(self) -> str:
         """Write everything that matters in one canonical line."""
-        return repr(
-            (
-                self.scenes.token(),
-                _area_token(self.area),
-                self.fineness,
-                sorted((e.scenes.token(), _area_token(e.area), repr(e.finer_than)) for e in self.exclusions),
-            )
-        )
+        return self.opening_token + closing_token(self.exclusions)
+
+    @cached_property
+    def opening_token(self) -> str:
+        """The token but for the exclusions, which many rules share."""
+        return repr((self.scenes.token(), _area_token(self.area), self.fineness))
+
+
+def closing_token(exclusions: tuple[Exclusion, ...]) -> str:
+    """Digest everything that matters of exclusions; their order does not."""
+    canonical = "\n".join(sorted({exclusion.token for exclusion in exclusions}))
+    return hashlib.blake2b(canonical.encode(), digest_size=12).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +166,10 @@ class SceneFilter:
     @cached_property
     def digest(self) -> str:
         """Hex digest that is equal exactly when the same scenes are open in the same way."""
-        canonical = "\n".join(sorted({rule.token() for rule in self.rules}))
+        shared = {id(rule.exclusions): rule.exclusions for rule in self.rules}
+        closing = {known: closing_token(exclusions) for known, exclusions in shared.items()}
+        tokens = {rule.opening_token + closing[id(rule.exclusions)] for rule in self.rules}
+        canonical = "\n".join(sorted(tokens))
         return hashlib.blake2b(canonical.encode(), digest_size=12).hexdigest()
 
     @cached_property
@@ -192,12 +206,10 @@ class SceneFilter:
         # The rules that open something, each with the exclusions that take from it: all that an opening
         # depends on, so each combination is made once.
         holding: list[tuple[int, tuple[int, ...]]] = []
-        for number, rule in enumerate(self.rules):
-            if not rule.scenes.holds(scene):
+        for number, limit, floors in self._holding(scene):
+            if not _coarse_enough(ground_resolution, limit):
                 continue
-            if not _coarse_enough(ground_resolution, rule.fineness.limit(scene)):
-                continue
-            closing = tuple(n for n, e in enumerate(rule.exclusions) if e.closes(scene, ground_resolution))
+            closing = tuple(n for n, floor in floors if _closes(floor, ground_resolution))
             holding.append((number, closing))
         combination = tuple(holding)
         if combination not in self._openings:
@@ -247,6 +259,31 @@ class SceneFilter:
                 return limit
         return limits[-1]
 
+    def _holding(self, scene: Scene) -> _Holding:
+        """Give the rules that hold a scene, remembered: most of many rules are about others."""
+        kept = self._holdings.get(id(scene))
+        if kept is None:
+            floors: dict[int, tuple[tuple[int, float | None], ...]] = {}
+            made = []
+            for number, rule in enumerate(self.rules):
+                if not rule.scenes.holds(scene):
+                    continue
+                shared = id(rule.exclusions)
+                if shared not in floors:
+                    floors[shared] = tuple(
+                        (n, e.floor(scene)) for n, e in enumerate(rule.exclusions) if e.scenes.holds(scene)
+                    )
+                made.append((number, rule.fineness.limit(scene), floors[shared]))
+            if len(self._holdings) >= _MOST_HOLDINGS:
+                self._holdings.clear()
+            # by its identity, which is its own as long as it is held here
+            kept = self._holdings[id(scene)] = (scene, tuple(made))
+        return kept[1]
+
+    @cached_property
+    def _holdings(self) -> dict[int, tuple[Scene, _Holding]]:
+        return {}
+
     @cached_property
     def _openings(self) -> dict[tuple[tuple[int, tuple[int, ...]], ...], Opening | None]:
         return {}
@@ -278,6 +315,12 @@ class SceneFilter:
         return Opening(parts=tuple(parts), area=union, digest=_area_token(union))
 
 
+_Holding = tuple[tuple[int, float, tuple[tuple[int, float | None], ...]], ...]
+"""Of each rule that holds a scene: number, limit, and number and floor of each exclusion that does."""
+
+_MOST_HOLDINGS = 4096
+"""Scenes that a filter remembers this of."""
+
 COARSEST = 10_000.0
 """The coarsest resolution, metres per pixel, that is sure to be served in some grid at any latitude."""
 
@@ -289,6 +332,11 @@ _SLACK = 1 - 1e-6
 def _coarse_enough(ground_resolution: float, limit: float) -> bool:
     """Compare with a millionth of slack, so that a limit equal to the resolution opens it."""
     return ground_resolution >= limit * _SLACK
+
+
+def _closes(floor: float | None, ground_resolution: float) -> bool:
+    """Tell whether an exclusion with such a floor takes away at a resolution."""
+    return floor is None or not _coarse_enough(ground_resolution, floor)
 
 
 def _less(area: BaseGeometry | None, holes: list[BaseGeometry | None]) -> BaseGeometry | None:

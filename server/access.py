@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 
 import shapely
 from shapely.geometry.base import BaseGeometry
 
 from auth.decision import REFUSALS, Allowance, Decision, Refusal
+from auth.decision import Exclusion as Excluded
 from auth.models import Tier
 from auth.reach import Area, Selector, Window
 from mosaics.filters import Exclusion, Fineness, SceneFilter, SceneRule, SceneSet
@@ -24,11 +25,41 @@ class AccessDeniedError(Exception):
         """Stable word, as in `auth.decision.Decision.code`."""
 
 
+class Rules:
+    """Rules by the allowances that they were made of, for allowances that are shared; for one thread.
+
+    Decisions of one epoch share their allowances, and an allowance is much to look at: it is known by its
+    identity, and held, so that its identity is nobody else's.
+    """
+
+    def __init__(self, size: int = 20_000) -> None:
+        self._size = size
+        self._made: dict[int, tuple[Allowance, SceneRule]] = {}
+        self._exclusions: dict[int, tuple[tuple[Excluded, ...], tuple[Exclusion, ...]]] = {}
+
+    def filter(self, decision: Decision) -> SceneFilter:
+        """Give the filter of a decision, as `scene_filter` does."""
+        if not decision.allowed:
+            return SceneFilter()
+        if len(self._made) > self._size:
+            self._made.clear()
+            self._exclusions.clear()
+        return SceneFilter(tuple(self._rule(allowance) for allowance in decision.allowances))
+
+    def _rule(self, allowance: Allowance) -> SceneRule:
+        kept = self._made.get(id(allowance))
+        if kept is None:
+            shared = self._exclusions.get(id(allowance.exclusions))
+            if shared is None:
+                made = exclusions_of(allowance)
+                shared = self._exclusions[id(allowance.exclusions)] = (allowance.exclusions, made)
+            kept = self._made[id(allowance)] = (allowance, rule_of(allowance, shared[1]))
+        return kept[1]
+
+
 def scene_filter(decision: Decision) -> SceneFilter:
     """Give the filter of a decision; one that is not ok opens nothing."""
-    if not decision.allowed:
-        return SceneFilter()
-    return SceneFilter(tuple(rule_of(allowance) for allowance in decision.allowances))
+    return Rules().filter(decision)
 
 
 def is_tier(label: str) -> bool:
@@ -55,24 +86,34 @@ def nearest_miss(decision: Decision, scenes: Iterable[Scene]) -> Refusal | None:
     return next((missed[code] for code in REFUSALS if code in missed), None)
 
 
-def rule_of(allowance: Allowance) -> SceneRule:
-    """Give the rule of an allowance."""
+def rule_of(allowance: Allowance, exclusions: tuple[Exclusion, ...] | None = None) -> SceneRule:
+    """Give the rule of an allowance.
+
+    Args:
+        allowance: The allowance.
+        exclusions: Its exclusions, where they were translated before.
+    """
     return SceneRule(
         scenes=scenes_of(allowance.selector, allowance.acquired),
         area=common_area(allowance.areas),
         fineness=Fineness(
             ground_resolution=allowance.finest_ground_resolution, times_pan=allowance.times_pan
         ),
-        exclusions=tuple(
-            Exclusion(
-                scenes=scenes_of(e.selector, e.acquired),
-                area=geometry_of(e.area),
-                finer_than=_fineness(e.finer_than),
-            )
-            for e in allowance.exclusions
-        ),
+        exclusions=exclusions_of(allowance) if exclusions is None else exclusions,
         label=allowance.grant_id,
         metered=allowance.quota is not None or allowance.rate is not None,
+    )
+
+
+def exclusions_of(allowance: Allowance) -> tuple[Exclusion, ...]:
+    """Give what an allowance does not open."""
+    return tuple(
+        Exclusion(
+            scenes=scenes_of(e.selector, e.acquired),
+            area=geometry_of(e.area),
+            finer_than=_fineness(e.finer_than),
+        )
+        for e in allowance.exclusions
     )
 
 
@@ -94,7 +135,8 @@ def _fineness(tier: Tier | None) -> Fineness | None:
     return Fineness(ground_resolution=tier.ground_resolution, times_pan=tier.times_pan)
 
 
-def common_area(areas: Sequence[Area]) -> BaseGeometry | None:
+@lru_cache(maxsize=4096)
+def common_area(areas: tuple[Area, ...]) -> BaseGeometry | None:
     """Give the common part of areas: None where there are none, an empty polygon where nothing is common."""
     if not areas:
         return None

@@ -15,7 +15,7 @@ from auth.snapshot import PolicySnapshot
 from mosaics.catalog.index import CatalogIndex
 from mosaics.filters import SceneFilter
 from mosaics.layers import Layer, find_layer, list_layers
-from server.access import scene_filter
+from server.access import Rules
 
 
 class _Kept(NamedTuple):
@@ -32,6 +32,7 @@ class Decisions:
 
     def __init__(self, size: int = 4096) -> None:
         self._kept: LRUCache[tuple[object, ...], _Kept] = LRUCache(size)
+        self._rules = Rules()
         self._layers: LRUCache[tuple[object, ...], Layer] = LRUCache(size)
         self._lists: LRUCache[tuple[object, ...], tuple[Layer, ...]] = LRUCache(64)
 
@@ -55,7 +56,7 @@ class Decisions:
         ):
             return kept.decision, kept.filter
         decision = decide(snapshot, principal, action, now, circumstances=circumstances, exhausted=exhausted)
-        made = _Kept(decision, scene_filter(decision), now)
+        made = _Kept(decision, self._rules.filter(decision), now)
         self._kept[question] = made
         return made.decision, made.filter
 

@@ -117,3 +117,31 @@ def test_the_finest_is_what_is_open_of_the_scene_itself() -> None:
     ceiling = Exclusion(scenes=SceneSet(), finer_than=Fineness(times_pan=8.0))
     held = SceneRule(scenes=SceneSet(), exclusions=(ceiling,))
     assert SceneFilter((held,)).finest(scene()) == 4.0
+
+
+def test_what_is_remembered_of_a_scene_is_not_taken_for_another_of_the_same_name() -> None:
+    opened = only(sensors=frozenset({"rgb"}))
+    assert opened.sees(scene())
+    assert not opened.sees(scene(sensor_id="other"))
+    assert opened.sees(scene())
+
+
+def test_a_ceiling_closes_by_resolution_and_an_embargo_at_any() -> None:
+    ceiling = Exclusion(scenes=SceneSet(), finer_than=Fineness(ground_resolution=5.0))
+    embargo = Exclusion(scenes=SceneSet(scenes=frozenset({"b"})))
+    opened = SceneFilter((SceneRule(scenes=SceneSet(), exclusions=(ceiling, embargo)),))
+    assert opened.opening(scene(), 1.0) is None
+    assert opened.opening(scene(), 5.0) is not None
+    assert opened.opening(scene(), float("inf")) is not None
+    assert opened.opening(scene(id="b"), float("inf")) is None
+
+
+def test_the_order_of_rules_and_exclusions_is_no_part_of_the_digest() -> None:
+    one, other = Exclusion(scenes=SceneSet(), area=WEST), Exclusion(scenes=SceneSet(), area=EAST)
+    ways = [
+        SceneFilter((SceneRule(scenes=SceneSet(), exclusions=each), SceneRule(scenes=SceneSet(), area=EAST)))
+        for each in ((one, other), (other, one))
+    ]
+    assert ways[0].digest == ways[1].digest == SceneFilter(ways[0].rules[::-1]).digest
+    less = SceneFilter((SceneRule(scenes=SceneSet(), exclusions=(one,)), ways[0].rules[1]))
+    assert less.digest != ways[0].digest
