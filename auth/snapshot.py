@@ -8,7 +8,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
-from auth.models import GROUP_PREFIX, Forbid, Grant, GrantKind, Group, Institution, Key, Licence, Membership
+from auth.models import (
+    GROUP_PREFIX,
+    PUBLIC,
+    Forbid,
+    Grant,
+    GrantKind,
+    Group,
+    Institution,
+    Key,
+    Licence,
+    Membership,
+)
 from auth.reach import ANYWHERE_FROM
 from auth.standing import Standing
 
@@ -84,6 +95,11 @@ class PolicySnapshot:
             and grant.approved
             and grant.valid.contains(now)
         )
+
+    @cached_property
+    def public_conditional(self) -> bool:
+        """True where what everybody may see depends on from where a request comes."""
+        return any(grant.conditions != ANYWHERE_FROM for grant in self.grants_by_grantee.get(PUBLIC, ()))
 
     @cached_property
     def memberships_by_claim(self) -> Mapping[tuple[str, str, str], tuple[Membership, ...]]:

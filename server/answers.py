@@ -25,6 +25,8 @@ class Answer:
     """False: no-store (errors, health)."""
     immutable: bool = False
     """True: the address names this generation of the content."""
+    by_address: bool = False
+    """True: below /public/ the address alone makes it; False: host, language or format of the request too."""
 
 
 def json_answer(value: Any, *, status: int = 200, media_type: str = JSON, tagged: bool = True) -> Answer:
@@ -71,12 +73,13 @@ def matches(if_none_match: str | None, etag: str | None) -> bool:
 def cache_control(answer: Answer, *, public: bool, public_max_age: int) -> str:
     """Say how long who may keep an answer.
 
-    Answers to a credential are never public; only what stands below /public/ may be shared.
+    Answers to a credential are never public; only what stands below /public/ may be shared, and of that
+    only what its address alone makes: caches that ignore Vary, or the host, are many.
     """
     if not answer.cacheable or answer.status >= 400:
         return "no-store"
-    if public:
+    if public and answer.by_address:
         return f"public, max-age={public_max_age}"
-    if answer.immutable:
+    if answer.immutable and not public:
         return "private, max-age=31536000, immutable"
     return "private, max-age=0, must-revalidate"

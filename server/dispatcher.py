@@ -203,6 +203,8 @@ class Dispatcher:
     ) -> Call:
         knowledge = self._services.knowledge
         trusted = self._services.settings.http.trusted_proxies
+        policy = knowledge.policy or _NO_RIGHTS if route.ignores_credentials else knowledge.known_rights()
+        exchange.shared = exchange.public and not policy.public_conditional
         return Call(
             services=self._services,
             request=request,
@@ -215,7 +217,7 @@ class Dispatcher:
             public=exchange.public,
             root=root,
             language=exchange.language,
-            policy=knowledge.policy or _NO_RIGHTS if route.ignores_credentials else knowledge.known_rights(),
+            policy=policy,
             index=knowledge.index,
             now=datetime.now(UTC),
             secret=identity.secret,
@@ -232,7 +234,7 @@ class Dispatcher:
             *_CORS,
             *_ALWAYS,
             ("X-Request-Id", exchange.request_id),
-            ("Cache-Control", cache_control(answer, public=exchange.public, public_max_age=max_age)),
+            ("Cache-Control", cache_control(answer, public=exchange.shared, public_max_age=max_age)),
         ]
         if answer.etag is not None:
             headers.append(("ETag", f'"{answer.etag}"'))
@@ -287,6 +289,8 @@ class _Exchange:
         self.protocol: Any = "problem"
         self.kvp = False
         self.public = False
+        self.shared = False
+        """Whether caches of others may keep what the address alone makes."""
         self.language = "fr"
         self.by_page = False
         self.principal = ANONYMOUS

@@ -151,7 +151,7 @@ class TileSettings(BaseModel, frozen=True, extra="forbid"):
     cache_megabytes: int = Field(default=256, ge=0)
     """Memory for encoded tiles, per worker."""
     public_max_age_seconds: int = Field(default=300, ge=0)
-    """Cache lifetime of answers below /public/."""
+    """How long shared caches may keep tiles and files below /public/."""
 
 
 class GdalSettings(BaseModel, frozen=True, extra="forbid"):

@@ -51,7 +51,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def need_program(name: str) -> str:
     """Give the path of a program; without it skip, or fail where CI promises that it is there."""
-    found = shutil.which(name)
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
     if found is None:
         message = f"{name} is not installed"
         if os.environ.get("CI") == "true":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
@@ -50,7 +50,7 @@ class Page:
                 media_type="text/plain; charset=utf-8",
                 cacheable=False,
             )
-        return self._answer("index.html", (("Vary", "Accept"),))
+        return replace(self._answer("index.html", (("Vary", "Accept"),)), by_address=False)
 
     async def file(self, name: str, _call: Call) -> Answer:
         """Serve one of PAGE_FILES."""
@@ -65,6 +65,7 @@ class Page:
             media_type=media_type,
             etag=digest(body),
             headers=(*headers, ("Content-Security-Policy", CONTENT_SECURITY_POLICY)),
+            by_address=True,
         )
 
 

@@ -42,13 +42,14 @@ async def tile_answer(call: Call, served: ServedTile, layer: Layer, *, negotiate
     """Give the answer of a tile, paid for and counted; an empty one as the settings want it."""
     empty = call.services.settings.tiles.empty
     if not served.tile.contributors and empty != "transparent" and call.route.protocol != "ows":
-        return Answer(status=int(empty), etag=served.key, cacheable=empty == "204")
+        return Answer(status=int(empty), etag=served.key, cacheable=empty == "204", by_address=not negotiated)
     answer = Answer(
         body=served.tile.data,
         media_type=served.tile.media_type,
         etag=served.key,
         cacheable=served.key is not None,
         immutable=single(call.query, "g") == layer.generation,
+        by_address=not negotiated,
         headers=(("Vary", "Accept"),) if negotiated else (),
     )
     goods = Goods(

@@ -32,7 +32,10 @@ def test_nothing_matches_without_a_validator() -> None:
     [
         (Answer(), False, "private, max-age=0, must-revalidate"),
         (Answer(immutable=True), False, "private, max-age=31536000, immutable"),
-        (Answer(immutable=True), True, "public, max-age=300"),
+        (Answer(by_address=True), False, "private, max-age=0, must-revalidate"),
+        (Answer(by_address=True, immutable=True), True, "public, max-age=300"),
+        (Answer(), True, "private, max-age=0, must-revalidate"),
+        (Answer(immutable=True), True, "private, max-age=0, must-revalidate"),
         (Answer(cacheable=False), True, "no-store"),
         (Answer(status=404), True, "no-store"),
         (Answer(status=401), False, "no-store"),

@@ -8,13 +8,17 @@ import re
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
 
+from auth.edits import add_by_content
 from auth.models import Action
+from auth.reach import EVERYWHERE, Conditions, Selector
+from auth.rules import new_grant
 from mosaics.errors import CatalogUnavailableError
 from server.answers import Answer, json_answer
 from server.app import Application, create_app
@@ -306,3 +310,26 @@ def test_a_page_s_own_requests_open_no_login_window(
                 401,
                 f'{scheme} realm="dinamis-flux"',
             )
+
+
+def test_what_everybody_may_see_from_some_places_only_is_kept_by_no_shared_cache(
+    started: Callable[..., Asgi], own_home: Path
+) -> None:
+    asgi, tile = started(own_home), "/public" + TILE.format("open")
+    assert asgi.get(tile).headers["cache-control"] == "public, max-age=300"
+    assert asgi.get(tile.removesuffix(".png")).headers["cache-control"].startswith("private")
+    portal = "https://portal.example.org"
+    granted = new_grant(
+        "public",
+        Selector(collections=frozenset({"hidden"})),
+        area=EVERYWHERE,
+        now=datetime.now(UTC),
+        conditions=Conditions(origins=frozenset({portal})),
+    )
+    knowledge = asgi.application.services.knowledge
+    knowledge.policy_store.change(add_by_content(granted), actor="test", at=granted.created)
+    knowledge.refresh()
+    some = asgi.get("/public" + TILE.format("hidden"), {"Origin": portal})
+    assert (some.status, some.headers["cache-control"][:8]) == (200, "private,")
+    assert asgi.get("/public" + TILE.format("hidden")).status == 401
+    assert asgi.get(tile).headers["cache-control"].startswith("private")
