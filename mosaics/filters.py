@@ -36,6 +36,14 @@ class SceneSet:
             and self._in_window(scene.acquired)
         )
 
+    def may_hold(self, collection_id: str, licence_id: str | None, sensor_id: str) -> bool:
+        """Tell whether it can hold a scene of this kind: False saves looking at each."""
+        return (
+            (self.collections is None or collection_id in self.collections)
+            and (self.licences is None or licence_id in self.licences)
+            and (self.sensors is None or sensor_id in self.sensors)
+        )
+
     def _in_window(self, acquired: datetime | None) -> bool:
         if self.acquired_from is None and self.acquired_before is None:
             return True

@@ -197,6 +197,18 @@ def find_layer(index: CatalogIndex, layer_id: str, scene_filter: SceneFilter) ->
     )
 
 
+def visible_collections(index: CatalogIndex, scene_filter: SceneFilter) -> frozenset[str]:
+    """Give the ids of the collections of which the filter leaves something."""
+    sets = [rule.scenes for rule in scene_filter.rules]
+    return frozenset(
+        collection_id
+        for collection_id, group in index.by_collection.items()
+        if collection_id in index.collections
+        and any(held.may_hold(collection_id, *kind) for kind in group.kinds for held in sets)
+        and any(scene_filter.sees(scene) for scene in group.scenes)
+    )
+
+
 def list_layers(index: CatalogIndex, scene_filter: SceneFilter) -> tuple[Layer, ...]:
     """Give the collections of which the filter leaves something, ordered by id."""
     layers = []

@@ -13,8 +13,9 @@ from auth.policy import decide
 from auth.reach import UNKNOWN, Circumstances
 from auth.snapshot import PolicySnapshot
 from mosaics.catalog.index import CatalogIndex
+from mosaics.errors import LayerNotFoundError
 from mosaics.filters import SceneFilter
-from mosaics.layers import Layer, find_layer, list_layers
+from mosaics.layers import Layer, find_layer, list_layers, visible_collections
 from server.access import Rules
 
 
@@ -34,6 +35,7 @@ class Decisions:
         self._kept: LRUCache[tuple[object, ...], _Kept] = LRUCache(size)
         self._rules = Rules()
         self._layers: LRUCache[tuple[object, ...], Layer] = LRUCache(size)
+        self._collections: LRUCache[tuple[object, ...], frozenset[str]] = LRUCache(size)
         self._lists: LRUCache[tuple[object, ...], tuple[Layer, ...]] = LRUCache(64)
 
     def decide(  # noqa: PLR0917 - the question
@@ -69,8 +71,18 @@ class Decisions:
         view = (index.sequence, opened.digest, layer_id)
         layer = self._layers.get(view)
         if layer is None:
+            # hidden and missing cost the same, however many scenes are hidden
+            if layer_id.partition(":")[0] not in self._visible(index, opened):
+                raise LayerNotFoundError(layer_id)
             layer = self._layers[view] = find_layer(index, layer_id, opened)
         return layer
+
+    def _visible(self, index: CatalogIndex, opened: SceneFilter) -> frozenset[str]:
+        view = (index.sequence, opened.digest)
+        visible = self._collections.get(view)
+        if visible is None:
+            visible = self._collections[view] = visible_collections(index, opened)
+        return visible
 
     def layers(self, index: CatalogIndex, opened: SceneFilter) -> tuple[Layer, ...]:
         """Give all collections of which a filter leaves something."""

@@ -25,6 +25,11 @@ class CollectionScenes:
     scenes: tuple[Scene, ...]
 
     @cached_property
+    def kinds(self) -> frozenset[tuple[str | None, str]]:
+        """Licence and sensor of each scene, once each."""
+        return frozenset((scene.licence_id, scene.sensor_id) for scene in self.scenes)
+
+    @cached_property
     def _tree(self) -> STRtree:
         return STRtree([scene.footprint for scene in self.scenes])
 

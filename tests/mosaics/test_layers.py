@@ -11,7 +11,7 @@ from mosaics.errors import LayerNotFoundError, StyleNotFoundError, TimeNotFoundE
 from mosaics.filters import EVERYTHING, Fineness, SceneFilter, SceneRule, SceneSet
 from mosaics.geodesy import ground_resolution
 from mosaics.grids import find_grid, load_grids
-from mosaics.layers import Layer, find_layer, list_layers, overview_zoom, zoom_range
+from mosaics.layers import Layer, find_layer, list_layers, overview_zoom, visible_collections, zoom_range
 from mosaics.models import Scene
 
 
@@ -183,3 +183,20 @@ def test_no_zoom_is_told_at_which_a_pole_makes_the_pixels_finer_than_allowed() -
     assert ground_resolution(grid.frame(1, 2, 0)) < 70.0, "its first row is at the pole"
     assert (coarsest, finest) == (2, 8)
     assert zoom_range(grid, small())[0] == 0
+
+
+def test_visible_collections_are_those_that_have_a_layer() -> None:
+    held = index(scene("a"), scene("b", collection_id="d"), scene("e", collection_id="lost"))
+    del held.collections["lost"]
+    near, far = shapely.box(1, 43, 1.5, 44), shapely.box(100, 0, 101, 1)
+    for sets, area, expected in (
+        ({}, None, {"c", "d"}),
+        ({"collections": frozenset({"c", "lost"})}, None, {"c"}),
+        ({"sensors": frozenset({"none"})}, None, set()),
+        ({"licences": frozenset({"none"})}, None, set()),
+        ({}, near, {"c", "d"}),
+        ({}, far, set()),
+    ):
+        opened = SceneFilter((SceneRule(scenes=SceneSet(**sets), area=area),))  # type: ignore[arg-type]
+        assert visible_collections(held, opened) == expected
+        assert {layer.id for layer in list_layers(held, opened)} == expected
