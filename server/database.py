@@ -43,8 +43,48 @@ def connect(url: str | None, home: Path) -> sa.Engine:
         url = f"sqlite:///{(home / 'flux.db').resolve()}"
     engine = sa.create_engine(url, module=sqlite_module, connect_args={"timeout": 30.0})
     sa.event.listen(engine, "connect", _on_connect)
+    file = engine.url.database
+    if file and file != ":memory:" and not file.startswith("file:"):
+        _watch(engine, Path(file))
     sa.event.listen(engine, "begin", _on_begin)
     return engine
+
+
+def _watch(engine: sa.Engine, file: Path) -> None:
+    """Let no connection outlive its file: one that was moved, or put in the place of another, is noticed.
+
+    SQLite would go on with the old file, whatever rights the new one takes away, and make an empty one where
+    none is.
+    """
+    known = False
+    left: list[Any] = []
+
+    def before(_dialect: Any, _record: Any, _arguments: Any, _parameters: Any) -> None:
+        if known and not file.exists():
+            raise sqlite_module.OperationalError("the database file is gone")
+
+    def opened(_connection: Any, record: Any) -> None:
+        nonlocal known
+        known, record.info["file"] = True, _identity(file)
+
+    def taken(connection: Any, record: Any, _proxy: Any) -> None:
+        if record.info.get("file") != _identity(file):
+            # not closed: SQLite would remove the log beside its file by name, which may be the new one's
+            left.append(connection)
+            record.dbapi_connection = None
+            raise sa.exc.DisconnectionError("the database file is another one")
+
+    sa.event.listen(engine, "do_connect", before)
+    sa.event.listen(engine, "connect", opened)
+    sa.event.listen(engine, "checkout", taken)
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _on_connect(connection: Any, _record: Any) -> None:

@@ -101,3 +101,53 @@ def test_another_address_is_taken_as_it_is(tmp_path: Path) -> None:
     assert (tmp_path / "elsewhere.db").is_file()
     assert not (tmp_path / "home").exists()
     engine.dispose()
+
+
+def test_a_file_that_is_gone_is_an_error_and_not_a_new_one(tmp_path: Path) -> None:
+    engine = open_database(None, tmp_path)
+    store = SqlPolicyStore(engine)
+    assert store.epoch() == 0
+    for name in ("flux.db", "flux.db-wal", "flux.db-shm"):
+        if (tmp_path / name).exists():
+            (tmp_path / name).rename(tmp_path / f"aside-{name}")
+    for _ in range(3):
+        with pytest.raises(PolicyUnavailableError):
+            store.epoch()
+    assert not (tmp_path / "flux.db").exists()
+    for name in ("flux.db", "flux.db-wal", "flux.db-shm"):
+        if (tmp_path / f"aside-{name}").exists():
+            (tmp_path / f"aside-{name}").rename(tmp_path / name)
+    assert store.epoch() == 0
+    engine.dispose()
+
+
+def test_another_file_in_its_place_is_read(tmp_path: Path) -> None:
+    engine, other = open_database(None, tmp_path / "a"), open_database(None, tmp_path / "b")
+    store, changed = SqlPolicyStore(engine), SqlPolicyStore(other)
+    now = datetime.now(UTC)
+    for name in ("one", "two"):
+        changed.change(add(Institution(id=name, name=name)), actor="test", at=now)
+    other.dispose()
+    assert store.epoch() == 0
+    for name in ("flux.db-wal", "flux.db-shm"):
+        (tmp_path / "a" / name).unlink(missing_ok=True)
+    (tmp_path / "b" / "flux.db").rename(tmp_path / "a" / "flux.db")
+    assert store.epoch() == 2
+    assert set(store.snapshot().institutions) == {"one", "two"}
+    engine.dispose()
+
+
+def test_the_log_of_another_file_in_its_place_stays(tmp_path: Path) -> None:
+    engine, other = open_database(None, tmp_path / "a"), open_database(None, tmp_path / "b")
+    store, changed = SqlPolicyStore(engine), SqlPolicyStore(other)
+    with engine.connect() as one, engine.connect() as two:  # several connections of the pool
+        assert one is not two
+    changed.change(add(Institution(id="one", name="one")), actor="test", at=datetime.now(UTC))
+    (tmp_path / "a").rename(tmp_path / "old")
+    (tmp_path / "b").rename(tmp_path / "a")
+    log = (tmp_path / "a" / "flux.db-wal").stat().st_ino
+    assert store.epoch() == 1
+    assert set(store.snapshot().institutions) == {"one"}
+    engine.dispose()
+    assert (tmp_path / "a" / "flux.db-wal").stat().st_ino == log
+    other.dispose()
