@@ -20,7 +20,7 @@ from auth.models import (
 )
 from auth.reach import UNKNOWN, Area, Circumstances
 from auth.snapshot import PolicySnapshot
-from auth.standing import Closures
+from auth.standing import MOST_OPENED, Closures, Given, Opened
 from auth.standing import refusal as refusal_of
 
 _GRANT_ID: Final = attrgetter("grant_id")
@@ -70,13 +70,12 @@ def decide(
     closures = snapshot.standing.closures(now)
     given = [snapshot.standing.given(grantee, action, now) for grantee in grantees]
     made: list[Allowance] = []
-    refusals = [refusal for each in given for refusal in each.refused]
-    for grant in (grant for each in given for grant in each.holding):
-        code = question.refuses(grant)
-        if code is None:
-            made.append(closures.allowance(grant))
-        else:
-            refusals.append(refusal_of(grant, code))
+    refusals: list[Refusal] = []
+    for each in given:
+        _, opened, refused = _opened(each, question, closures)
+        made += opened
+        refusals += each.refused
+        refusals += refused
     allowances = _narrowed_all(made, principal.caveats, closures, refusals)
     allowances.sort(key=_GRANT_ID)
     if action in TIER_ACTIONS and barred is None:
@@ -95,7 +94,7 @@ def decide(
 class _Question:
     """One question to every grant that holds for somebody: does it for this caller, and if not, why."""
 
-    __slots__ = ("action", "barred", "circumstances", "delegations", "exhausted")
+    __slots__ = ("action", "barred", "circumstances", "delegations", "exhausted", "plain")
 
     def __init__(
         self,
@@ -110,6 +109,7 @@ class _Question:
         self.exhausted = exhausted
         self.delegations = delegations
         self.barred = barred
+        self.plain = not exhausted and barred is None
 
     def refuses(self, grant: Grant) -> str | None:
         """Give why a grant does not hold; None: it does."""
@@ -122,6 +122,28 @@ class _Question:
         if grant.id in self.exhausted and self.action is not Action.CATALOGUE:
             return "quota"
         return None
+
+
+def _opened(given: Given, question: _Question, closures: Closures) -> Opened:
+    """Give what grants that hold open to a caller; the same for all whose keys stand as far below."""
+    alike = question.plain and given.unconditional
+    key = (id(given), question.delegations)
+    kept = closures.opened.get(key) if alike else None
+    if kept is None:
+        opened: list[Allowance] = []
+        refused: list[Refusal] = []
+        for grant in given.holding:
+            code = question.refuses(grant)
+            if code is None:
+                opened.append(closures.allowance(grant))
+            else:
+                refused.append(refusal_of(grant, code))
+        kept = (given, tuple(opened), tuple(refused))
+        if alike:
+            if len(closures.opened) >= MOST_OPENED:
+                closures.opened.clear()
+            closures.opened[key] = kept
+    return kept
 
 
 def _administration(snapshot: PolicySnapshot, principal: Principal, action: Action) -> Decision:

@@ -14,10 +14,13 @@ from typing import Final
 
 from auth.decision import Allowance, Exclusion, Refusal
 from auth.models import Action, Caveat, Forbid, Grant, GrantKind, Licence, Tier
-from auth.reach import ALWAYS, Area, Selector, Window
+from auth.reach import ALWAYS, ANYWHERE_FROM, Area, Selector, Window
 
 _MOST_CAVEATS: Final = 4096
 """How many ways of narrowing are remembered, so that an endless row of them can't fill the memory."""
+
+MOST_OPENED: Final = 4096
+"""How many entries `Closures.opened` may have."""
 
 Narrowed = tuple[Allowance | None, str | None]
 """What the caveats of a credential leave of an allowance, or why they leave nothing."""
@@ -31,6 +34,12 @@ class Given:
     """By what they say of action and validity; conditions and credentials are another matter."""
     refused: tuple[Refusal, ...]
     """The others, and why."""
+    unconditional: bool
+    """True where none of those that hold asks from where a request comes."""
+
+
+Opened = tuple[Given, tuple[Allowance, ...], tuple[Refusal, ...]]
+"""Grants, what they open, and which of them open nothing."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -41,6 +50,9 @@ class Closures:
     crisis: tuple[Exclusion, ...]
     """Those that a crisis grant does not override."""
     _allowances: dict[str, Allowance] = field(default_factory=dict)
+    opened: dict[tuple[object, ...], Opened] = field(default_factory=dict)
+    """What grants open to callers alike, by the identity of a Given (which is held in it) and what else
+    matters; the asker adds to it."""
     _tiers: dict[bool, tuple[Allowance, ...]] = field(default_factory=dict)
     _narrowed: dict[tuple[Caveat, ...], dict[str, Narrowed]] = field(default_factory=dict)
 
@@ -149,7 +161,11 @@ def _given(grants: Iterable[Grant], action: Action, now: datetime) -> Given:
             holding.append(grant)
         else:
             refused.append(refusal(grant, code))
-    return Given(holding=tuple(holding), refused=tuple(refused))
+    return Given(
+        holding=tuple(holding),
+        refused=tuple(refused),
+        unconditional=all(grant.conditions == ANYWHERE_FROM for grant in holding),
+    )
 
 
 def _refuses(grant: Grant, action: Action, now: datetime) -> str | None:
