@@ -19,7 +19,7 @@ from tests.conftest import Reply, Server, Town, flux, serving, wait_until
 from tests.promises.conftest import Show, rights_of
 from tests.server.conftest import copy_home
 
-STALE = 4.0
+STALE = 6.0
 """Seconds that rights are trusted without their store, in these tests."""
 GRANTED = "/tiles/granted/WebMercatorQuad/17/66052/47859.png"
 OPEN = "/tiles/open/WebMercatorQuad/17/66052/47859.png"
@@ -92,11 +92,12 @@ def test_known_keys_go_on_for_a_while_and_nothing_opens(
     with down(home):  # type: ignore[operator]
         begun = time.monotonic()
         while time.monotonic() - begun < STALE - 2:
-            assert statuses(server, GRANTED, town.key) == {200}, "who is known goes on"
+            known, strange, nobody = (statuses(server, GRANTED, key) for key in (town.key, text, None))
+            if time.monotonic() - begun > STALE - 2:
+                break  # a slow machine: part of this was perhaps asked too late
+            assert (known, strange, nobody) == ({200}, {401}, {401}), "who is known goes on, nobody else"
             answers += SWEEP
-            assert statuses(server, GRANTED, text) == {401}
-            assert statuses(server, GRANTED, None) == {401}
-        wait_until(lambda: statuses(server, GRANTED, town.key) == {503}, seconds=STALE + 5)
+        wait_until(lambda: statuses(server, GRANTED, town.key) == {503}, seconds=STALE + 15)
         took = time.monotonic() - begun
         for key in (town.key, text, town.revoked_key, town.operator_key):
             for reply in sweep(server, GRANTED, key):
