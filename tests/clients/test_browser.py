@@ -274,8 +274,9 @@ def test_maplibre_draws_nothing_for_others(stage: Stage, way: Way) -> None:
         sent = stage.sent(way, holder)
         shown = stage.open("maplibre", sent)
         for door in ("tilejson", "tiles"):
-            told, picture = shown.draw(**stage.maplibre(sent, door))
+            told, picture = shown.draw(**stage.maplibre(sent, door), refused=True)
             # a missing tile is no error to MapLibre
+            assert bool(told["tiles"]) == (door == "tiles")
             assert set(told["failed"]) == (set() if (door, status) == ("tiles", 404) else {status})
             assert (picture == 255).all()
         assert set(shown.statuses) == {status}

@@ -4,19 +4,27 @@ import * as maplibre from "./maplibre-gl/maplibre-gl.mjs";
 
 let map;
 
-/** Waits for what a refused map comes to, for it may never be idle: to 404 MapLibre says nothing at all. */
-async function refused(settled) {
+const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/** Waits until something holds, three looks in a row. */
+async function until(holds) {
   for (let quiet = 0, times = 0; quiet < 3; times += 1) {
-    if (times > 200) throw new Error("neither idle nor refused");
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    quiet = settled() ? quiet + 1 : 0;
+    if (times > 200) throw new Error("nothing came of it");
+    await pause(100);
+    quiet = holds() ? quiet + 1 : 0;
   }
 }
 
-/** Shows a raster source around a centre; tells the statuses of what failed. */
-window.draw = async ({ source, headers, center, zoom }) => {
+/**
+ * Shows a raster source around a centre; tells the statuses of what failed.
+ *
+ * A map that is refused may never be idle, and says nothing at all of a 404: then what was asked for counts.
+ */
+window.draw = async ({ source, headers, center, zoom, refused }) => {
   map?.remove();
   const failed = [];
+  let tiles = 0;
+  let idle = false;
   map = new maplibre.Map({
     container: "map",
     style: {
@@ -29,10 +37,13 @@ window.draw = async ({ source, headers, center, zoom }) => {
     attributionControl: false,
     fadeDuration: 0,
     interactive: false,
-    transformRequest: (url) => ({ url, headers }),
+    transformRequest: (url, kind) => {
+      tiles += kind === "Tile";
+      return { url, headers };
+    },
   });
+  map.once("idle", () => (idle = true));
   map.on("error", ({ error }) => failed.push(error.status ?? error.message));
-  const idle = new Promise((resolve) => map.once("idle", resolve));
-  await Promise.race([idle, refused(() => failed.length > 0 || map.areTilesLoaded())]);
-  return { failed };
+  await until(() => (refused ? failed.length > 0 || (tiles > 0 && map.areTilesLoaded()) : idle));
+  return { failed, tiles };
 };
