@@ -222,7 +222,7 @@ def principal_of(snapshot: PolicySnapshot, key: Key, now: datetime) -> Principal
         role=Role.READER if below else key.role,
         caveats=tuple(each.caveat for each in chain if each.caveat is not None),
         delegations=tuple(None if each.expires is None else each.expires - each.created for each in below),
-        rate=key.rate,
+        rates=tuple((each.id, each.rate) for each in chain if each.rate is not None),
     )
 
 

@@ -41,8 +41,8 @@ class Principal:
     delegations: tuple[timedelta | None, ...] = ()
     """One for each key between the institution's own and the one shown: the life it was given; None: no
     end."""
-    rate: Rate | None = None
-    """Of the key."""
+    rates: tuple[tuple[str, Rate], ...] = ()
+    """Of the key and of each key above it that has one, by key id: a key made by another uses up both."""
 
     @property
     def anonymous(self) -> bool:

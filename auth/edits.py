@@ -46,6 +46,7 @@ def checked(snapshot: PolicySnapshot, edit: Edit) -> tuple[Change, ...]:
         AuthError: Whatever forbids one of them; then none is made.
     """
     made: list[Change] = []
+    held: dict[Kind, dict[str, Right]] = {}
     for change in edit(snapshot):
         there = _all(snapshot, change.kind).get(change.id)
         if change.right == there:
@@ -56,8 +57,21 @@ def checked(snapshot: PolicySnapshot, edit: Edit) -> tuple[Change, ...]:
         elif there is not None and (other := named_by(snapshot, there)) is not None:
             raise StillNamedError(change.kind, change.id, other)
         made.append(change)
-        snapshot = applied(snapshot, (change,), snapshot.epoch)
+        snapshot = _with(snapshot, change, held)
     return tuple(made)
+
+
+def _with(snapshot: PolicySnapshot, change: Change, held: dict[Kind, dict[str, Right]]) -> PolicySnapshot:
+    """Give the rights after a change; each kind is copied once, into `held`, which is changed in place."""
+    kind = held.get(change.kind)
+    if kind is None:
+        kind = held[change.kind] = dict(_all(snapshot, change.kind))
+    if change.right is None:
+        kind.pop(change.id, None)
+    else:
+        kind[change.id] = change.right
+    fields: dict[str, Any] = {FIELDS[change.kind]: kind}
+    return replace(snapshot, **fields)  # a new value, so that nothing worked out before is kept
 
 
 def put(right: Right) -> Edit:

@@ -130,7 +130,7 @@ def principal_of_signed(snapshot: PolicySnapshot, signed: Signed, now: datetime)
         url_allowed=True,
         caveats=(caveat, *holder.caveats),
         delegations=holder.delegations,
-        rate=holder.rate,
+        rates=holder.rates,
     )
 
 

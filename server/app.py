@@ -66,6 +66,7 @@ def build_services(settings: Settings, engine: sa.Engine, peppers: Peppers | Non
     """
     extra = settings.data_folder
     pool = ThreadPoolExecutor(settings.http.threads, thread_name_prefix="tile")
+    desk = ThreadPoolExecutor(_DESKS, thread_name_prefix="desk")
     sensors = load_sensors(_sub(extra, "sensors"))
 
     return Services(
@@ -82,10 +83,10 @@ def build_services(settings: Settings, engine: sa.Engine, peppers: Peppers | Non
         styles=load_styles(_sub(extra, "styles")),
         reader=GuardedReader(RioTilerReader(), settings.readable_roots),
         decisions=Decisions(),
-        meter=_meter(settings, SqlUsageStore(engine), pool),
+        meter=_meter(settings, SqlUsageStore(engine), desk),
         cache=MemoryTileCache(settings.tiles.cache_megabytes * 1_000_000),
         pool=pool,
-        desk=ThreadPoolExecutor(_DESKS, thread_name_prefix="desk"),
+        desk=desk,
     )
 
 

@@ -41,6 +41,9 @@ BANDS: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 100.0)
 ASK_AGAIN_SECONDS: Final = 2.0
 """How long a quota that was refused is not asked for again."""
 
+LONGEST_WAIT_SECONDS: Final = 3.0
+"""How long a request waits for the store of quotas."""
+
 
 class RateExceededError(Exception):
     """Too fast."""
@@ -92,6 +95,8 @@ class Meter:
     _day: date = field(init=False)
     _leases: dict[LeaseKey, int] = field(default_factory=dict, init=False)
     _renewing: dict[LeaseKey, asyncio.Lock] = field(default_factory=dict, init=False)
+    _asked: dict[LeaseKey, asyncio.Future[int]] = field(default_factory=dict, init=False)
+    """What the store was asked for and has not answered; each quota is asked for once at a time."""
     _refused: dict[str, tuple[str, float]] = field(default_factory=dict, init=False)
     """By grant: the period that is used up, and when to ask again (monotonic)."""
     _left: list[CounterFile] = field(default_factory=list, init=False)
@@ -242,10 +247,10 @@ class Meter:
             self._counters.add(record, counts)
 
     def _rates(self, principal: Principal, charges: Sequence[Charge]) -> list[tuple[str, Rate]]:
-        found: list[tuple[str, Rate]] = []
-        key_rate = principal.rate or self.key_rate
-        if principal.key_id is not None and key_rate is not None:
-            found.append((f"key:{principal.key_id}", key_rate))
+        found = [(f"key:{key_id}", rate) for key_id, rate in principal.rates]
+        own = any(key_id == principal.key_id for key_id, _ in principal.rates)
+        if principal.key_id is not None and self.key_rate is not None and not own:
+            found.append((f"key:{principal.key_id}", self.key_rate))
         if principal.institution_id is not None and self.institution_rate is not None:
             found.append((f"institution:{principal.institution_id}", self.institution_rate))
         found.extend((f"grant:{c.grant_id}", c.rate) for c in charges if c.rate is not None)
@@ -274,16 +279,29 @@ class Meter:
         return key
 
     async def _renew(self, key: LeaseKey, quota: Quota, missing: int) -> None:
-        loop = asyncio.get_running_loop()
-        limit = quota.amount * MILLI
+        asked = self._asked.get(key)
+        if asked is None:
+            asked = asyncio.get_running_loop().run_in_executor(
+                self.executor, self.store.lease, key, quota.amount * MILLI, missing
+            )
+            self._asked[key] = asked
+            asked.add_done_callback(lambda done: self._arrived(key, done))
+        await asyncio.wait({asked}, timeout=LONGEST_WAIT_SECONDS)
+        if not asked.done():  # what it gives later is kept for the next
+            raise QuotaUnavailableError
         try:
-            given = await loop.run_in_executor(self.executor, self.store.lease, key, limit, missing)
+            given = asked.result()
         except AuthError as error:
             raise QuotaUnavailableError from error
         if not given:
             self._refused[key.grant_id] = (key.period, time.monotonic() + ASK_AGAIN_SECONDS)
             raise QuotaExceededError(key.grant_id, seconds_left(quota, self.clock()))
-        self._set_lease(key, self._leases.get(key, 0) + given)
+
+    def _arrived(self, key: LeaseKey, asked: asyncio.Future[int]) -> None:
+        """Keep a lease that the store gave, whether or not somebody still waits for it."""
+        del self._asked[key]
+        if not asked.cancelled() and asked.exception() is None and asked.result():
+            self._set_lease(key, self._leases.get(key, 0) + asked.result())
 
     def _set_lease(self, key: LeaseKey, balance: int) -> None:
         self._leases[key] = balance

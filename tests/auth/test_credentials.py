@@ -20,7 +20,7 @@ from auth.errors import (
     InstitutionSuspendedError,
     InvalidIdError,
 )
-from auth.models import Caveat, Institution, InstitutionStatus, Role
+from auth.models import Caveat, Institution, InstitutionStatus, Rate, Role
 from auth.reach import EVERYWHERE
 from auth.snapshot import PolicySnapshot
 
@@ -289,6 +289,12 @@ def test_a_key_below_others_bears_all_their_caveats():
     assert set(principal.caveats) == {north, west}
     assert principal.delegations == (None, None)
     assert principal.narrowed
+
+
+def test_a_key_below_others_uses_up_all_their_rates():
+    slow, quick = Rate(per_second=1), Rate(per_second=9)
+    top, middle, low, text = family(root={"rate": slow}, child={"rate": quick})
+    assert shown(snapshot(top, middle, low), text).rates == ((middle.id, quick), (top.id, slow))
 
 
 def test_the_life_of_each_delegation_is_told():

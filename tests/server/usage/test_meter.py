@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -161,10 +162,13 @@ def test_rates_of_key_institution_and_grant(tmp_path, store, clock):
             spend(meter)
         assert 900 < caught.value.seconds <= 1000
         spend(meter, principal=ANONYMOUS)
-        own = Principal(kind=PrincipalKind.INSTITUTION, institution_id="b", key_id="CCCCCCCC", rate=slow)
+        own = replace(other, institution_id="b", key_id="CCCCCCCC", rates=(("CCCCCCCC", slow),))
         spend(meter, principal=own, cost=2 * TILE)
         with pytest.raises(RateExceededError):
             spend(meter, principal=own)
+        below = replace(own, institution_id="d", key_id="DDDDDDDD", rates=own.rates)
+        with pytest.raises(RateExceededError):
+            spend(meter, principal=below)  # what the key above it used up
         meter.close()
     limiter.close()
 
