@@ -42,9 +42,9 @@ from mosaics.models import Collection, Scene, Text
 from server.access import scene_filter
 from server.explain import Explanation, Question, explain, explain_key
 from server.misses import Place
-from tests.auth import test_policy as random
+from tests.auth import strategies as random
 from tests.auth.naive import Caller, Point, may
-from tests.auth.test_policy import DAYS, EPOCH, HERE, WEST, forbid, grant, institution, key, rights
+from tests.auth.test_policy import DAYS, EPOCH, HERE, WEST, forbid, grant, institution, key, named, rights
 from tests.server.conftest import run_all
 
 NOW = DAYS[2]
@@ -135,8 +135,8 @@ def worlds(draw: st.DrawFn) -> tuple[PolicySnapshot, CatalogIndex]:
                 id="both", name="both", members=draw(st.frozensets(st.sampled_from(["alpha", "beta"])))
             )
         },
-        licences=random.named(licences),
-        keys=random.named(keys),
+        licences=named(licences),
+        keys=named(keys),
     )
     return snapshot, index_of(*(draw(st.sampled_from([DAYS[1], DAYS[3], None])) for _ in KINDS))
 
@@ -595,7 +595,7 @@ def test_every_code_that_refuses_is_among_the_cases_or_the_dead() -> None:
 
 def test_a_child_key_beyond_the_delegation() -> None:
     parent, child = key("AAAAAAAA"), key("BBBBBBBB", parent_id="AAAAAAAA")
-    held = rights([grant(delegable=None)], keys=random.named([parent, child]))
+    held = rights([grant(delegable=None)], keys=named([parent, child]))
     assert explain_key(held, INDEX, "AAAAAAAA", ask(), NOW).allowed
     found = explain_key(held, INDEX, "BBBBBBBB", ask(), NOW)
     assert (found.code, found.ids) == ("delegation", ("g1",))
@@ -620,7 +620,7 @@ def test_a_dead_key_is_told_so(  # noqa: PLR0917 - a row of the table
 ) -> None:
     keys = [key("AAAAAAAA", **parent), key("BBBBBBBB", parent_id="AAAAAAAA", **child)]
     people = [institution("alpha", InstitutionStatus(status))]
-    held = rights([grant()], institutions=people, keys=random.named(keys))
+    held = rights([grant()], institutions=people, keys=named(keys))
     found = explain_key(held, INDEX, "BBBBBBBB", ask(), NOW)
     assert (found.code, found.ids) == (code, (id_,))
     assert found.sentence.en.startswith("The key BBBBBBBB (alpha) opens nothing: ")
