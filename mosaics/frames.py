@@ -7,6 +7,7 @@ import math
 import shapely
 from pyproj import Transformer
 
+from mosaics.geodesy import ground_resolution
 from mosaics.layers import Layer
 from mosaics.models import Bounds, Frame
 
@@ -21,7 +22,7 @@ def layer_frame(layer: Layer, width: int, max_height: int) -> Frame:
 
     Args:
         layer: The layer.
-        width: Columns; fewer where the layer is too high for them.
+        width: Columns; fewer where the layer is too high for them, or where rights open only coarser ones.
         max_height: Most rows.
     """
     bounds = layer.bounds
@@ -31,7 +32,11 @@ def layer_frame(layer: Layer, width: int, max_height: int) -> Frame:
         east = max(part[2] if part[0] >= 0 else part[2] + 360 for part in parts)
         if east - west < bounds.right - bounds.left:
             bounds = Bounds(west, bounds.bottom, east, bounds.top)
-    return bounds_frame(bounds, width, max_height)
+    frame = bounds_frame(bounds, width, max_height)
+    while max(frame.width, frame.height) > 1 and ground_resolution(frame) < layer.limit:
+        part = min(ground_resolution(frame) / layer.limit, 1 - 1 / max(frame.width, frame.height))
+        frame = bounds_frame(bounds, max(1, int(frame.width * part)), max(1, int(frame.height * part)))
+    return frame
 
 
 def bounds_frame(bounds: Bounds, width: int, max_height: int) -> Frame:
