@@ -18,6 +18,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+import rasterio
 import shapely
 from hypothesis import HealthCheck, Phase, currently_in_test_context, given, note, settings
 from hypothesis import strategies as st
@@ -28,8 +29,10 @@ import mosaics.filters
 import mosaics.resolve
 import mosaics.values
 from auth.decision import ANONYMOUS
-from auth.models import Action
+from auth.models import Action, Grant
 from auth.policy import decide
+from auth.reach import EVERYWHERE
+from auth.snapshot import PolicySnapshot
 from mosaics.filters import SceneFilter
 from mosaics.frames import layer_frame
 from mosaics.geodesy import ground_resolution
@@ -59,10 +62,12 @@ from tests.access.leak_oracle import (
     rgba,
     tile_at,
     tile_pixels,
+    to_lonlat,
     visible,
     whole_scene,
 )
 from tests.access.leak_world import (
+    ALL,
     COLLECTIONS,
     DAYS,
     TO_LONLAT,
@@ -138,7 +143,8 @@ def draw_place(world: World, rnd: random.Random) -> tuple[float, float]:
 
 def draw_layer(world: World, rnd: random.Random) -> str:
     names = [*COLLECTIONS, "town", *(f"{s.collection_id}:{s.id}" for s in world.scenes.values())]
-    return rnd.choice(names)
+    shown = [name for name in names if visible(world, name, "tile") or visible(world, name, "info")]
+    return rnd.choice(shown if shown and rnd.random() < 0.7 else names)
 
 
 def draw_time(rnd: random.Random) -> str | None:
@@ -277,12 +283,18 @@ def wmts_feature_info(world: World, rnd: random.Random, seen: Counter[str]) -> N
 
 
 def feature_info(world: World, rnd: random.Random, seen: Counter[str], *, by_kvp: bool) -> None:
+    for _ in range(3):
+        one_feature_info(world, rnd, seen, by_kvp=by_kvp)
+
+
+def one_feature_info(world: World, rnd: random.Random, seen: Counter[str], *, by_kvp: bool) -> None:
     lon, lat = draw_place(world, rnd)
     asked = draw_tile(world, rnd)
     asked = replace(asked, style=None, x=tile_at(asked.tms, asked.z, lon, lat)[0])
     asked = replace(asked, y=tile_at(asked.tms, asked.z, lon, lat)[1])
     pixels = asked.pixels
-    i, j = rnd.randrange(pixels.width), rnd.randrange(pixels.height)
+    x, y = to_lonlat(pixels.crs).transform(lon, lat, direction="INVERSE")
+    i, j = int((x - pixels.left) // pixels.dx), int((pixels.top - y) // pixels.dy)
     when = (asked.time or "default").replace("/", "--")
     rest = f"/wmts/1.0.0/{asked.layer}/default/{when}/{asked.tms}/{asked.z}/{asked.y}/{asked.x}/{j}/{i}.json"
     target = kvp(asked, "GetFeatureInfo", f"&I={i}&J={j}&INFOFORMAT=application/json") if by_kvp else rest
@@ -300,6 +312,11 @@ def feature_info(world: World, rnd: random.Random, seen: Counter[str], *, by_kvp
 
 
 def point(world: World, rnd: random.Random, seen: Counter[str]) -> None:
+    for _ in range(4):
+        one_point(world, rnd, seen)
+
+
+def one_point(world: World, rnd: random.Random, seen: Counter[str]) -> None:
     layer, when = draw_layer(world, rnd), draw_time(rnd)
     place = tuple(round(v, 9) for v in draw_place(world, rnd))
     target = f"/point/{layer}/{place[0]:.9f},{place[1]:.9f}{query(time=when)}"
@@ -896,3 +913,86 @@ def test_one_tile_for_several_callers_is_each_ones_own(world: World) -> None:
         draw(world, rnd)
         same_tile(world, rnd, seen)
     assert seen["same_tile"]
+
+
+def with_noise(scene: Scene, folder: Path) -> Scene:
+    """Give a scene whose pixels differ one by one, and whose blocks of 2 x 2 have the same means."""
+    path = folder / f"{scene.id}-noise.tif"
+    with rasterio.open(scene.href) as source:
+        data = source.read().astype(float)
+        profile = {**source.profile, "compress": "deflate", "photometric": "RGB"}
+    sign = np.indices(data.shape[1:]).sum(axis=0) % 2 * 2 - 1
+    plain = np.clip(data[:, ::2, ::2], 20, 230).repeat(2, axis=1).repeat(2, axis=2)
+    for name, wanted in ((path, plain + 9 * sign), (folder / f"{scene.id}-plain.tif", plain)):
+        with rasterio.open(name, "w", **profile) as target:
+            target.write(wanted.astype(data.dtype))
+            target.build_overviews([2, 4, 8], rasterio.enums.Resampling.average)
+    return replace(scene, href=str(path), generation="noise")
+
+
+def answers(world: World) -> dict[str, bytes]:
+    """Ask every route for the numbers and pixels of one scene, at all levels that may be open."""
+    lon, lat = TO_LONLAT.transform(X0 + 150, Y0 - 150)
+    targets = [f"/preview/town:flat.png?width={width}" for width in (64, 512)] + [
+        "/info/town:flat",
+        "/statistics/town:flat",
+        f"/point/town:flat/{lon:.9f},{lat:.9f}",
+    ]
+    targets.append(f"/statistics/town:flat?bbox={lon - 1e-4:.9f},{lat - 1e-4:.9f},{lon:.9f},{lat:.9f}")
+    for tms in GRIDS:
+        for z in range(8, len(grid_document(tms)["tileMatrices"])):
+            x, y = tile_at(tms, z, lon, lat)
+            targets.append(f"/tiles/town:flat/{tms}/{z}/{x}/{y}.png")
+            targets.append(f"/tiles/town:flat/{tms}/{z}/{x}/{y}@2x.png")
+            targets.append(f"/wmts/1.0.0/town:flat/default/default/{tms}/{z}/{y}/{x}/9/9.json")
+    return {target: world.get(target).body for target in targets}
+
+
+def numbers_of(body: bytes) -> np.ndarray:
+    """Give the colours of a picture, or the numbers of a document that are values of pixels."""
+    if body.startswith(b"\x89PNG"):
+        return rgba(body).astype(float).ravel()
+    document = json.loads(body)
+    found: list[float] = []
+    names = ("min", "max", "mean", "median", "std", "percentile_2", "percentile_98")
+    for band in document.values() if "b1" in document else ():
+        found += [band[name] for name in names]
+    found += [value for value in document.get("values") or () if value is not None]
+    for feature in document.get("features", ()):
+        found += [band["value"] for band in feature["properties"]["bands"]]
+    return np.array(found)
+
+
+@pytest.mark.parametrize("limit", [2.7, None])
+def test_no_answer_shows_what_is_finer_than_allowed(world: World, home: Path, limit: float | None) -> None:
+    """Pixels that go up and down by 9 one by one, with the same means in blocks, are averaged away.
+
+    Not to the last bit: the reader averages stored pixels over the output pixel, weighted by a kernel.
+    """
+    flat = world.scenes["flat"]
+    noisy = with_noise(flat, home / "data")
+    plain = replace(flat, href=str(home / "data" / "flat-plain.tif"), generation="plain")
+    grant = Grant(
+        id="g",
+        grantee="public",
+        area=EVERYWHERE,
+        created=DAYS[0],
+        actions=ALL,
+        finest_ground_resolution=limit,
+    )
+    world.set_rights(PolicySnapshot(grants={"g": grant}))
+    found = []
+    for scene in (plain, noisy):
+        world.set_scenes({"flat": scene})
+        found.append({t: body for t, body in answers(world).items() if body[:1] in {b"{", b"\x89"}})
+    apart = {
+        target: float(np.abs(numbers_of(body) - numbers_of(found[1][target])).max(initial=0.0))
+        for target, body in found[0].items()
+        if b'"status"' not in body
+    }
+    assert len(apart) > 40, "they are pictures and numbers, not refusals"
+    worst = max(apart, key=lambda target: apart[target])
+    if limit is None:
+        assert apart[worst] >= 9, "natively it is there to be seen"
+    else:
+        assert apart[worst] <= 3, worst
