@@ -17,6 +17,7 @@ from auth.models import (
     PUBLIC,
     Action,
     Caveat,
+    Delegation,
     Forbid,
     Grant,
     GrantKind,
@@ -27,6 +28,7 @@ from auth.models import (
     KeySecret,
     Licence,
     Quota,
+    Rate,
     Role,
     Tier,
 )
@@ -386,12 +388,13 @@ def test_what_is_open_is_open_to_all(grants, who, now):
 def test_a_grant_becomes_one_allowance_with_all_its_limits():
     window = Window(start=DAYS[0], end=DAYS[1])
     granted = grant(area=WEST, acquired=window, finest_ground_resolution=0.7, quota=Quota(amount=5))
+    granted = replace(granted, rate=Rate(per_second=2.0))
     (allowance,) = decide(rights([granted]), caller("alpha"), Action.TILE, EPOCH).allowances
     assert allowance.grant_id == "g1"
     assert allowance.selector == granted.selector
     assert (allowance.areas, allowance.acquired) == ((WEST,), window)
     assert allowance.finest_ground_resolution == 0.7
-    assert allowance.quota == Quota(amount=5)
+    assert (allowance.quota, allowance.rate) == (Quota(amount=5), Rate(per_second=2.0))
     assert (allowance.exclusions, allowance.crisis) == ((), None)
 
 
@@ -577,3 +580,48 @@ def test_what_a_caveat_leaves_nothing_of_is_told_with_its_reason():
     (left,) = decision.allowances
     assert (left.grant_id, left.areas, left.finest_ground_resolution) == ("g3", (WEST,), 9.0)
     assert left.acquired == Window(start=DAYS[0], end=DAYS[1])
+
+
+@pytest.mark.parametrize(
+    ("caveat", "asked_from", "code"),
+    [
+        (Caveat(area=EVERYWHERE, actions=frozenset({Action.INFO})), None, "action"),
+        (Caveat(area=EVERYWHERE, actions=frozenset({Action.TILE})), None, "ok"),
+        (Caveat(area=EVERYWHERE, conditions=Conditions(origins=frozenset({HERE}))), None, "origin"),
+        (Caveat(area=EVERYWHERE, conditions=Conditions(origins=frozenset({HERE}))), HERE, "ok"),
+    ],
+)
+def test_a_caveat_bars_grants_and_tiers_alike(caveat, asked_from, code):
+    licences = named([Licence(id="l", title="l", public=Tier(ground_resolution=10.0))])
+    principal = replace(caller("alpha"), caveats=(caveat,))
+    circumstances = Circumstances(origin=asked_from)
+    decision = decide(
+        rights([grant()], licences=licences), principal, Action.TILE, EPOCH, circumstances=circumstances
+    )
+    assert (decision.code, len(decision.allowances)) == (code, 2 if code == "ok" else 0)
+
+
+@pytest.mark.parametrize(
+    ("delegable", "lives", "code"),
+    [
+        (None, (), "ok"),
+        (None, (timedelta(days=1),), "delegation"),
+        (Delegation(), (None,), "ok"),
+        (Delegation(), (None, None), "delegation"),
+        (Delegation(depth=2, longest_days=10), (timedelta(days=10), timedelta(days=1)), "ok"),
+        (Delegation(depth=2, longest_days=10), (timedelta(days=1), timedelta(days=11)), "delegation"),
+        (Delegation(depth=2, longest_days=10), (timedelta(days=1), None), "delegation"),
+    ],
+)
+def test_how_far_a_grant_reaches_into_keys_below_keys(delegable, lives, code):
+    principal = replace(caller("alpha"), delegations=lives)
+    assert decide(rights([grant(delegable=delegable)]), principal, Action.TILE, EPOCH).code == code
+    public = rights([grant(grantee=PUBLIC, delegable=None)])
+    assert decide(public, principal, Action.TILE, EPOCH).code == "ok"
+
+
+def test_a_grant_to_a_group_reaches_its_members_alone():
+    groups = {"both": Group(id="both", name="both", members=frozenset({"alpha"}))}
+    snapshot = rights([grant(grantee="group:both")], groups=groups)
+    codes = [decide(snapshot, caller(id_), Action.TILE, EPOCH).code for id_ in ("alpha", "beta", "ops", None)]
+    assert codes == ["ok", "no_grant", "no_grant", "no_grant"]
