@@ -197,8 +197,9 @@ class RightsOverTime(RuleBasedStateMachine):
 
     @rule(added=forbids_of)
     def add_forbid(self, added):
-        with self.never_more():
-            self.put("forbids", added)
+        if added.id not in self.mirror.forbids:  # putting another in its place may well allow more
+            with self.never_more():
+                self.put("forbids", added)
 
     @precondition(lambda self: self.mirror.forbids)
     @rule(data=st.data())

@@ -204,6 +204,8 @@ class Rights(RuleBasedStateMachine):
 
     @rule(added=forbids_of)
     def add_forbid(self, added):
+        if added.id in self.rights.forbids:  # putting another in its place may well allow more
+            return
         before = self.everything()
         self.put("forbids", added)
         for question, opened in self.everything().items():
