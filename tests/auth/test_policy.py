@@ -537,11 +537,21 @@ def test_tiers_and_ceilings_are_told_by_their_licence():
         ]
     )
     decision = decide(rights(licences=licences), caller("alpha"), Action.PREVIEW, EPOCH)
-    assert [(a.grant_id, a.finest_ground_resolution, a.times_pan) for a in decision.allowances] == [
+    limits = [(a.grant_id, a.finest_ground_resolution, a.times_pan) for a in decision.allowances]
+    assert limits == [
         ("licence:a:public", 20.0, 32.0),
         ("licence:b:public", 20.0, 32.0),
         ("licence:b:partner", 2.0, None),
     ]
+    assert [a.selector.licences for a in decision.allowances] == [
+        frozenset("a"),
+        frozenset("b"),
+        frozenset("b"),
+    ]
+    partner_only = named([Licence(id="c", title="c", partner=fine)])
+    assert decide(rights(licences=partner_only), caller("alpha"), Action.TILE, EPOCH).ids == (
+        "licence:c:partner",
+    )
     for allowance in decision.allowances:
         (ceiling,) = allowance.exclusions
         assert (ceiling.id, ceiling.area, ceiling.finer_than) == ("licence:a", None, fine)
@@ -627,3 +637,12 @@ def test_a_grant_to_a_group_reaches_its_members_alone():
     snapshot = rights([grant(grantee="group:both")], groups=groups)
     codes = [decide(snapshot, caller(id_), Action.TILE, EPOCH).code for id_ in ("alpha", "beta", "ops", None)]
     assert codes == ["ok", "no_grant", "no_grant", "no_grant"]
+
+
+def test_a_forbid_hangs_there_with_all_its_limits():
+    window, selector = Window(start=DAYS[1]), Selector(sensors=frozenset({"phr"}))
+    held = forbid(area=WEST, acquired=window, selector=selector)
+    (allowance,) = decide(rights([grant()], [held]), caller("alpha"), Action.TILE, EPOCH).allowances
+    (exclusion,) = allowance.exclusions
+    assert (exclusion.id, exclusion.area, exclusion.acquired) == ("f1", WEST, window)
+    assert (exclusion.selector, exclusion.finer_than) == (selector, None)
