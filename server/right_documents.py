@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 from auth.audit import Change
 from auth.documents import FIELDS, right_of
-from auth.edits import Edit, add, add_by_content, same_as
+from auth.edits import Edit, add, add_by_content, ask_crisis, same_as
 from auth.errors import InvalidRightError
 from auth.models import UNNARROWED, Forbid, Grant, GrantKind, Key, KeySecret, Kind, Membership, Right
 from auth.reach import ANY_SCENE, written_instant
@@ -89,7 +89,7 @@ def read_new(kind: Kind, body: object, caller: Caller) -> Grant | Forbid | Membe
     Args:
         kind: grant, forbid or membership.
         body: Its document, without id, created and created_by.
-        caller: Who makes it; of a crisis grant it is the first to approve.
+        caller: Who makes it.
 
     Raises:
         InvalidRightError: If the document is none of this kind.
@@ -104,8 +104,8 @@ def read_new(kind: Kind, body: object, caller: Caller) -> Grant | Forbid | Membe
     _refuse_boundless(right)
     if isinstance(right, Forbid):
         return identified(right)
-    if right.kind is GrantKind.CRISIS and caller.operator_id is not None:
-        right = replace(right, approvals=right.approvals or (caller.operator_id,))
+    if right.approvals:
+        raise InvalidRightError("grant: approvals are given one by one, by those who approve")
     return identified(right)
 
 
@@ -127,8 +127,13 @@ class Addition:
         added = self._added
         if isinstance(added, Membership):
             return add(added)(snapshot)
-        self.right = same_as(snapshot, added) or added
-        return add_by_content(added)(snapshot)
+        operator_id = self._caller.operator_id
+        if isinstance(added, Grant) and added.kind is GrantKind.CRISIS and operator_id is not None:
+            changes = tuple(ask_crisis(added, operator_id)(snapshot))  # who makes it is the first to approve
+        else:
+            changes = tuple(add_by_content(added)(snapshot))
+        self.right = changes[0].right or added if changes else same_as(snapshot, added) or added
+        return changes
 
 
 def _in_place(snapshot: PolicySnapshot, held: Key, asked: Key, caller: Caller) -> Key:

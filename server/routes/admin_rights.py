@@ -66,6 +66,7 @@ def apply_rights(call: Call, caller: Caller) -> Answer:
                 "changed": changed(found),
                 "kept": len(found) - changed(found),
                 "still_revoked": list(application.revived),
+                "unapproved": list(application.unapproved),
                 "differences": [each.document() | {"line": each.line()} for each in found],
             }
         )

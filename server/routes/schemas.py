@@ -107,6 +107,7 @@ def _others() -> dict[str, Any]:
                 "changed": _NUMBER,
                 "kept": _NUMBER,
                 "still_revoked": _list(_TEXT),
+                "unapproved": _list(_TEXT),
                 "differences": _list(_reference("Difference")),
             }
         ),

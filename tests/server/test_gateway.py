@@ -60,7 +60,7 @@ def portal(home: Path, started: Callable[..., Asgi]) -> Iterator[Asgi]:
 
 def dropped(asgi: Asgi) -> dict[str, int]:
     """Give how often headers were dropped, by reason."""
-    text = asgi.application.asgi._metrics.text().decode()
+    text = asgi.application.asgi._metrics.text({}).decode()
     found = re.findall(r'^flux_gateway_headers_dropped_total\{reason="(\w+)"\} (\d+)\.0$', text, re.MULTILINE)
     return {reason: int(count) for reason, count in found}
 

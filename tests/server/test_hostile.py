@@ -60,6 +60,7 @@ GOOD = {
     "i": "128.json",
     "j": "128",
     "id": "open",
+    "place": "1.4178,43.606",
 }
 ADMINISTRATION = {id_ for id_, route in ROUTES.items() if route.path.startswith(("/admin/", "/keys"))}
 WHOLE_NUMBERS = {"z", "x", "y", "i", "j"}

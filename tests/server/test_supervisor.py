@@ -50,7 +50,7 @@ def test_metrics_count_answers_and_name_nobody() -> None:
     metrics.observe("xyz_tile", 200, 0.002, 1_000)
     metrics.observe("xyz_tile", 200, 0.02, 500)
     metrics.observe("layers", 401, 0.001, 10)
-    text = metrics.text().decode()
+    text = metrics.text({}).decode()
     assert 'flux_http_answers_total{route="xyz_tile",status="200"} 2.0' in text
     assert 'flux_http_answers_total{route="layers",status="401"} 1.0' in text
     assert 'flux_http_bytes_total{route="xyz_tile"} 1500.0' in text

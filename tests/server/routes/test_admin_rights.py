@@ -58,7 +58,10 @@ def test_nobody_approves_for_another(office: Office) -> None:
     posted = {name: value for name, value in forged.items() if name not in MADE}
     assert office.ask("operator", "POST", "/admin/grants", posted).status == 422
     assert office.ask("operator", "PUT", f"/admin/grants/{made.id}", forged).status == 422
-    assert office.ask("operator", "POST", "/admin/rights", {"rights": 1, "grants": [forged]}).status == 422
+    applied = office.good("operator", "POST", "/admin/rights", {"rights": 1, "grants": [forged]})
+    assert applied["unapproved"] == [made.id], "a file brings no approvals"
+    assert office.ask("reader", "GET", HIDDEN).status == 404
+    assert "approvals" not in office.good("operator", "GET", f"/admin/grants/{made.id}")
     alone = forged | {"approvals": ["ops2"]}
     assert office.ask("operator", "PUT", f"/admin/grants/{made.id}", alone).status == 422
     assert office.ask("reader", "GET", HIDDEN).status == 404
