@@ -1,0 +1,76 @@
+"""Files as ranges of bytes: opened once, shared by all threads, and watched for being replaced."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from mosaics.errors import MosaicsError
+
+
+class FileChangedError(MosaicsError):
+    """The file is no longer the one that was opened."""
+
+
+class Range(NamedTuple):
+    """Bytes of a file."""
+
+    offset: int
+    length: int
+
+
+class RangeFile(Protocol):
+    """A file that gives ranges of its bytes; safe to use from several threads at once."""
+
+    @property
+    def identity(self) -> str:
+        """Changes whenever the bytes do: of a local file its place, size and time, of an object its ETag."""
+
+    def read(self, ranges: Sequence[Range]) -> list[bytes]:
+        """Read ranges, all of one state of the file.
+
+        Raises:
+            FileChangedError: If the file was replaced or written to since it was opened.
+            OSError: If it can't be read.
+        """
+
+
+class LocalFile:
+    """A file of this machine, read by `pread`: one descriptor serves all threads, and no lock is held."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._state = _state(os.fstat(self._descriptor))
+
+    @property
+    def identity(self) -> str:
+        """Give its device, inode, size and time of writing."""
+        return ".".join(map(str, self._state))
+
+    def read(self, ranges: Sequence[Range]) -> list[bytes]:
+        """Read ranges; short at the end of the file."""
+        found = [os.pread(self._descriptor, length, offset) for offset, length in ranges]
+        self.check()
+        return found
+
+    def check(self) -> None:
+        """Refuse to go on with a file that was written to, or with one whose name means another now.
+
+        Raises:
+            FileChangedError: If so.
+            OSError: If there is none of that name.
+        """
+        if _state(os.stat(self._path)) != self._state:  # noqa: PTH116 - the path is text on the hot way
+            raise FileChangedError(os.path.basename(self._path))  # noqa: PTH119
+
+    def __del__(self) -> None:
+        """Close it once nobody reads it any more."""
+        descriptor = getattr(self, "_descriptor", None)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _state(stat: os.stat_result) -> tuple[int, int, int, int]:
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns

@@ -1,0 +1,73 @@
+"""The cache of decoded blocks: bounded, shared, and each block made once."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from mosaics.tiff.blocks import Block, BlockCache
+
+
+def block(value: int, size: int = 1000) -> Block:
+    return Block(samples=np.full((size, 1, 1), value, "u1"), whole=True)
+
+
+def test_it_keeps_no_more_than_its_bytes_and_drops_the_oldest() -> None:
+    cache = BlockCache(10_000)
+    for number in range(30):
+        cache.get([number], lambda keys: [block(keys[0])])
+        if number:
+            cache.get([0], lambda _: pytest.fail("used a moment ago"))
+        assert cache.size_bytes <= 10_000
+    made = []
+    cache.get([1], lambda keys: made.append(keys) or [block(1)])
+    assert made == [[1]]
+
+
+def test_what_is_larger_than_the_cache_is_given_and_not_kept() -> None:
+    cache = BlockCache(500)
+    assert cache.get(["a"], lambda _: [block(7)])[0].samples[0, 0, 0] == 7
+    assert cache.size_bytes == 0
+
+
+def test_many_threads_make_each_block_once() -> None:
+    cache, made, lock = BlockCache(1_000_000), [], threading.Lock()
+    gate = threading.Barrier(8)
+
+    def make(keys: list[int]) -> list[Block]:
+        with lock:
+            made.extend(keys)
+        return [block(key) for key in keys]
+
+    def ask(turn: int) -> bool:
+        gate.wait()
+        order = list(range(20)) if turn % 2 else list(reversed(range(20)))
+        return [int(found.samples[0, 0, 0]) for found in cache.get(order, make)] == order
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(ask, range(8)))
+    assert all(answers)
+    assert sorted(made) == list(range(20))
+
+
+def test_a_failure_is_told_to_all_who_wait_and_is_not_remembered() -> None:
+    cache = BlockCache(1_000_000)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def fail(_: object) -> list[Block]:
+        begun.set()
+        go_on.wait(5)
+        raise OSError("broken")
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(cache.get, ["a"], fail)
+        begun.wait(5)
+        second = pool.submit(cache.get, ["a"], lambda _: pytest.fail("another makes it"))
+        go_on.set()
+        for waiting in (first, second):
+            with pytest.raises(OSError, match="broken"):
+                waiting.result(5)
+    assert cache.get(["a"], lambda _: [block(1)])[0].whole
