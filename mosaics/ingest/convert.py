@@ -26,9 +26,10 @@ from mosaics.errors import IngestError
 from mosaics.gdal import deepest_reason, open_raster, unplaced_files_expected
 from mosaics.ingest.inspect import Inspection
 from mosaics.ingest.limits import incomplete_blocks
-from mosaics.ingest.overviews import halve
-from mosaics.ingest.profile import PROFILE_TAG, BankProfile, Reduction
+from mosaics.ingest.overviews import Steps, coarsen, steps
+from mosaics.ingest.profile import BankProfile, Reduction
 from mosaics.ingest.source import Progress, Source, windows
+from mosaics.tiff.raster import PROFILE_TAG
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -141,41 +142,45 @@ def _write_overviews(conversion: Conversion, base: Path, report: Progress) -> No
         coarser = finer.with_name(f"{finer.name}.ovr")
         with open_raster(finer) as source, _create(conversion, coarser, width, height) as target:
             for window in windows(width, height, inspection.pixel_bytes * 4, conversion.profile.block_size):
-                _halve_window(conversion, source, target, window)
+                _coarsen_window(conversion, source, target, window)
                 done += int(window.width) * int(window.height)
                 report("converting", _BASE_SHARE + (_OVERVIEWS_SHARE - _BASE_SHARE) * done / total)
         _check_complete(inspection.path.name, coarser)
         finer = coarser
 
 
-def _halve_window(
+def _coarsen_window(
     conversion: Conversion, source: DatasetReader, target: DatasetWriter, window: Window
 ) -> None:
-    """Make one window of an overview from the four times as many pixels of the finer level."""
+    """Make one window of an overview from about four times as many pixels of the finer level."""
     inspection = conversion.inspection
-    column, row = 2 * window.col_off, 2 * window.row_off
-    area = Window(
-        column,
-        row,
-        min(2 * window.width, source.width - column),
-        min(2 * window.height, source.height - row),
+    rows, columns = (
+        steps(slice(int(first), int(first + count)), coarser, finer)
+        for first, count, coarser, finer in (
+            (window.row_off, window.height, target.height, source.height),
+            (window.col_off, window.width, target.width, source.width),
+        )
     )
+    covered = rows, columns
+    area = Window.from_slices(rows.source, columns.source)
     values = source.read(inspection.band_indexes, window=area)
     valid = _valid(values, conversion.nodata)
     opaque: NDArray[np.bool_] | None = None
     if inspection.alpha_band is not None:
         alpha = source.read([inspection.alpha_band], window=area)
         opaque = alpha > 0
-        coarse, seen = halve(alpha, np.ones(alpha.shape, dtype=bool), "average", None)[0], _any(opaque)
+        whole = np.ones(alpha.shape, dtype=bool)
+        coarse, _ = coarsen(alpha, whole, covered, reduction="average", fill=None)
+        seen = _any(opaque, covered)
         coarse[seen & (coarse == 0)] = 1
         target.write(coarse[0], inspection.alpha_band, window=window)
     elif conversion.has_mask:
         opaque = source.read_masks([inspection.band_indexes[0]], window=area) != 0
-        target.write_mask(_any(opaque)[0], window=window)
+        target.write_mask(_any(opaque, covered)[0], window=window)
     if opaque is not None:
         valid &= opaque
-    halved, _ = halve(values, valid, conversion.reduction, conversion.nodata)
-    target.write(halved, indexes=inspection.band_indexes, window=window)
+    coarser, _ = coarsen(values, valid, covered, reduction=conversion.reduction, fill=conversion.nodata)
+    target.write(coarser, indexes=inspection.band_indexes, window=window)
 
 
 def _valid(values: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
@@ -185,9 +190,9 @@ def _valid(values: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
     return valid
 
 
-def _any(flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Tell for each two by two whether any is set."""
-    found = halve(flags.astype(np.uint8), flags, "max", None)[1]
+def _any(flags: NDArray[np.bool_], covered: tuple[Steps, Steps]) -> NDArray[np.bool_]:
+    """Tell for each coarser pixel whether any that it covers is set."""
+    found = coarsen(flags.astype(np.uint8), flags, covered, reduction="max", fill=None)[1]
     return np.asarray(found, dtype=bool)
 
 

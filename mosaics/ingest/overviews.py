@@ -1,11 +1,15 @@
-"""Halves images: four pixels become one by average, mode or maximum, and only valid ones count.
+"""Makes a coarser level of an image: pixels become one by average, mode or maximum, if they are valid.
+
+Both levels cover the same ground, as GDAL and all that follow it take it: of 805 columns become 403, each as
+wide as 1.9975. A pixel on the border between two is shared by average, and counts once for mode and maximum.
 
 GDAL has no maximum for overviews, and its builder tells no progress to Python.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -17,29 +21,83 @@ if TYPE_CHECKING:
     Values = NDArray[Any]
     Valid = NDArray[np.bool_]
 
+_TAPS: Final = 3
+"""Pixels of the finer level that one of the coarser may touch along an axis."""
 
-def halve(values: Values, valid: Valid, reduction: Reduction, fill: float | None) -> tuple[Values, Valid]:
-    """Make one pixel of each two by two; a last odd row or column stands alone.
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Steps:
+    """Which pixels of the finer level those of a window of the coarser one cover, along one axis."""
+
+    source: slice
+    """Pixels of the finer level that the window needs."""
+    places: NDArray[np.intp]
+    """Of each pixel, three neighbours within the source, shape (pixels, 3)."""
+    shares: NDArray[np.float64]
+    """How much of each neighbour is covered, 0 to 1; same shape."""
+    centred: NDArray[np.bool_]
+    """Whether a neighbour's centre is covered: each pixel is in one place only; same shape."""
+
+    @property
+    def plain(self) -> bool:
+        """True where each pixel covers two neighbours, or one at the end, wholly."""
+        return bool(((self.shares == 0) | (self.shares == 1)).all())
+
+
+def steps(window: slice, coarser: int, finer: int) -> Steps:
+    """Say what a window of a coarser level covers.
 
     Args:
-        values: Shape (bands, height, width).
+        window: Pixels of the coarser level.
+        coarser: Pixels of the whole coarser level, half of the finer, rounded up.
+        finer: Pixels of the whole finer level.
+    """
+    ratio = finer / coarser
+    numbers = np.arange(window.start, window.stop)
+    begin = np.round(numbers * ratio, 9)
+    end = np.minimum(np.round((numbers + 1) * ratio, 9), finer)
+    places = np.floor(begin).astype("intp")[:, np.newaxis] + np.arange(_TAPS)
+    shares = np.minimum(end[:, np.newaxis], places + 1) - np.maximum(begin[:, np.newaxis], places)
+    centres = places + 0.5
+    first, last = int(places[0, 0]), min(int(np.ceil(end[-1])), finer)
+    return Steps(
+        source=slice(first, last),
+        places=np.minimum(places - first, last - first - 1),
+        shares=np.clip(shares, 0, 1),
+        centred=(centres >= begin[:, np.newaxis]) & (centres < end[:, np.newaxis]),
+    )
+
+
+def coarsen(
+    values: Values,
+    valid: Valid,
+    covered: tuple[Steps, Steps],
+    *,
+    reduction: Reduction,
+    fill: float | None,
+) -> tuple[Values, Valid]:
+    """Make a window of the coarser level.
+
+    Args:
+        values: The source pixels of both steps, shape (bands, rows, columns).
         valid: True where a value counts; same shape.
-        reduction: How four become one. Averages of integers are rounded, halves up.
+        covered: Which rows and which columns become one.
+        reduction: How several become one. Averages of integers are rounded, halves up.
         fill: What pixels without any valid value become, and what no valid value may become; None: 0 (NaN
             for floats), and any value may come.
 
     Returns:
-        Values of the same type, shape (bands, ceil(height / 2), ceil(width / 2)), and which of them are
-        valid: those with at least one valid pixel.
+        Values of the same type, a pixel for each of the steps, and which of them are valid: those that cover
+        the centre of at least one valid pixel.
     """
-    quads, counts = _quads(values), _quads(valid)
+    found, counts = _centred(values, valid, covered)
     any_valid = counts.any(axis=0)
     if reduction == "average":
-        result = _average(quads, counts)
+        result = _average(values, valid, covered)
     elif reduction == "max":
-        result = _maximum(quads, counts)
+        result = _maximum(found, counts)
     else:
-        result = _mode(quads, counts)
+        result = _mode(found, counts)
     if fill is not None and not np.isnan(fill):
         result = _avoiding(result, any_valid, fill)
     empty = fill if fill is not None else (np.nan if values.dtype.kind == "f" else 0)
@@ -47,40 +105,58 @@ def halve(values: Values, valid: Valid, reduction: Reduction, fill: float | None
     return result, any_valid
 
 
-def _quads(array: Any) -> Any:
-    """Give the four pixels of each two by two, shape (4, bands, rows, columns); odd edges get zeros."""
-    height, width = array.shape[1:]
-    padded = array
-    if height % 2 or width % 2:
-        padded = np.pad(array, ((0, 0), (0, height % 2), (0, width % 2)))
-    return np.stack(
-        [padded[:, 0::2, 0::2], padded[:, 0::2, 1::2], padded[:, 1::2, 0::2], padded[:, 1::2, 1::2]]
-    )
+def _centred(values: Values, valid: Valid, covered: tuple[Steps, Steps]) -> tuple[Any, Any]:
+    """Give the pixels whose centres are covered, in reading order, and which of them are there and valid.
+
+    Along an axis they are one or two, so there are four: shape (4, bands, rows, columns).
+    """
+    places, there = [], []
+    for each in covered:
+        first = each.centred.argmax(axis=1)
+        ahead = np.minimum(first + 1, _TAPS - 1)
+        lines = np.arange(len(first))
+        places.append((each.places[lines, first], each.places[lines, ahead]))
+        there.append((each.centred[lines, first], each.centred[lines, ahead] & (ahead > first)))
+    found, counts = [], []
+    for y in range(2):
+        for x in range(2):
+            place = np.s_[:, places[0][y][:, np.newaxis], places[1][x]]
+            found.append(values[place])
+            counts.append(valid[place] & there[0][y][:, np.newaxis] & there[1][x])
+    return np.stack(found), np.stack(counts)
 
 
-def _average(quads: Any, counts: Any) -> Any:
-    data_type = quads.dtype
-    number = np.maximum(counts.sum(axis=0), 1)
-    if data_type.kind == "f":
-        mean = np.where(counts, quads, 0).sum(axis=0, dtype=np.float64) / number
-        return mean.astype(data_type)
-    total = np.where(counts, quads, 0).sum(axis=0, dtype=np.int64)
-    return ((2 * total + number) // (2 * number)).astype(data_type)
+def _average(values: Values, valid: Valid, covered: tuple[Steps, Steps]) -> Values:
+    rows, columns = covered
+    taps = 2 if rows.plain and columns.plain else _TAPS
+    shape = (len(values), len(rows.places), len(columns.places))
+    total, number = np.zeros(shape), np.zeros(shape)
+    for y in range(taps):
+        for x in range(taps):
+            place = np.s_[:, rows.places[:, y][:, np.newaxis], columns.places[:, x]]
+            held = np.where(valid[place], rows.shares[:, y][:, np.newaxis] * columns.shares[:, x], 0)
+            total += np.where(held > 0, values[place], 0) * held
+            number += held
+    mean = total / np.where(number > 0, number, 1)
+    if values.dtype.kind == "f":
+        return mean.astype(values.dtype)
+    limits = np.iinfo(values.dtype)
+    return np.floor(mean + 0.5).clip(limits.min, limits.max).astype(values.dtype)
 
 
-def _maximum(quads: Any, counts: Any) -> Any:
-    lowest = -np.inf if quads.dtype.kind == "f" else np.iinfo(quads.dtype).min
-    return np.where(counts, quads, np.asarray(lowest, dtype=quads.dtype)).max(axis=0)
+def _maximum(values: Any, counts: Any) -> Any:
+    lowest = -np.inf if values.dtype.kind == "f" else np.iinfo(values.dtype).min
+    return np.where(counts, values, np.asarray(lowest, dtype=values.dtype)).max(axis=0)
 
 
-def _mode(quads: Any, counts: Any) -> Any:
+def _mode(values: Any, counts: Any) -> Any:
     """Give the most frequent value; of several, the one that comes first in reading order."""
-    votes = np.zeros(quads.shape, dtype=np.int8)
-    for first in range(4):
-        for second in range(4):
-            votes[first] += (quads[first] == quads[second]) & counts[second]
+    votes = np.zeros(values.shape, dtype=np.int8)
+    for first in range(len(values)):
+        for second in range(len(values)):
+            votes[first] += (values[first] == values[second]) & counts[second]
     votes[~counts] = 0
-    return np.take_along_axis(quads, votes.argmax(axis=0)[np.newaxis], axis=0)[0]
+    return np.take_along_axis(values, votes.argmax(axis=0)[np.newaxis], axis=0)[0]
 
 
 def _avoiding(result: Any, valid: Any, fill: float) -> Any:

@@ -12,9 +12,6 @@ from mosaics.models import Kind
 Reduction = Literal["average", "mode", "max"]
 """How four pixels become one of the next overview."""
 
-PROFILE_TAG: Final = "FLUX_BANK_PROFILE"
-"""The tag by which a file states the version of its profile."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BankProfile:
@@ -112,7 +109,7 @@ class BankProfile:
 
 
 PROFILE: Final = BankProfile(
-    version="1",
+    version="2",
     block_size=512,
     codec="ZSTD",
     level=9,

@@ -18,8 +18,9 @@ from mosaics.errors import IngestError
 from mosaics.gdal import open_raster
 from mosaics.ingest.convert import Conversion, convert
 from mosaics.ingest.inspect import inspect
-from mosaics.ingest.profile import PROFILE, PROFILE_TAG, Reduction
+from mosaics.ingest.profile import PROFILE, Reduction
 from mosaics.ingest.statistics import measure
+from mosaics.tiff.raster import PROFILE_TAG
 
 RNG = np.random.default_rng(11)
 

@@ -3,15 +3,44 @@
 from __future__ import annotations
 
 from collections import Counter
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mosaics.ingest.overviews import halve
+from mosaics.ingest.overviews import Steps, coarsen, steps
+from tests.conftest import write_raster
 
 REDUCTIONS = ("average", "mode", "max")
+
+
+def half(length: int) -> Steps:
+    return steps(slice(0, (length + 1) // 2), (length + 1) // 2, length)
+
+
+def halve(values: np.ndarray, valid: np.ndarray, reduction: Any, fill: float | None) -> Any:
+    """Make the whole coarser level at once."""
+    _, height, width = values.shape
+    return coarsen(values, valid, (half(height), half(width)), reduction=reduction, fill=fill)
+
+
+def covered(place: int, length: int) -> dict[int, Fraction]:
+    """Give the pixels that one of the coarser level covers, and how much of each."""
+    ratio = Fraction(length, (length + 1) // 2)
+    begin, end = place * ratio, (place + 1) * ratio
+    shares = {n: min(end, n + 1) - max(begin, n) for n in range(length)}
+    return {n: share for n, share in shares.items() if share > 0}
+
+
+def centred(place: int, length: int) -> set[int]:
+    ratio = Fraction(length, (length + 1) // 2)
+    half_pixel = Fraction(1, 2)
+    return {n for n in range(length) if place * ratio <= n + half_pixel < (place + 1) * ratio}
 
 
 def plainly(values: np.ndarray, valid: np.ndarray, reduction: str) -> list[list[list[float | None]]]:
@@ -20,26 +49,32 @@ def plainly(values: np.ndarray, valid: np.ndarray, reduction: str) -> list[list[
     result = []
     for band in range(bands):
         rows = []
-        for row in range(0, height, 2):
+        for row in range((height + 1) // 2):
             line: list[float | None] = []
-            for column in range(0, width, 2):
-                places = [
-                    (band, r, c)
-                    for r in (row, row + 1)
-                    for c in (column, column + 1)
-                    if r < height and c < width and valid[band, r, c]
+            for column in range((width + 1) // 2):
+                found = [
+                    values[band, r, c].item()
+                    for r in sorted(centred(row, height))
+                    for c in sorted(centred(column, width))
+                    if valid[band, r, c]
                 ]
-                found = [values[place].item() for place in places]
                 if not found:
                     line.append(None)
                 elif reduction == "max":
                     line.append(max(found))
                 elif reduction == "mode":
                     line.append(Counter(found).most_common(1)[0][0])
-                elif values.dtype.kind == "f":
-                    line.append(sum(found) / len(found))
                 else:
-                    line.append((2 * sum(found) + len(found)) // (2 * len(found)))
+                    shares = {
+                        (r, c): across * along
+                        for r, along in covered(row, height).items()
+                        for c, across in covered(column, width).items()
+                        if valid[band, r, c]
+                    }
+                    total = sum(Fraction(values[band, r, c].item()) * s for (r, c), s in shares.items())
+                    mean = total / sum(shares.values())
+                    whole = values.dtype.kind != "f"
+                    line.append(float((mean + Fraction(1, 2)).__floor__() if whole else mean))
             rows.append(line)
         result.append(rows)
     return result
@@ -101,3 +136,31 @@ def test_values_that_are_not_valid_leave_no_trace() -> None:
     values = np.array([[[np.nan, 2.0], [np.inf, 4.0]]], dtype="float32")
     for reduction, expected in (("average", 3.0), ("max", 4.0), ("mode", 2.0)):
         assert halve(values, np.isfinite(values), reduction, None)[0].item() == expected
+
+
+@given(finer=st.integers(1, 60), data=st.data())
+def test_windows_cover_what_the_whole_does(finer: int, data: st.DataObject) -> None:
+    coarser = (finer + 1) // 2
+    first = data.draw(st.integers(0, coarser - 1))
+    last = data.draw(st.integers(first + 1, coarser))
+    part, whole = steps(slice(first, last), coarser, finer), half(finer)
+    values = np.random.default_rng(finer).random((1, 1, finer))
+    valid = np.ones(values.shape, dtype=bool)
+    one = half(1)
+    all_of_it, _ = coarsen(values, valid, (one, whole), reduction="average", fill=None)
+    some = values[..., part.source]
+    found, _ = coarsen(some, valid[..., part.source], (one, part), reduction="average", fill=None)
+    assert np.allclose(found, all_of_it[..., first:last])
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (65, 64), (63, 37), (61, 59)])
+def test_an_average_is_gdals(tmp_path: Path, shape: tuple[int, int]) -> None:
+    values = np.random.default_rng(1).random((1, *shape)).astype("float32")
+    path = write_raster(tmp_path / "a.tif", values)
+    with rasterio.open(path, "r+") as target:
+        target.build_overviews([2], rasterio.enums.Resampling.average)
+    with rasterio.open(path, overview_level=0) as source:
+        expected = source.read()
+    found, _ = halve(values, np.ones(values.shape, dtype=bool), "average", None)
+    assert found.shape == expected.shape
+    assert np.allclose(found, expected, atol=0.01)
