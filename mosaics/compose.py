@@ -47,6 +47,8 @@ def compose(
             failures.append(error)
             on_unreadable(error)
             continue
+        if not used and (len(tile.contributions) == 1 or picture.alpha.all()):
+            return picture, (contribution,) if picture.alpha.any() else ()
         fresh = (alpha == 0) & (picture.alpha > 0)
         if fresh.any():
             rgb[fresh] = picture.rgb[fresh]

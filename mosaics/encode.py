@@ -37,7 +37,7 @@ def encode(picture: Picture, image_format: Format, quality: int | None = None) -
         chosen = "jpg" if full else "webp" if image_format == "auto-webp" else "png"
     level = quality if quality is not None else DEFAULT_QUALITY.get(chosen, 0)
     if chosen == "jpg":
-        pixels, options = _on_white(picture), [cv2.IMWRITE_JPEG_QUALITY, level]
+        pixels, options = _bgr(picture) if full else _on_white(picture), [cv2.IMWRITE_JPEG_QUALITY, level]
     elif chosen == "webp":
         pixels, options = _bgra(picture, full=full), [cv2.IMWRITE_WEBP_QUALITY, level]
     else:
@@ -76,9 +76,12 @@ def encode_within(picture: Picture, image_format: Format, max_bytes: int) -> Enc
     return best
 
 
+def _bgr(picture: Picture) -> np.ndarray:
+    return cv2.cvtColor(picture.rgb, cv2.COLOR_RGB2BGR)
+
+
 def _bgra(picture: Picture, *, full: bool) -> np.ndarray:
-    bgr = picture.rgb[..., ::-1]
-    return np.ascontiguousarray(bgr) if full else np.dstack([bgr, picture.alpha])
+    return _bgr(picture) if full else np.dstack([_bgr(picture), picture.alpha])
 
 
 def _on_white(picture: Picture) -> np.ndarray:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import cv2
 import numexpr
 import numpy as np
 from color_operations import parse_operations
@@ -51,6 +52,8 @@ def render(raster: Raster, recipe: Recipe, ground: Ground | None = None) -> Pict
         return _trimmed(_grey(shade, valid), style.buffer - 1)
     if recipe.colormap and style.id == "palette":
         return _palette(raster, recipe)
+    if _fits_table(raster, style):
+        return _looked_up(raster, recipe)
     channels = _channels(raster, style)
     valid = raster.valid & np.isfinite(channels).all(axis=0)
     stretched = _stretch(channels, _ranges(recipe))
@@ -62,7 +65,57 @@ def render(raster: Raster, recipe: Recipe, ground: Ground | None = None) -> Pict
         return _grey(stretched[0], valid)
     rgb = np.ascontiguousarray(np.moveaxis(stretched[:3], 0, -1))
     rgb[~valid] = 0
-    return Picture(rgb=rgb, alpha=np.where(valid, 255, 0).astype("uint8"))
+    return Picture(rgb=rgb, alpha=_opacity(valid))
+
+
+def _fits_table(raster: Raster, style: Style) -> bool:
+    """Tell whether each channel is a function of one integer of few bits, so that a table can hold it."""
+    few = raster.data.dtype.kind in "ui" and raster.data.dtype.itemsize <= 2
+    return few and not style.expression and not _mixes_channels(style.color_formula)
+
+
+def _mixes_channels(formula: str | None) -> bool:
+    """Tell whether a colour formula looks at several channels at once: of rio-color's, one does."""
+    return formula is not None and "saturation" in formula.lower()
+
+
+def _looked_up(raster: Raster, recipe: Recipe) -> Picture:
+    """Render integers by a table: what would be computed for each pixel is computed once for each value."""
+    style, dtype = recipe.style, raster.data.dtype
+    formula = style.color_formula if style.color_formula and recipe_is_stretched(recipe) else None
+    table = _value_table(dtype.str, tuple(_ranges(recipe)), formula)
+    samples = np.moveaxis(raster.data, 0, -1)
+    unsigned = samples.view(f"u{dtype.itemsize}") if dtype.kind == "i" else samples
+    shown: NDArray[Any] = np.asarray(cv2.LUT(np.ascontiguousarray(unsigned), table)).reshape(samples.shape)
+    valid = raster.valid
+    if style.colormap_name:
+        return _mapped(shown[..., 0], valid, style.colormap_name)
+    if shown.shape[2] == 1:
+        return _grey(shown[..., 0], valid)
+    rgb = np.ascontiguousarray(shown[..., :3])
+    whole = bool(valid.all())
+    if not whole:
+        rgb[~valid] = 0
+    return Picture(rgb=rgb, alpha=_opacity(valid))
+
+
+@lru_cache(maxsize=128)
+def _value_table(
+    kind: str, ranges: tuple[tuple[float, float], ...], formula: str | None
+) -> NDArray[np.uint8]:
+    """Give 0..255 for every value of an integer type, shape (1, values, channels), in order of its bits."""
+    dtype = np.dtype(kind)
+    values = np.arange(2 ** (8 * dtype.itemsize), dtype=f"u{dtype.itemsize}").view(dtype)
+    channels = np.broadcast_to(values.astype("float32"), (len(ranges), values.size))[:, np.newaxis, :]
+    stretched = _stretch(channels, ranges)
+    if formula is not None:
+        stretched = _coloured(stretched, formula)
+    return np.ascontiguousarray(np.moveaxis(stretched, 0, -1))
+
+
+def _opacity(valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Give the alpha of a mask."""
+    return valid.view("u1") * np.uint8(255)
 
 
 def recipe_is_stretched(recipe: Recipe) -> bool:
@@ -147,7 +200,7 @@ def _coloured(channels: NDArray[np.uint8], formula: str) -> NDArray[np.uint8]:
 def _grey(values: NDArray[np.uint8], valid: NDArray[np.bool_]) -> Picture:
     shown = np.where(valid, values, 0).astype("uint8")
     rgb = np.ascontiguousarray(np.broadcast_to(shown[..., None], (*shown.shape, 3)))
-    return Picture(rgb=rgb, alpha=np.where(valid, 255, 0).astype("uint8"))
+    return Picture(rgb=rgb, alpha=_opacity(valid))
 
 
 @lru_cache(maxsize=64)
