@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pyproj import Transformer
 from rasterio.crs import CRS
 from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
 from rasterio.transform import from_bounds
 from rasterio.windows import Window
 from rio_tiler.reader import read as rio_tiler_read
@@ -22,6 +23,7 @@ from rio_tiler.reader import read as rio_tiler_read
 from mosaics.errors import SceneUnreadableError
 from mosaics.gdal import open_raster
 from mosaics.models import Frame, Raster, Scene
+from mosaics.warp import inverted, mesh, nearest_level
 
 Resampling = Literal["nearest", "bilinear", "cubic"]
 
@@ -91,15 +93,19 @@ class GuardedReader:
             raise SceneUnreadableError(scene.id)
 
 
+@dataclass(frozen=True, kw_only=True)
 class RioTilerReader:
     """The reference: rio-tiler over GDAL's warper, one open per read."""
+
+    tolerance: float = 0.125
+    """Stored pixels by which the warper may be off when it interpolates positions; above 0."""
 
     def read(self, scene: Scene, indexes: Sequence[int], frame: Frame, resampling: Resampling) -> Raster:
         """Read bands of a scene, resampled onto a frame."""
         transform = from_bounds(*frame.bounds, frame.width, frame.height)
         crs = CRS.from_user_input(frame.crs)
         try:
-            with open_raster(scene.href) as source:
+            with _level_of(scene.href, frame) as source:
                 image = rio_tiler_read(
                     source,
                     indexes=list(indexes),
@@ -108,6 +114,7 @@ class RioTilerReader:
                         "transform": transform,
                         "width": frame.width,
                         "height": frame.height,
+                        "tolerance": self.tolerance,
                     },
                     resampling_method=resampling,
                     reproject_method=resampling,
@@ -150,6 +157,24 @@ class RioTilerReader:
             return None
         means = [band[inside & np.isfinite(band)] for band in values]
         return tuple(float(band.mean()) if band.size else None for band in means)
+
+
+def _level_of(path: str, frame: Frame) -> DatasetReader:
+    """Open the level of a file whose resolution is nearest to a frame's.
+
+    A warper left alone reads the finest one whatever is asked: slowly, and single pixels of it where nothing
+    is averaged.
+    """
+    source = open_raster(path)
+    overviews: list[int] = source.overviews(1)
+    if not overviews or source.crs is None:
+        return source
+    found = mesh(frame, source.crs.to_wkt(), inverted(tuple(source.transform[:6])), 1.0)
+    chosen = nearest_level([1.0, *map(float, overviews)], found.density)
+    if chosen == 0:
+        return source
+    source.close()
+    return open_raster(path, overview_level=chosen - 1)
 
 
 def _opaque(dtype: np.dtype[Any]) -> float:

@@ -18,10 +18,12 @@ from auth.store import SqlPolicyStore
 from auth.tokens import TrustedIssuer
 from auth.usage import SqlUsageStore, UsageStore
 from mosaics.catalog.sql import SqlCatalog
+from mosaics.fast import FastReader
 from mosaics.grids import load_grids
 from mosaics.read import GuardedReader, RioTilerReader
 from mosaics.sensors import load_sensors
 from mosaics.styles import load_styles
+from mosaics.tiff.blocks import BlockCache
 from server.authentication import Authenticator
 from server.cache.memory import MemoryTileCache
 from server.decisions import Decisions
@@ -81,13 +83,19 @@ def build_services(settings: Settings, engine: sa.Engine, peppers: Peppers | Non
         grids=load_grids(_sub(extra, "grids")),
         sensors=sensors,
         styles=load_styles(_sub(extra, "styles")),
-        reader=GuardedReader(RioTilerReader(), settings.readable_roots),
+        reader=GuardedReader(_reader(settings), settings.readable_roots),
         decisions=Decisions(),
         meter=_meter(settings, SqlUsageStore(engine), desk),
         cache=MemoryTileCache(settings.tiles.cache_megabytes * 1_000_000),
         pool=pool,
         desk=desk,
     )
+
+
+def _reader(settings: Settings) -> FastReader:
+    """Build the reader of this process; its decoded blocks are shared by all threads."""
+    blocks = BlockCache(settings.tiles.block_cache_megabytes * 1_000_000)
+    return FastReader(reference=RioTilerReader(), blocks=blocks, most_files=settings.tiles.open_files)
 
 
 def _meter(settings: Settings, store: UsageStore, executor: Executor) -> Meter:

@@ -148,8 +148,12 @@ class TileSettings(BaseModel, frozen=True, extra="forbid"):
 
     empty: Literal["transparent", "204", "404"] = "transparent"
     """Answer inside the grid where there is no data."""
-    cache_megabytes: int = Field(default=256, ge=0)
+    cache_megabytes: int = Field(default=128, ge=0)
     """Memory for encoded tiles, per worker."""
+    block_cache_megabytes: int = Field(default=256, ge=0)
+    """Memory for decoded blocks of scenes, per worker."""
+    open_files: int = Field(default=512, ge=1)
+    """Files of scenes kept open, per worker."""
     public_max_age_seconds: int = Field(default=300, ge=0)
     """How long shared caches may keep tiles and files below /public/."""
 
@@ -157,7 +161,7 @@ class TileSettings(BaseModel, frozen=True, extra="forbid"):
 class GdalSettings(BaseModel, frozen=True, extra="forbid"):
     """GDAL's own limits."""
 
-    cache_megabytes: int = Field(default=256, ge=16)
+    cache_megabytes: int = Field(default=64, ge=16)
     """Block cache of GDAL, per worker; read when the server starts, not at a reload."""
 
 

@@ -8,6 +8,8 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numexpr
 import structlog
 import uvloop
 from granian.constants import HTTPModes, Interfaces
@@ -30,7 +32,14 @@ def run(settings: Settings, port: int, metrics_folder: Path) -> None:
         runner.run(_serve(settings, port, metrics_folder))
 
 
+def one_thread_each() -> None:
+    """Keep libraries from starting threads of their own: tiles are made in several threads already."""
+    cv2.setNumThreads(1)
+    numexpr.set_num_threads(1)
+
+
 async def _serve(settings: Settings, port: int, metrics_folder: Path) -> None:
+    one_thread_each()
     engine = connect(settings.database_url, settings.home)
     application = create_app(settings, engine, metrics_folder)
     server = Server(

@@ -25,6 +25,7 @@ from rio_tiler.colormap import cmap
 
 from mosaics.grids import Grid, find_grid, load_grids
 from mosaics.models import Bounds, Frame
+from tests.conformance.levels import open_level, scales
 from tests.conftest import IMAGERY, Server, flux, imagery, serving
 
 pytestmark = pytest.mark.imagery
@@ -146,9 +147,9 @@ def valid_values(path: Path, band: int) -> np.ndarray:
 
 
 def reference(path: Path, frame: Frame) -> Values:
-    """Read a file onto a frame by GDAL's warper; NaN where there is nothing."""
+    """Read a file at its nearest level onto a frame by GDAL's warper; NaN where there is nothing."""
     with (
-        rasterio.open(path) as source,
+        open_level(path, frame) as source,
         WarpedVRT(
             source,
             crs=CRS.from_user_input(frame.crs),
@@ -158,6 +159,7 @@ def reference(path: Path, frame: Frame) -> Values:
             resampling=Resampling.bilinear,
             add_alpha=source.nodata is None and "alpha" not in [c.name for c in source.colorinterp],
             dtype=None,
+            **scales(source, frame),
         ) as warped,
     ):
         alpha = (

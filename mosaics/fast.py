@@ -1,0 +1,193 @@
+"""The fast reader: open files, shared decoded blocks, an exact warp; the rest it hands to the reference."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Final
+
+import numpy as np
+import structlog
+
+from mosaics.errors import SceneUnreadableError
+from mosaics.models import Frame, Raster, Scene
+from mosaics.read import Resampling, SceneReader
+from mosaics.resample import averaged, resample
+from mosaics.tiff.blocks import BlockCache
+from mosaics.tiff.codecs import BlockDamagedError
+from mosaics.tiff.files import FileChangedError
+from mosaics.tiff.layout import LayoutUnsupportedError
+from mosaics.tiff.raster import TiffRaster, open_tiff
+from mosaics.warp import Mesh, inverted, mesh, nearest_level, positions, transformer
+
+log = structlog.get_logger(__name__)
+
+_MARGIN: Final = {"nearest": 1, "bilinear": 1, "cubic": 2}
+"""Samples around a position that take part in it."""
+
+MOST_PIXELS: Final = 64_000_000
+"""Samples of one band that are read for one frame; a frame that asks for more of a file without overviews
+goes to the reference, which reads it in pieces."""
+
+
+@dataclass(kw_only=True)
+class FastReader:
+    """Gives the pixels of the reference, sooner; safe to use from several threads at once."""
+
+    reference: SceneReader
+    """Reads what is laid out or placed in a way that this one does not model."""
+    blocks: BlockCache
+    most_files: int = 512
+    """Kept open at the same time."""
+    _lock: Lock = field(default_factory=Lock, init=False)
+    _open: OrderedDict[str, TiffRaster | None] = field(default_factory=OrderedDict, init=False)
+    """By path; None: the reference reads it."""
+
+    def read(self, scene: Scene, indexes: Sequence[int], frame: Frame, resampling: Resampling) -> Raster:
+        """Read bands of a scene, resampled onto a frame."""
+        try:
+            raster = self._raster(scene.href)
+            if raster is not None:
+                found = _read(raster, indexes, frame, resampling)
+                if found is not None:
+                    return found
+        except FileChangedError:
+            self._forget(scene.href)
+            return self.reference.read(scene, indexes, frame, resampling)
+        except (BlockDamagedError, OSError) as error:
+            self._forget(scene.href)
+            raise SceneUnreadableError(scene.id) from error
+        return self.reference.read(scene, indexes, frame, resampling)
+
+    def sample(
+        self, scene: Scene, longitude: float, latitude: float, ground_resolution: float
+    ) -> tuple[float | None, ...] | None:
+        """Read the stored values at a place."""
+        try:
+            raster = self._raster(scene.href)
+            if raster is not None:
+                return _sample(raster, scene, longitude, latitude, ground_resolution)
+        except FileChangedError:
+            self._forget(scene.href)
+        except (BlockDamagedError, OSError) as error:
+            self._forget(scene.href)
+            raise SceneUnreadableError(scene.id) from error
+        return self.reference.sample(scene, longitude, latitude, ground_resolution)
+
+    def _raster(self, path: str) -> TiffRaster | None:
+        with self._lock:
+            if path in self._open:
+                self._open.move_to_end(path)
+                return self._open[path]
+        try:
+            raster: TiffRaster | None = open_tiff(path, self.blocks)
+        except LayoutUnsupportedError as error:
+            log.info("read_by_reference", why=str(error))
+            raster = None
+        with self._lock:
+            self._open[path] = raster
+            while len(self._open) > self.most_files:
+                self._open.popitem(last=False)
+        return raster
+
+    def _forget(self, path: str) -> None:
+        with self._lock:
+            self._open.pop(path, None)
+
+
+def _read(raster: TiffRaster, indexes: Sequence[int], frame: Frame, resampling: Resampling) -> Raster | None:
+    """Read a frame; None: the reference must."""
+    full = raster.levels[0]
+    place = raster.georeference
+    found = mesh(frame, place.crs, inverted(place.transform), 1.0)
+    density = found.density
+    number = nearest_level([raster.scale(place)[0] for place in range(len(raster.levels))], density)
+    level, scale = raster.levels[number], raster.scale(number)
+    window = _window(found, scale, (level.height, level.width), _MARGIN[resampling])
+    if window is None:
+        return _nothing(raster, len(indexes), frame)
+    rows, columns = window
+    if (rows.stop - rows.start) * (columns.stop - columns.start) > MOST_PIXELS:
+        return None
+    pixels = raster.pixels(number, rows, columns, indexes)
+    samples, known = pixels.samples, pixels.valid
+    at = positions(found, frame, scale, (columns.start, rows.start))
+    spread = density[0] / scale[0], density[1] / scale[1]
+    factor = max(1, round(min(spread))) if resampling != "nearest" else 1
+    within = _lies_within(found, (full.height, full.width))
+    if factor > 1:  # the file has no overview near: what one would hold is made here
+        samples, known = averaged(samples, known, factor)
+        at = (at[0] + 0.5) / factor - 0.5, (at[1] + 0.5) / factor - 0.5
+        spread = spread[0] / factor, spread[1] / factor
+    data, valid = resample(samples, known, at, resampling, spread=spread, within=within)
+    return Raster(
+        data=np.moveaxis(data, -1, 0),
+        valid=np.ones((frame.height, frame.width), dtype=bool) if valid is None else valid,
+    )
+
+
+def _sample(
+    raster: TiffRaster, scene: Scene, longitude: float, latitude: float, ground_resolution: float
+) -> tuple[float | None, ...] | None:
+    """Read the values of the square of pixels, as coarse as is asked, that a place lies in."""
+    full, place = raster.levels[0], raster.georeference
+    x, y = transformer("OGC:CRS84", place.crs).transform(longitude, latitude)
+    if not (math.isfinite(x) and math.isfinite(y)):
+        return None
+    a, b, c, d, e, f = inverted(place.transform)
+    factor = max(1, math.ceil(ground_resolution / scene.ground_resolution - 1e-6))
+    column = math.floor(a * x + b * y + c) // factor * factor
+    row = math.floor(d * x + e * y + f) // factor * factor
+    if not (0 <= column < full.width and 0 <= row < full.height):
+        return None
+    rows, columns = (
+        slice(row, min(row + factor, full.height)),
+        slice(column, min(column + factor, full.width)),
+    )
+    if (rows.stop - rows.start) * (columns.stop - columns.start) > MOST_PIXELS:
+        raise LayoutUnsupportedError("too coarse")
+    kept = [index for index in range(full.samples) if index != raster.layout.alpha]
+    pixels = raster.pixels(0, rows, columns, [index + 1 for index in kept[: len(scene.bands)]])
+    values = pixels.samples.astype("float64")
+    inside = np.isfinite(values).any(axis=2)
+    if pixels.valid is not None:
+        inside &= pixels.valid > 0
+    if not inside.any():
+        return None
+    means = [band[inside & np.isfinite(band)] for band in np.moveaxis(values, -1, 0)]
+    return tuple(float(band.mean()) if band.size else None for band in means)
+
+
+def _lies_within(found: Mesh, shape: tuple[int, int]) -> bool:
+    """Tell whether all pixels lie on the scene; between points positions are linear, so the points tell."""
+    return bool(
+        found.columns.min() >= 0
+        and found.columns.max() <= shape[1]
+        and found.rows.min() >= 0
+        and found.rows.max() <= shape[0]
+    )
+
+
+def _nothing(raster: TiffRaster, bands: int, frame: Frame) -> Raster:
+    shape = (frame.height, frame.width)
+    return Raster(data=np.zeros((bands, *shape), raster.levels[0].dtype), valid=np.zeros(shape, dtype=bool))
+
+
+def _window(
+    found: Mesh, scale: tuple[float, float], shape: tuple[int, int], margin: int
+) -> tuple[slice, slice] | None:
+    """Give the rows and columns of a level that a frame needs; None where it lies beside it."""
+    slices = []
+    for values, factor, length in ((found.rows, scale[1], shape[0]), (found.columns, scale[0], shape[1])):
+        known = values[np.isfinite(values)]
+        if not known.size:
+            return None
+        first = max(0, math.floor(max(known.min() / factor - 0.5, -1e9)) - margin)
+        last = min(length, math.ceil(min(known.max() / factor + 0.5, 1e9)) + margin)
+        if first >= last:
+            return None
+        slices.append(slice(first, last))
+    return slices[0], slices[1]
