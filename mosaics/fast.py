@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Final
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 import structlog
@@ -18,7 +18,7 @@ from mosaics.read import Resampling, SceneReader
 from mosaics.resample import averaged, resample
 from mosaics.tiff.blocks import BlockCache
 from mosaics.tiff.codecs import BlockDamagedError
-from mosaics.tiff.files import FileChangedError
+from mosaics.tiff.files import FileChangedError, State, state_of
 from mosaics.tiff.layout import LayoutUnsupportedError
 from mosaics.tiff.raster import TiffRaster, open_tiff
 from mosaics.warp import Mesh, inverted, mesh, nearest_level, positions, transformer
@@ -28,9 +28,22 @@ log = structlog.get_logger(__name__)
 _MARGIN: Final = {"nearest": 1, "bilinear": 1, "cubic": 2}
 """Samples around a position that take part in it."""
 
+_TRIES: Final = 8
+"""A file that is replaced while it is read is read anew."""
+
+T = TypeVar("T")
+
 MOST_PIXELS: Final = 64_000_000
 """Samples of one band that are read for one frame; a frame that asks for more of a file without overviews
 goes to the reference, which reads it in pieces."""
+
+
+class _Opened(NamedTuple):
+    """A file as it was when it was opened."""
+
+    raster: TiffRaster | None
+    """None: the reference reads it."""
+    state: State
 
 
 @dataclass(kw_only=True)
@@ -43,52 +56,68 @@ class FastReader:
     most_files: int = 512
     """Kept open at the same time."""
     _lock: Lock = field(default_factory=Lock, init=False)
-    _open: OrderedDict[str, TiffRaster | None] = field(default_factory=OrderedDict, init=False)
-    """By path; None: the reference reads it."""
+    _open: OrderedDict[str, _Opened] = field(default_factory=OrderedDict, init=False)
+    """By path, the last used at the end."""
 
     def read(self, scene: Scene, indexes: Sequence[int], frame: Frame, resampling: Resampling) -> Raster:
         """Read bands of a scene, resampled onto a frame."""
-        try:
-            raster = self._raster(scene.href)
-            if raster is not None:
-                found = _read(raster, indexes, frame, resampling)
-                if found is not None:
-                    return found
-        except FileChangedError:
-            self._forget(scene.href)
-            return self.reference.read(scene, indexes, frame, resampling)
-        except (BlockDamagedError, OSError) as error:
-            self._forget(scene.href)
-            raise SceneUnreadableError(scene.id) from error
-        return self.reference.read(scene, indexes, frame, resampling)
+
+        def fast(raster: TiffRaster) -> Raster | None:
+            return _read(raster, indexes, frame, resampling)
+
+        found = self._tried(scene, max(indexes), fast)
+        return self.reference.read(scene, indexes, frame, resampling) if found is None else found
 
     def sample(
         self, scene: Scene, longitude: float, latitude: float, ground_resolution: float
     ) -> tuple[float | None, ...] | None:
         """Read the stored values at a place."""
-        try:
-            raster = self._raster(scene.href)
-            if raster is not None:
-                return _sample(raster, scene, longitude, latitude, ground_resolution)
-        except FileChangedError:
-            self._forget(scene.href)
-        except (BlockDamagedError, OSError) as error:
-            self._forget(scene.href)
-            raise SceneUnreadableError(scene.id) from error
-        return self.reference.sample(scene, longitude, latitude, ground_resolution)
+
+        def fast(raster: TiffRaster) -> tuple[tuple[float | None, ...] | None] | None:
+            return _sample(raster, scene, longitude, latitude, ground_resolution)
+
+        found = self._tried(scene, len(scene.bands), fast)
+        return (
+            self.reference.sample(scene, longitude, latitude, ground_resolution)
+            if found is None
+            else found[0]
+        )
+
+    def _tried(self, scene: Scene, bands: int, fast: Callable[[TiffRaster], T | None]) -> T | None:
+        """Read a scene here; None: the reference must.
+
+        Raises:
+            SceneUnreadableError: If it can't be read, is no longer the image that was banked, or changes all
+                the time.
+        """
+        for _ in range(_TRIES):
+            try:
+                raster = self._raster(scene.href)
+                if raster is None:
+                    return None
+                _check_image(raster, scene, bands)
+                return fast(raster)
+            except FileChangedError:
+                self._forget(scene.href)
+            except (BlockDamagedError, OSError) as error:
+                self._forget(scene.href)
+                raise SceneUnreadableError(scene.id) from error
+        raise SceneUnreadableError(scene.id)
 
     def _raster(self, path: str) -> TiffRaster | None:
+        state = state_of(path)
         with self._lock:
-            if path in self._open:
+            known = self._open.get(path)
+            if known is not None and known.state == state:
                 self._open.move_to_end(path)
-                return self._open[path]
+                return known.raster
         try:
             raster: TiffRaster | None = open_tiff(path, self.blocks)
         except LayoutUnsupportedError as error:
             log.info("read_by_reference", why=str(error))
             raster = None
         with self._lock:
-            self._open[path] = raster
+            self._open[path] = _Opened(raster=raster, state=state)
             while len(self._open) > self.most_files:
                 self._open.popitem(last=False)
         return raster
@@ -96,6 +125,17 @@ class FastReader:
     def _forget(self, path: str) -> None:
         with self._lock:
             self._open.pop(path, None)
+
+
+def _check_image(raster: TiffRaster, scene: Scene, bands: int) -> None:
+    """Refuse a file that is plainly not the one that was banked.
+
+    Raises:
+        BlockDamagedError: If so.
+    """
+    full = raster.levels[0]
+    if (full.width, full.height) != (scene.width, scene.height) or full.samples < bands:
+        raise BlockDamagedError("another image stands in its place")
 
 
 def _read(raster: TiffRaster, indexes: Sequence[int], frame: Frame, resampling: Resampling) -> Raster | None:
@@ -131,24 +171,28 @@ def _read(raster: TiffRaster, indexes: Sequence[int], frame: Frame, resampling: 
 
 def _sample(
     raster: TiffRaster, scene: Scene, longitude: float, latitude: float, ground_resolution: float
-) -> tuple[float | None, ...] | None:
-    """Read the values of the square of pixels, as coarse as is asked, that a place lies in."""
+) -> tuple[tuple[float | None, ...] | None] | None:
+    """Read the values of the square of pixels, as coarse as is asked, that a place lies in.
+
+    Returns:
+        One thing, the values or None where there are none; None: the reference must read it.
+    """
     full, place = raster.levels[0], raster.georeference
     x, y = transformer("OGC:CRS84", place.crs).transform(longitude, latitude)
     if not (math.isfinite(x) and math.isfinite(y)):
-        return None
+        return (None,)
     a, b, c, d, e, f = inverted(place.transform)
     factor = max(1, math.ceil(ground_resolution / scene.ground_resolution - 1e-6))
     column = math.floor(a * x + b * y + c) // factor * factor
     row = math.floor(d * x + e * y + f) // factor * factor
     if not (0 <= column < full.width and 0 <= row < full.height):
-        return None
+        return (None,)
     rows, columns = (
         slice(row, min(row + factor, full.height)),
         slice(column, min(column + factor, full.width)),
     )
     if (rows.stop - rows.start) * (columns.stop - columns.start) > MOST_PIXELS:
-        raise LayoutUnsupportedError("too coarse")
+        return None
     kept = [index for index in range(full.samples) if index != raster.layout.alpha]
     pixels = raster.pixels(0, rows, columns, [index + 1 for index in kept[: len(scene.bands)]])
     values = pixels.samples.astype("float64")
@@ -156,9 +200,9 @@ def _sample(
     if pixels.valid is not None:
         inside &= pixels.valid > 0
     if not inside.any():
-        return None
+        return (None,)
     means = [band[inside & np.isfinite(band)] for band in np.moveaxis(values, -1, 0)]
-    return tuple(float(band.mean()) if band.size else None for band in means)
+    return (tuple(float(band.mean()) if band.size else None for band in means),)
 
 
 def _lies_within(found: Mesh, shape: tuple[int, int]) -> bool:

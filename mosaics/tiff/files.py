@@ -49,6 +49,11 @@ class LocalFile:
         """Give its device, inode, size and time of writing."""
         return ".".join(map(str, self._state))
 
+    @property
+    def size(self) -> int:
+        """Give its bytes."""
+        return self._state[2]
+
     def read(self, ranges: Sequence[Range]) -> list[bytes]:
         """Read ranges; short at the end of the file."""
         found = [os.pread(self._descriptor, length, offset) for offset, length in ranges]
@@ -62,7 +67,7 @@ class LocalFile:
             FileChangedError: If so.
             OSError: If there is none of that name.
         """
-        if _state(os.stat(self._path)) != self._state:  # noqa: PTH116 - the path is text on the hot way
+        if state_of(self._path) != self._state:
             raise FileChangedError(os.path.basename(self._path))  # noqa: PTH119
 
     def __del__(self) -> None:
@@ -72,5 +77,18 @@ class LocalFile:
             os.close(descriptor)
 
 
-def _state(stat: os.stat_result) -> tuple[int, int, int, int]:
+State = tuple[int, int, int, int]
+"""Device, inode, size and time of writing."""
+
+
+def state_of(path: str) -> State:
+    """Give what changes when a file is replaced or written to.
+
+    Raises:
+        OSError: If there is none.
+    """
+    return _state(os.stat(path))  # noqa: PTH116 - the path is text, and this is on the hot way
+
+
+def _state(stat: os.stat_result) -> State:
     return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns

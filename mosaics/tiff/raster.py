@@ -12,7 +12,7 @@ from rasterio.enums import ColorInterp, MaskFlags
 
 from mosaics.gdal import open_raster
 from mosaics.tiff.blocks import Block, BlockCache
-from mosaics.tiff.codecs import check_codec, decode
+from mosaics.tiff.codecs import BlockDamagedError, check_codec, decode
 from mosaics.tiff.files import LocalFile, Range, RangeFile
 from mosaics.tiff.layout import LayoutUnsupportedError, Level, TiffLayout, parse_layout
 from mosaics.warp import Affine
@@ -224,12 +224,15 @@ def open_tiff(path: str, blocks: BlockCache) -> TiffRaster:
 
     Raises:
         LayoutUnsupportedError: If it must be read by somebody else.
+        BlockDamagedError: If its end is missing.
         RasterOpenError, OSError: If it is not there, or no raster that is opened at all.
     """
     file = LocalFile(path)
     layout = parse_layout(lambda offset, length: file.read([Range(offset, length)])[0])
     for level in (*layout.levels, *(mask for mask in layout.masks if mask is not None)):
         check_codec(level)
+        if int((level.offsets + level.lengths).max(initial=0)) > file.size:
+            raise BlockDamagedError("the file is cut short")
     with open_raster(path) as source:
         nodata = next((value for value in source.nodatavals if value is not None), None)
         transform = source.transform

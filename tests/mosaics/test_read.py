@@ -48,7 +48,8 @@ def reader(request: pytest.FixtureRequest) -> SceneReader:
 def write(path: Path, data: np.ndarray, **more: Any) -> Any:
     write_raster(path, data, **more)
     bands = tuple(Band(name=str(i)) for i in range(1, len(data) + 1))
-    return scene(href=str(path), bands=bands)
+    height, width = data.shape[1:]
+    return scene(href=str(path), bands=bands, height=height, width=width)
 
 
 def test_on_its_own_grid_nothing_is_resampled(reader: SceneReader, tmp_path: Path) -> None:
@@ -158,7 +159,7 @@ def test_positions_are_true_in_every_grid(
         nodata=float("nan"),
     ) as target:
         target.write(data)
-    one = scene(href=str(path), bands=(Band(name="x"), Band(name="y")))
+    one = scene(href=str(path), bands=(Band(name="x"), Band(name="y")), width=size, height=size)
     grid = find_grid(load_grids(), tms_id)
     lon, lat = lonlat_transformer("EPSG:2154").transform(*(transform @ (size / 2, size / 2)))
     z = grid.zoom_for(0.5, lat)
