@@ -153,6 +153,8 @@ class Authenticated:
     principal: Principal
     secret: int
     """Number of the secret that matched, for the record of use."""
+    until: datetime | None = None
+    """First instant at which the clock alone ends it, as long as the rights stay; None: never."""
 
 
 def authenticate(
@@ -190,7 +192,22 @@ def authenticate(
     principal = principal_of(snapshot, key, now)
     if in_url and not principal.url_allowed:
         raise CredentialNotForUrlsError(key_id)
-    return Authenticated(principal=principal, secret=secret.number)
+    until = earliest(secret.until, end_of(snapshot, key))
+    return Authenticated(principal=principal, secret=secret.number, until=until)
+
+
+def end_of(snapshot: PolicySnapshot, key: Key) -> datetime | None:
+    """Give when the first of a key and the keys above it expires; None: none of them does.
+
+    Raises:
+        UnknownIdError: If one of them is not there.
+    """
+    return earliest(*(each.expires for each in key_chain(snapshot, key)))
+
+
+def earliest(*instants: datetime | None) -> datetime | None:
+    """Give the first of some instants; None is never."""
+    return min((instant for instant in instants if instant is not None), default=None)
 
 
 def principal_of(snapshot: PolicySnapshot, key: Key, now: datetime) -> Principal:

@@ -11,6 +11,20 @@ JSON = "application/json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Goods:
+    """What an answer holds, for the count."""
+
+    contributors: tuple[tuple[str, str, str, str | None], ...]
+    """(collection, scene, sensor, licence) of every scene that is in it, the first on top; none: empty."""
+    charged: tuple[str, ...]
+    """Ids of the metered grants that were needed."""
+    ground_resolution: float
+    """Metres per pixel."""
+    milliunits: int
+    """Price, thousandths of a unit."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
     """What goes back to the client."""
 
@@ -27,6 +41,8 @@ class Answer:
     """True: the address names this generation of the content."""
     by_address: bool = False
     """True: below /public/ the address alone makes it; False: host, language or format of the request too."""
+    goods: Goods | None = None
+    """What it was counted as, where rights, catalogue and request alone make it; None: it is made anew."""
 
 
 def json_answer(value: Any, *, status: int = 200, media_type: str = JSON, tagged: bool = True) -> Answer:

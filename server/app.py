@@ -30,9 +30,11 @@ from server.decisions import Decisions
 from server.dispatcher import Dispatcher
 from server.fetch import fetch_json
 from server.gateway import Gateway
+from server.hits import new_hits
 from server.issuers import Issuer, Tokens
 from server.metrics import Metrics
 from server.pepper import load_peppers
+from server.resolutions import Resolutions
 from server.routes.health import Readiness
 from server.routes.table import routes
 from server.routing import Router
@@ -85,6 +87,7 @@ def build_services(settings: Settings, engine: sa.Engine, peppers: Peppers | Non
         styles=load_styles(_sub(extra, "styles")),
         reader=GuardedReader(_reader(settings), settings.readable_roots),
         decisions=Decisions(),
+        resolutions=Resolutions(),
         meter=_meter(settings, SqlUsageStore(engine), desk),
         cache=MemoryTileCache(settings.tiles.cache_megabytes * 1_000_000),
         pool=pool,
@@ -153,12 +156,15 @@ def create_app(settings: Settings, engine: sa.Engine, metrics_folder: Path | Non
             services.desk.shutdown(wait=True, cancel_futures=True)
             engine.dispose()
 
+    table = routes(metrics, readiness)
+    remembering = settings.tiles.memo_entries > 0
     asgi = Dispatcher(
         services,
-        Router(routes=routes(metrics, readiness)),
+        Router(routes=table),
         Authenticator(peppers=services.peppers, tokens=tokens, gateway=_gateway(settings, metrics)),
         metrics,
         lifespan,
+        hits=new_hits(settings, services.knowledge, services.meter, table) if remembering else None,
     )
     return Application(asgi=asgi, services=services, readiness=readiness)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from auth.credentials import Peppers, authenticate
+from auth.credentials import Peppers, authenticate, earliest, end_of
 from auth.decision import ANONYMOUS, Principal
 from auth.members import principal_of_claims
 from auth.models import GATEWAY
@@ -35,6 +35,8 @@ class Identity:
     """True for a signature, wherever it stood."""
     until: datetime | None = None
     """When a token ends; what is signed in its name ends by then."""
+    sure_until: datetime | None = None
+    """Before this instant the same credential means the same, as long as the rights stay; None: always."""
 
 
 NOBODY = Identity(principal=ANONYMOUS, way=Way.NONE)
@@ -74,7 +76,13 @@ class Authenticator:
         found = authenticate(
             rights, self.peppers, shown.text, in_url=shown.way in {Way.QUERY, Way.PATH}, now=now
         )
-        return Identity(principal=found.principal, way=shown.way, text=shown.text, secret=found.secret)
+        return Identity(
+            principal=found.principal,
+            way=shown.way,
+            text=shown.text,
+            secret=found.secret,
+            sure_until=found.until,
+        )
 
     def implicit(
         self, rights: Callable[[], PolicySnapshot], request: HttpRequest, now: datetime
@@ -102,10 +110,18 @@ class Authenticator:
 
     def _signed(self, rights: PolicySnapshot, text: str, use: Use, way: Way, now: datetime) -> Identity:
         signed = read_signed(self.peppers, text, use=use, now=now)
-        return Identity(principal=principal_of_signed(rights, signed, now), way=way, text=text, signed=True)
+        principal = principal_of_signed(rights, signed, now)
+        key = rights.keys.get(signed.key_id or "")
+        until = earliest(signed.expires, None if key is None else end_of(rights, key))
+        return Identity(principal=principal, way=way, text=text, signed=True, sure_until=until)
 
     async def _bearer(self, rights: Callable[[], PolicySnapshot], text: str, now: datetime) -> Identity:
         """Tell who a token means now; the token itself is never written anywhere."""
         token = await self.tokens.check(text, now)
         principal = principal_of_claims(rights(), token.issuer, token.claims, subject=token.subject)
-        return Identity(principal=principal, way=Way.TOKEN, until=datetime.fromtimestamp(token.expires, UTC))
+        return Identity(
+            principal=principal,
+            way=Way.TOKEN,
+            until=datetime.fromtimestamp(token.expires, UTC),
+            sure_until=self.tokens.sure_until(text, now),
+        )

@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from auth.decision import Allowance
 from mosaics.point import PointValues
-from server.answers import Answer, matches
+from server.answers import Answer, Goods, matches
 from server.call import Call
 from server.usage.meter import Charge
 
 MILLIUNITS_PER_POINT = 100
 """Price of the values of a point, thousandths of a unit."""
 PIXELS_PER_UNIT = 65_536
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Goods:
-    """What an answer holds, for the count."""
-
-    contributors: tuple[tuple[str, str, str, str | None], ...]
-    """(collection, scene, sensor, licence) of every scene that is in it, the first on top; none: empty."""
-    charged: tuple[str, ...]
-    """Ids of the metered grants that were needed."""
-    ground_resolution: float
-    """Metres per pixel."""
-    milliunits: int
-    """Price, thousandths of a unit."""
 
 
 def price_of_pixels(width: int, height: int) -> int:

@@ -33,6 +33,7 @@ from server.errors import (
     answer_for,
     fact_of,
 )
+from server.hits import Asked, Hit, Hits
 from server.identity import NOTHING_SHOWN, Presented, presented, without_credentials
 from server.metrics import Metrics
 from server.requests import (
@@ -83,12 +84,17 @@ class Dispatcher:
         authenticator: Authenticator,
         metrics: Metrics,
         lifespan: Callable[[], AbstractAsyncContextManager[None]],
+        *,
+        hits: Hits | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._services = services
         self._router = router
         self._authenticator = authenticator
         self._metrics = metrics
         self._lifespan = lifespan
+        self._hits = hits
+        self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
@@ -101,6 +107,21 @@ class Dispatcher:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
+        found = None if self._hits is None else self._hits.find(scope)
+        if isinstance(found, Hit):
+            number = (b"x-request-id", _request_id().encode())
+            headers = [*found.before, number, *found.after]
+            await send({"type": "http.response.start", "status": found.status, "headers": headers})
+            await send({"type": "http.response.body", "body": found.body})
+            took = time.perf_counter() - started
+            self._metrics.observe(found.route_id, found.status, took, len(found.body))
+            return
+        await self._anew(scope, receive, send, started, found)
+
+    async def _anew(
+        self, scope: Scope, receive: Receive, send: Send, started: float, asked: Asked | None
+    ) -> None:
+        """Answer what is not remembered."""
         exchange = _Exchange()
         answer = await self._answer(scope, receive, exchange)
         headers = self._headers(answer, exchange)
@@ -112,6 +133,8 @@ class Dispatcher:
             headers.append(("Content-Length", str(len(body))))
             headers.append(("Content-Type", answer.media_type))
         raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
+        if self._hits is not None and asked is not None and exchange.call is not None:
+            self._hits.keep(asked, exchange.call, exchange.identity, answer, status, raw)
         await send({"type": "http.response.start", "status": status, "headers": raw})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
         self._metrics.observe(exchange.route_id, status, time.perf_counter() - started, len(body))
@@ -175,7 +198,8 @@ class Dispatcher:
             page = await route.handler(self._call(request, route, values, refused, exchange, root))
             return replace(page, status=401, cacheable=False, etag=None)
         exchange.principal = identity.principal
-        call = self._call(request, route, values, identity, exchange, root)
+        exchange.call = call = self._call(request, route, values, identity, exchange, root)
+        exchange.identity = identity
         for action in _ADMINISTRATION & route.actions:
             decision = call.decision(action)
             if not decision.allowed:
@@ -186,7 +210,7 @@ class Dispatcher:
 
     async def _identify(self, request: HttpRequest, shown: Presented) -> Identity:
         """Tell who asks; a store that is down too long opens nothing to any credential."""
-        now = datetime.now(UTC)
+        now = self._clock()
         knowledge = self._services.knowledge
         if shown.text is not None:
             return await self._authenticator.explicit(knowledge.rights, shown, now)
@@ -219,7 +243,7 @@ class Dispatcher:
             language=exchange.language,
             policy=policy,
             index=knowledge.index,
-            now=datetime.now(UTC),
+            now=self._clock(),
             secret=identity.secret,
             signed=identity.signed,
             until=identity.until,
@@ -280,11 +304,15 @@ def _with_slash(request: HttpRequest) -> Answer:
     return Answer(status=308, headers=(("Location", f"./{last}/"),), cacheable=False)
 
 
+def _request_id() -> str:
+    return secrets.token_hex(8)
+
+
 class _Exchange:
     """What is known so far of a request, for the answer, the log and the metrics."""
 
     def __init__(self) -> None:
-        self.request_id = secrets.token_hex(8)
+        self.request_id = _request_id()
         self.route_id = "none"
         self.protocol: Any = "problem"
         self.kvp = False
@@ -294,6 +322,9 @@ class _Exchange:
         self.language = "fr"
         self.by_page = False
         self.principal = ANONYMOUS
+        self.identity = NOBODY
+        self.call: Call | None = None
+        """What the handler was given."""
         self.if_none_match: str | None = None
 
     def enter(self, route: Route) -> None:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import structlog
@@ -173,3 +173,8 @@ class Tokens:
         moment = now.timestamp()
         self._kept[name] = _Kept(found, moment, min(found.expires, moment + KEPT_SECONDS))
         return found
+
+    def sure_until(self, text: str, now: datetime) -> datetime:
+        """Give until when a token that was just checked is not checked anew; `now`: it is already."""
+        kept = self._kept.get(hashlib.sha256(text.encode()).digest())
+        return now if kept is None else datetime.fromtimestamp(kept.until, UTC)

@@ -16,6 +16,7 @@ class Metrics:
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
+        self._series: dict[tuple[str, int], tuple[Counter, Histogram, Counter]] = {}
         self._registry = CollectorRegistry()
         self._answers = Counter(
             "flux_http_answers", "Answers by route and status.", ["route", "status"], registry=self._registry
@@ -39,9 +40,17 @@ class Metrics:
 
     def observe(self, route: str, status: int, seconds: float, size: int) -> None:
         """Count one answer."""
-        self._answers.labels(route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
-        self._bytes.labels(route).inc(size)
+        series = self._series.get((route, status))
+        if series is None:
+            series = self._series[route, status] = (
+                self._answers.labels(route, str(status)),
+                self._seconds.labels(route),
+                self._bytes.labels(route),
+            )
+        answers, took, sent = series
+        answers.inc()
+        took.observe(seconds)
+        sent.inc(size)
 
     def gateway_dropped(self, reason: str) -> None:
         """Count a request whose portal headers are not believed."""

@@ -18,6 +18,7 @@ from mosaics.layers import Layer
 from mosaics.models import EncodedTile, Frame
 from mosaics.resolve import Contribution, ResolvedTile, resolve
 from server.access import AccessDeniedError
+from server.resolutions import Resolved
 from server.services import Services
 
 log = structlog.get_logger(__name__)
@@ -83,9 +84,14 @@ async def serve_tile(
         AccessDeniedError: If nothing of the layer is open at the tile's ground resolution.
         SceneUnreadableError: If all its files fail.
     """
-    frame = tile_frame(services, request)
-    tile = _resolve(services, layer, scene_filter, frame, request.style, request.time)
-    return _accounted(await _made(services, tile, request.image_format), tile)
+    known = services.resolutions.get(layer, scene_filter, request)
+    if known is None:
+        frame = tile_frame(services, request)
+        tile = _resolve(services, layer, scene_filter, frame, request.style, request.time)
+        known = Resolved(tile, tile.key(request.image_format))
+        services.resolutions.put(layer, scene_filter, request, known)
+    made = await _made(services, known.tile, request.image_format, known.key)
+    return _accounted(made, known.tile)
 
 
 async def serve_preview(
@@ -102,7 +108,7 @@ async def serve_preview(
     """Serve a light picture of a whole layer; None if it can't be made as small as `max_bytes`."""
     tile = _resolve(services, layer, scene_filter, frame, style, time)
     if max_bytes is None:
-        return _accounted(await _made(services, tile, image_format), tile)
+        return _accounted(await _made(services, tile, image_format, tile.key(image_format)), tile)
     key = tile.key(f"{image_format}<{max_bytes}")
     found = services.cache.get(key)
     if found is not None:
@@ -161,9 +167,8 @@ def _resolve(  # noqa: PLR0917 - private, called twice
     return tile
 
 
-async def _made(services: Services, tile: ResolvedTile, image_format: Format) -> ServedTile:
+async def _made(services: Services, tile: ResolvedTile, image_format: Format, key: str) -> ServedTile:
     """Look the tile up by its content, or make it in the pool and keep it."""
-    key = tile.key(image_format)
     if not tile.contributions:
         nothing = empty(image_format, tile.frame.width, tile.frame.height)
         return ServedTile(tile=nothing, key=key, cached=True)

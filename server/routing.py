@@ -63,6 +63,8 @@ class Route:
     """The form of its errors."""
     ignores_credentials: bool = False
     """True where everybody gets the same and a credential is not even looked at (health, page files)."""
+    memoised: bool = False
+    """True where rights, catalogue and request alone make the answer, so that it may be given again."""
     shown_when_refused: bool = False
     """True for a page that tells people in a browser that their key is not valid: it comes with the 401."""
 

@@ -13,6 +13,7 @@ from mosaics.sensors import Sensor
 from mosaics.styles import Style
 from server.cache.base import TileCache
 from server.decisions import Decisions
+from server.resolutions import Resolutions
 from server.settings import Settings
 from server.snapshots import Knowledge
 from server.usage.meter import Meter
@@ -32,6 +33,8 @@ class Services:
     cache: TileCache
     decisions: Decisions
     """Remembers what was decided."""
+    resolutions: Resolutions
+    """Remembers which scenes tiles are made of."""
     meter: Meter
     """Takes rates and quotas, and counts."""
     pool: Executor

@@ -150,6 +150,9 @@ class TileSettings(BaseModel, frozen=True, extra="forbid"):
     """Answer inside the grid where there is no data."""
     cache_megabytes: int = Field(default=128, ge=0)
     """Memory for encoded tiles, per worker."""
+    memo_entries: int = Field(default=50_000, ge=0)
+    """Whole answers remembered for requests that are exactly the same, per worker; 0: none. Their bodies
+    are those of the cache, and together as large at most."""
     block_cache_megabytes: int = Field(default=256, ge=0)
     """Memory for decoded blocks of scenes, per worker."""
     open_files: int = Field(default=512, ge=1)

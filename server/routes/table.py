@@ -118,6 +118,7 @@ def _tile_routes() -> tuple[Route, ...]:
             path="/tiles/{layer}/{tms}/{z}/{x}/{y}",
             actions=_READS,
             handler=tiles.xyz,
+            memoised=True,
             summary="One XYZ tile, 256 px or 512 px with @2x.",
             parameters=(_LAYER, _TMS, *_ZXY, _STYLE, _TIME, _GENERATION),
             answers=_TILE_ANSWERS,
@@ -142,6 +143,7 @@ def _wmts_routes(service: wmts.Wmts) -> tuple[Route, ...]:
             path="/wmts",
             actions=_ALL_WMTS,
             handler=service.kvp,
+            memoised=True,
             summary="WMTS 1.0.0 by key-value pairs; without any, the capabilities.",
             protocol="ows",
             parameters=(
@@ -167,6 +169,7 @@ def _wmts_routes(service: wmts.Wmts) -> tuple[Route, ...]:
             path=base,
             actions=_READS,
             handler=wmts.rest_tile,
+            memoised=True,
             summary="One WMTS tile.",
             protocol="ows",
             parameters=_REST,

@@ -8,9 +8,9 @@ from urllib.parse import urlencode
 from auth.models import Action
 from mosaics.grids import find_grid
 from mosaics.layers import DEFAULT, Layer, overview_zoom, zoom_range
-from server.answers import Answer, json_answer
+from server.answers import Answer, Goods, json_answer
 from server.call import Call
-from server.delivery import Goods, deliver, price_of_pixels
+from server.delivery import deliver, price_of_pixels
 from server.pipeline import ServedTile, TileRequest, serve_tile
 from server.requests import BadRequestError, image_format, number, single
 
@@ -41,8 +41,20 @@ async def xyz(call: Call) -> Answer:
 async def tile_answer(call: Call, served: ServedTile, layer: Layer, *, negotiated: bool) -> Answer:
     """Give the answer of a tile, paid for and counted; an empty one as the settings want it."""
     empty = call.services.settings.tiles.empty
+    goods = Goods(
+        contributors=served.tile.contributors,
+        charged=served.charged,
+        ground_resolution=served.ground_resolution,
+        milliunits=price_of_pixels(*served.pixels),
+    )
     if not served.tile.contributors and empty != "transparent" and call.route.protocol != "ows":
-        return Answer(status=int(empty), etag=served.key, cacheable=empty == "204", by_address=not negotiated)
+        return Answer(
+            status=int(empty),
+            etag=served.key,
+            cacheable=empty == "204",
+            by_address=not negotiated,
+            goods=goods,
+        )
     answer = Answer(
         body=served.tile.data,
         media_type=served.tile.media_type,
@@ -51,12 +63,7 @@ async def tile_answer(call: Call, served: ServedTile, layer: Layer, *, negotiate
         immutable=single(call.query, "g") == layer.generation,
         by_address=not negotiated,
         headers=(("Vary", "Accept"),) if negotiated else (),
-    )
-    goods = Goods(
-        contributors=served.tile.contributors,
-        charged=served.charged,
-        ground_resolution=served.ground_resolution,
-        milliunits=price_of_pixels(*served.pixels),
+        goods=goods,
     )
     return await deliver(call, answer, goods)
 

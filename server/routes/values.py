@@ -22,9 +22,9 @@ from mosaics.models import Band, Bounds
 from mosaics.point import values_at
 from mosaics.values import LayerValues, Subject, no_values, statistics, subject_of, values_over
 from server.access import AccessDeniedError
-from server.answers import Answer, json_answer
+from server.answers import Answer, Goods, json_answer
 from server.call import Call
-from server.delivery import MILLIUNITS_PER_POINT, Goods, deliver, point_goods
+from server.delivery import MILLIUNITS_PER_POINT, deliver, point_goods
 from server.features import Feature, box_of, features_of, place_of
 from server.requests import BadRequestError, TooLargeError, number, single
 

@@ -77,6 +77,16 @@ class Charge:
     rate: Rate | None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tally:
+    """What one answer adds to the counters of one day; the same answer to the same caller adds the same."""
+
+    day: date
+    records: tuple[tuple[UsageRecord, Four], ...]
+    use: tuple[str, int] | None
+    """Key and number of its secret."""
+
+
 @dataclass(kw_only=True)
 class Meter:
     """Takes rates and quotas, and counts; one for each worker."""
@@ -143,6 +153,10 @@ class Meter:
                 self.limiter.give_back(subject, rate, milliunits / MILLI)
             raise
 
+    def limits(self, principal: Principal) -> bool:
+        """Tell whether some rate holds for a caller, whatever it asks for."""
+        return bool(self._rates(principal, ()))
+
     def count(
         self,
         principal: Principal,
@@ -155,6 +169,31 @@ class Meter:
     ) -> None:
         """Count an answer, before it is sent: on the scene on top, and each kind of scene as seen.
 
+        The arguments are those of `tally`.
+        """
+        self.add(
+            self.tally(
+                principal,
+                secret,
+                contributors,
+                ground_resolution=ground_resolution,
+                milliunits=milliunits,
+                size=size,
+            )
+        )
+
+    def tally(
+        self,
+        principal: Principal,
+        secret: int,
+        contributors: Sequence[Contributor],
+        *,
+        ground_resolution: float,
+        milliunits: int,
+        size: int,
+    ) -> Tally:
+        """Give what an answer adds to the counters today.
+
         Args:
             principal: Who gets it.
             secret: Number of the key's secret, 0: none.
@@ -166,8 +205,8 @@ class Meter:
         today = self.clock().date()
         band = band_of(ground_resolution)
         pairs = dict.fromkeys((collection, sensor) for collection, _, sensor, _ in contributors)
-        for place, (collection, sensor) in enumerate(pairs):
-            record = UsageRecord(
+        records = tuple(
+            UsageRecord(
                 day=today.isoformat(),
                 institution_id=principal.institution_id or NOBODY,
                 key_id=principal.key_id or NO_KEY,
@@ -175,9 +214,23 @@ class Meter:
                 sensor=sensor,
                 resolution_band=band,
             )
-            self._add(record, (0, 1, 0, 0) if place else (1, 1, milliunits, size))
-        if principal.key_id is not None and secret:
-            self._uses[principal.key_id, secret] = today
+            for collection, sensor in pairs
+        )
+        return Tally(
+            day=today,
+            records=tuple(
+                (record, (0, 1, 0, 0) if place else (1, 1, milliunits, size))
+                for place, record in enumerate(records)
+            ),
+            use=(principal.key_id, secret) if principal.key_id is not None and secret else None,
+        )
+
+    def add(self, tally: Tally) -> None:
+        """Add an answer to the counters, before it is sent, on the day of its tally."""
+        for record, counts in tally.records:
+            self._add(record, counts)
+        if tally.use is not None:
+            self._uses[tally.use] = tally.day
 
     def fold(self) -> None:
         """Bring what was counted into the store; for a thread of its own. What is wrong is tried again."""
