@@ -1,16 +1,19 @@
 """Times what a cached tile costs in the application itself, beside a handler that does nothing.
 
 `benchmarks/hit_path.py` prints a table; `--json` prints it for programs; `--profile KIND` shows where the
-time goes. Times of the processor (of the thread): a busy machine does not make them much longer.
+time goes; `--served` asks real servers with one worker each. Times of the processor (of the thread, or of
+the worker): a busy machine does not make them much longer.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import cProfile
 import json
 import pstats
+import socket
 import statistics
 import subprocess
 import sys
@@ -22,6 +25,10 @@ from typing import Any
 
 import numpy as np
 import rasterio
+import uvloop
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.server.embed import Server
 from rasterio.transform import from_origin
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -130,9 +137,16 @@ class Sent:
 def empty_handler(body: bytes) -> Callable[[Scope, Any, Send], Awaitable[None]]:
     """Give the handler that does nothing but answer."""
     headers = [(b"content-type", b"image/png"), (b"content-length", str(len(body)).encode())]
+    more = [*headers, *((f"x-header-{n}".encode(), b"a value of some length") for n in range(8))]
 
     async def answer(scope: Scope, receive: Any, send: Send) -> None:  # noqa: ARG001 - ASGI's form
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": more if scope["query_string"] else headers,
+            }
+        )
         await send({"type": "http.response.body", "body": body})
 
     return answer
@@ -150,16 +164,10 @@ async def cost(app: Any, fresh: Callable[[], Scope], asked: int, runs: int) -> f
     return statistics.median(took)
 
 
-async def measure(home: Path, key: str, asked: int, runs: int, profile: str | None) -> dict[str, float]:
-    """Time each kind of request.
-
-    Returns:
-        Microseconds of processor time by kind.
-    """
-    application = create_app(load_settings(home=home), connect(None, home), home / "run" / "metrics")
-    application.services.knowledge.refresh()
+def kinds_of(key: str) -> dict[str, Callable[[], Scope]]:
+    """Give what is asked, by what it shows."""
     as_header = (b"x-api-key", key.encode())
-    kinds = {
+    return {
         "public": scope_of(PATH.format("open")),
         "key in a header": scope_of(PATH.format("granted"), as_header),
         "key in the query": scope_of(PATH.format("granted") + f"?key={key}"),
@@ -170,13 +178,26 @@ async def measure(home: Path, key: str, asked: int, runs: int, profile: str | No
             as_header,
         ),
     }
+
+
+async def measure(home: Path, key: str, asked: int, runs: int, profile: str | None) -> dict[str, float]:
+    """Time each kind of request.
+
+    Returns:
+        Microseconds of processor time by kind.
+    """
+    application = create_app(load_settings(home=home), connect(None, home), home / "run" / "metrics")
+    application.services.knowledge.refresh()
+    kinds = kinds_of(key)
     sent = Sent()
     for name, fresh in kinds.items():
         await application.asgi(fresh(), receive, sent.send)
         if sent.last["status"] != 200:
             sys.exit(f"{name}: status {sent.last['status']} {sent.body[:200]!r}")
     etag = dict(sent.last["headers"])[b"etag"]
-    kinds["key, 304"] = scope_of(PATH.format("granted"), as_header, (b"if-none-match", etag))
+    kinds["key, 304"] = scope_of(
+        PATH.format("granted"), (b"x-api-key", key.encode()), (b"if-none-match", etag)
+    )
     if profile is not None:
         watch = cProfile.Profile()
         watch.enable()
@@ -192,6 +213,126 @@ async def measure(home: Path, key: str, asked: int, runs: int, profile: str | No
     return found
 
 
+def serve_empty(port: int, body: bytes) -> None:
+    """Serve the empty handler as a worker serves the application, until killed."""
+
+    async def serve() -> None:
+        server = Server(
+            empty_handler(body),
+            address="127.0.0.1",
+            port=port,
+            interface=Interfaces.ASGI,
+            http=HTTPModes.auto,
+            http1_settings=HTTP1Settings(header_read_timeout=10_000),
+            websockets=False,
+            log_enabled=False,
+            backlog=1024,
+        )
+        await server.serve()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve())
+
+
+def request_bytes(fresh: Callable[[], Scope]) -> bytes:
+    """Write a request as a browser does."""
+    scope = fresh()
+    query = b"?" + scope["query_string"] if scope["query_string"] else b""
+    lines = [b"GET " + scope["raw_path"] + query + b" HTTP/1.1"]
+    lines += [name + b": " + value for name, value in scope["headers"]]
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def ask(port: int, request: bytes, asked: int) -> bytes:
+    """Ask on one connection, one request after the other; give the last answer."""
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        whole = b""
+        for _ in range(asked):
+            connection.sendall(request)
+            whole = connection.recv(1 << 18)
+            head, found, _ = whole.partition(b"\r\n\r\n")
+            length = next(
+                (ln for ln in head.lower().split(b"\r\n") if ln.startswith(b"content-length:")), b":0"
+            )
+            while not found or len(whole) < len(head) + 4 + int(length.split(b":")[1]):
+                whole += connection.recv(1 << 18)
+        return whole
+
+
+def processor_seconds(process: int) -> float:
+    """Give the processor time that a process has used, all its threads together."""
+    tasks = Path(f"/proc/{process}/task").glob("*/schedstat")
+    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
+
+
+def cost_served(process: int, port: int, request: bytes, asked: int) -> float:
+    """Give the microseconds of its processor time that a server needs for a request."""
+    before = processor_seconds(process)
+    ask(port, request, asked)
+    return (processor_seconds(process) - before) / asked * 1e6
+
+
+def free_port() -> int:
+    """Give a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(port: int) -> None:
+    """Wait until somebody listens."""
+    for _ in range(300):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return
+        time.sleep(0.1)
+    sys.exit("the server does not listen")
+
+
+def measure_served(home: Path, key: str, asked: int, runs: int) -> dict[str, float]:
+    """Time each kind of request over HTTP, each beside the empty handler in turn.
+
+    Returns:
+        Microseconds of processor time by kind.
+    """
+    kinds = {name: request_bytes(fresh) for name, fresh in kinds_of(key).items()}
+    port, other_port = free_port(), free_port()
+    line = [sys.executable, "-m", "server", "--home", str(home), "serve", "--workers", "1"]
+    with (home / "server.log").open("wb") as log:
+        server = subprocess.Popen([*line, "--port", str(port)], cwd=ROOT, stdout=log, stderr=log)
+    empty = None
+    try:
+        wait_for(port)
+        (worker,) = subprocess.check_output(
+            ["ps", "-o", "pid=", "--ppid", str(server.pid)], text=True
+        ).split()
+        answers = {name: ask(port, request, 50) for name, request in kinds.items()}
+        if not all(answer.startswith(b"HTTP/1.1 200") for answer in answers.values()):
+            sys.exit(str({name: answer[:200] for name, answer in answers.items()}))
+        body = home / "body"
+        body.write_bytes(answers["public"].partition(b"\r\n\r\n")[2])
+        empty = subprocess.Popen([sys.executable, __file__, "--empty", str(other_port), str(body)], cwd=ROOT)
+        wait_for(other_port)
+        ask(other_port, kinds["public"], 1000)
+        took: dict[str, list[float]] = {}
+        many_headers = request_bytes(scope_of(PATH.format("open") + "?many"))
+        for _ in range(runs):
+            took.setdefault("empty handler", []).append(
+                cost_served(empty.pid, other_port, kinds["public"], asked)
+            )
+            took.setdefault("with as many headers", []).append(
+                cost_served(empty.pid, other_port, many_headers, asked)
+            )
+            for name, request in kinds.items():
+                took.setdefault(name, []).append(cost_served(int(worker), port, request, asked))
+        return {name: statistics.median(all_of_it) for name, all_of_it in took.items()}
+    finally:
+        for process in (server, empty):
+            if process is not None:
+                process.terminate()
+                process.wait()
+
+
 def main() -> None:
     """Print the table."""
     options = argparse.ArgumentParser(description=__doc__)
@@ -199,17 +340,27 @@ def main() -> None:
     options.add_argument("--runs", type=int, default=7)
     options.add_argument("--json", action="store_true")
     options.add_argument("--profile")
+    options.add_argument("--served", action="store_true")
+    options.add_argument("--empty", nargs=2, help=argparse.SUPPRESS)
     chosen = options.parse_args()
+    if chosen.empty:
+        serve_empty(int(chosen.empty[0]), Path(chosen.empty[1]).read_bytes())
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         key = town(home)
         (home / "run" / "metrics").mkdir(parents=True, exist_ok=True)
-        found = asyncio.run(measure(home, key, chosen.asked, chosen.runs, chosen.profile))
+        if chosen.served:
+            found = measure_served(home, key, chosen.asked, chosen.runs)
+        else:
+            found = asyncio.run(measure(home, key, chosen.asked, chosen.runs, chosen.profile))
     if chosen.json:
         print(json.dumps(found))
         return
     for name, microseconds in found.items():
-        print(f"{name:22} {microseconds:8.2f} µs")
+        ratio = (
+            f"   {found['empty handler'] / microseconds:5.2f} of the empty handler" if chosen.served else ""
+        )
+        print(f"{name:22} {microseconds:8.2f} µs{ratio}")
 
 
 if __name__ == "__main__":

@@ -143,7 +143,9 @@ def create_app(settings: Settings, engine: sa.Engine, metrics_folder: Path | Non
     async def lifespan() -> AsyncIterator[None]:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(services.pool, services.knowledge.refresh)
-        tasks = [loop.create_task(each) for each in (_poll(services), _fold(services), tokens.prepare())]
+        tasks = [
+            loop.create_task(each) for each in (_poll(services, metrics), _fold(services), tokens.prepare())
+        ]
         try:
             yield
         finally:
@@ -202,12 +204,13 @@ def _gateway(settings: Settings, metrics: Metrics) -> Gateway:
     )
 
 
-async def _poll(services: Services) -> None:
+async def _poll(services: Services, metrics: Metrics) -> None:
     """Ask each second whether rights or catalogue changed, in a thread of its own."""
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(1, thread_name_prefix="poll") as pool:
         while True:
             await asyncio.sleep(services.settings.auth.poll_seconds)
+            metrics.flush()
             await loop.run_in_executor(pool, services.knowledge.refresh)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -98,27 +98,23 @@ class Dispatcher:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
-        if scope["type"] == "lifespan":
-            await _run_lifespan(self._lifespan, receive, send)
-        elif scope["type"] == "http":
-            await self._http(scope, receive, send)
-        else:  # a web socket: nothing here speaks it
-            await send({"type": "websocket.close", "code": 1003})
-
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = time.perf_counter()
-        found = None if self._hits is None else self._hits.find(scope)
-        if isinstance(found, Hit):
-            number = (b"x-request-id", _request_id().encode())
-            headers = [*found.before, number, *found.after]
+        if scope["type"] == "http":
+            started = time.perf_counter()
+            found = None if self._hits is None else self._hits.find(scope)
+            if not isinstance(found, Hit):
+                await self._http(scope, receive, send, started, found)
+                return
+            headers = [*found.before, (b"x-request-id", next(_REQUEST_IDS)), *found.after]
             await send({"type": "http.response.start", "status": found.status, "headers": headers})
             await send({"type": "http.response.body", "body": found.body})
             took = time.perf_counter() - started
             self._metrics.observe(found.route_id, found.status, took, len(found.body))
-            return
-        await self._anew(scope, receive, send, started, found)
+        elif scope["type"] == "lifespan":
+            await _run_lifespan(self._lifespan, receive, send)
+        else:  # a web socket: nothing here speaks it
+            await send({"type": "websocket.close", "code": 1003})
 
-    async def _anew(
+    async def _http(
         self, scope: Scope, receive: Receive, send: Send, started: float, asked: Asked | None
     ) -> None:
         """Answer what is not remembered."""
@@ -304,15 +300,22 @@ def _with_slash(request: HttpRequest) -> Answer:
     return Answer(status=308, headers=(("Location", f"./{last}/"),), cacheable=False)
 
 
-def _request_id() -> str:
-    return secrets.token_hex(8)
+def _random_ids() -> Iterator[bytes]:
+    """Give 16 hex digits each time; the system is asked for many at once."""
+    while True:
+        many = secrets.token_hex(8 * 512).encode()
+        for place in range(0, len(many), 16):
+            yield many[place : place + 16]
+
+
+_REQUEST_IDS = _random_ids()
 
 
 class _Exchange:
     """What is known so far of a request, for the answer, the log and the metrics."""
 
     def __init__(self) -> None:
-        self.request_id = _request_id()
+        self.request_id = next(_REQUEST_IDS).decode()
         self.route_id = "none"
         self.protocol: Any = "problem"
         self.kvp = False

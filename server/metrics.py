@@ -8,6 +8,8 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_MOST_PENDING = 1000
+"""Answers that are observed but not yet in the metrics."""
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -16,6 +18,7 @@ class Metrics:
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
+        self._pending: list[tuple[str, int, float, int]] = []
         self._series: dict[tuple[str, int], tuple[Counter, Histogram, Counter]] = {}
         self._registry = CollectorRegistry()
         self._answers = Counter(
@@ -39,7 +42,26 @@ class Metrics:
         )
 
     def observe(self, route: str, status: int, seconds: float, size: int) -> None:
-        """Count one answer."""
+        """Count one answer; other workers show it after the next `flush`, within a second."""
+        self._pending.append((route, status, seconds, size))
+        if len(self._pending) >= _MOST_PENDING:
+            self.flush()
+
+    def flush(self) -> None:
+        """Bring what was observed into the metrics; many at once cost less than each alone."""
+        pending, self._pending = self._pending, []
+        totals: dict[tuple[str, int], list[int]] = {}
+        for route, status, seconds, size in pending:
+            total = totals.setdefault((route, status), [0, 0])
+            total[0] += 1
+            total[1] += size
+            self._of(route, status)[1].observe(seconds)
+        for (route, status), (count, size) in totals.items():
+            answers, _, sent = self._of(route, status)
+            answers.inc(count)
+            sent.inc(size)
+
+    def _of(self, route: str, status: int) -> tuple[Counter, Histogram, Counter]:
         series = self._series.get((route, status))
         if series is None:
             series = self._series[route, status] = (
@@ -47,10 +69,7 @@ class Metrics:
                 self._seconds.labels(route),
                 self._bytes.labels(route),
             )
-        answers, took, sent = series
-        answers.inc()
-        took.observe(seconds)
-        sent.inc(size)
+        return series
 
     def gateway_dropped(self, reason: str) -> None:
         """Count a request whose portal headers are not believed."""
@@ -66,6 +85,7 @@ class Metrics:
         Args:
             crises: How many crisis grants hold now, by event id.
         """
+        self.flush()
         return self._answered() + _crises(crises)
 
     def _answered(self) -> bytes:
