@@ -9,7 +9,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from mosaics.errors import SceneUnreadableError
+from mosaics.errors import NobodyWaitsError, SceneUnreadableError
 from mosaics.geodesy import ground_pixel_size, lonlat_transformer
 from mosaics.models import Frame, Picture
 from mosaics.read import SceneReader
@@ -19,8 +19,15 @@ from mosaics.resolve import Contribution, ResolvedTile
 Used = tuple[Contribution, ...]
 
 
+def _never() -> bool:
+    return False
+
+
 def compose(
-    tile: ResolvedTile, reader: SceneReader, on_unreadable: Callable[[SceneUnreadableError], None]
+    tile: ResolvedTile,
+    reader: SceneReader,
+    on_unreadable: Callable[[SceneUnreadableError], None],
+    stop: Callable[[], bool] = _never,
 ) -> tuple[Picture, Used]:
     """Render the scenes of a tile one over the other, stopping when it is full.
 
@@ -28,12 +35,14 @@ def compose(
         tile: The ordered scenes and the frame.
         reader: How scenes are read.
         on_unreadable: Told of each scene whose file fails; the others go on.
+        stop: Asked before each scene; True: nobody wants the picture any more.
 
     Returns:
         The picture, and the contributions that gave at least one pixel.
 
     Raises:
         SceneUnreadableError: If every scene of the tile fails.
+        NobodyWaitsError: If `stop` said so.
     """
     height, width = tile.frame.height, tile.frame.width
     rgb = np.zeros((height, width, 3), dtype="uint8")
@@ -41,6 +50,8 @@ def compose(
     used: list[Contribution] = []
     failures: list[SceneUnreadableError] = []
     for contribution in tile.contributions:
+        if stop():
+            raise NobodyWaitsError
         try:
             picture = _scene_picture(contribution, tile.frame, reader)
         except SceneUnreadableError as error:

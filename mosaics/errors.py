@@ -9,6 +9,7 @@ MosaicsError
 ├── TileOutsideGridError
 ├── TimeNotFoundError
 ├── SceneUnreadableError
+├── NobodyWaitsError             the one who asked has gone; nobody sees it
 ├── DataFileInvalidError        a grid, sensor or style file breaks its rule
 └── IngestError                 a file can't be banked; the message says what to do
 """
@@ -53,6 +54,10 @@ class SensorNotFoundError(MosaicsError):
         super().__init__(f"unknown sensor {sensor_id!r}; known are: {', '.join(known)}")
         self.sensor_id = sensor_id
         self.known = known
+
+
+class NobodyWaitsError(MosaicsError):
+    """Nobody wants the picture any more that was being made."""
 
 
 class TileOutsideGridError(MosaicsError):

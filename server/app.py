@@ -24,8 +24,13 @@ from mosaics.read import GuardedReader, RioTilerReader
 from mosaics.sensors import load_sensors
 from mosaics.styles import load_styles
 from mosaics.tiff.blocks import BlockCache
+from server.admission import Admission
 from server.authentication import Authenticator
+from server.cache.base import TileCache
+from server.cache.disk import DiskTileCache
+from server.cache.layered import LayeredTileCache
 from server.cache.memory import MemoryTileCache
+from server.cache.single_flight import SingleFlight
 from server.decisions import Decisions
 from server.dispatcher import Dispatcher
 from server.fetch import fetch_json
@@ -49,6 +54,8 @@ log = structlog.get_logger(__name__)
 
 _DESKS = 2
 """Threads for administration and reports."""
+_CACHE_THREADS = 2
+"""Threads that ask the disk for tiles."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +78,8 @@ def build_services(settings: Settings, engine: sa.Engine, peppers: Peppers | Non
     extra = settings.data_folder
     pool = ThreadPoolExecutor(settings.http.threads, thread_name_prefix="tile")
     desk = ThreadPoolExecutor(_DESKS, thread_name_prefix="desk")
+    cache_threads = ThreadPoolExecutor(_CACHE_THREADS, thread_name_prefix="cache")
+    cache = MemoryTileCache(settings.tiles.cache_megabytes * 1_000_000)
     sensors = load_sensors(_sub(extra, "sensors"))
 
     return Services(
@@ -89,10 +98,22 @@ def build_services(settings: Settings, engine: sa.Engine, peppers: Peppers | Non
         decisions=Decisions(),
         resolutions=Resolutions(),
         meter=_meter(settings, SqlUsageStore(engine), desk),
-        cache=MemoryTileCache(settings.tiles.cache_megabytes * 1_000_000),
+        cache=cache,
+        deep_cache=_deep_cache(settings, cache, cache_threads),
+        cache_threads=cache_threads,
+        flights=SingleFlight(),
+        admission=Admission(pool, running=settings.http.threads, queue=settings.http.queue),
         pool=pool,
         desk=desk,
     )
+
+
+def _deep_cache(settings: Settings, cache: TileCache, executor: Executor) -> TileCache:
+    """Put the disk behind the memory, where it is wanted."""
+    size = settings.tiles.disk_cache_megabytes * 1_000_000
+    if not size:
+        return cache
+    return LayeredTileCache(cache, DiskTileCache(settings.tile_cache_folder, size, executor))
 
 
 def _reader(settings: Settings) -> FastReader:
@@ -154,6 +175,7 @@ def create_app(settings: Settings, engine: sa.Engine, metrics_folder: Path | Non
                 task.cancel()
             await loop.run_in_executor(services.pool, services.meter.close)
             services.pool.shutdown(wait=True)
+            services.cache_threads.shutdown(wait=True, cancel_futures=True)
             issuer_threads.shutdown(wait=False, cancel_futures=True)
             services.desk.shutdown(wait=True, cancel_futures=True)
             engine.dispose()

@@ -19,6 +19,7 @@ from mosaics.errors import LayerNotFoundError
 from mosaics.filters import SceneFilter
 from mosaics.layers import Layer
 from server.access import AccessDeniedError, nearest_miss
+from server.client import NOBODY, Client
 from server.identity import SIGNATURE_NAME, Way
 from server.requests import HttpRequest
 from server.routing import Route
@@ -66,6 +67,8 @@ class Call:
     """From where it comes."""
     exhausted: frozenset[str] = frozenset()
     """Grants whose quota is used up."""
+    client: Client = NOBODY
+    """Whom an answer that must be made is made for."""
 
     def decision(self, action: Action) -> Decision:
         """Ask the one `decide`; a handler can only ask for what its route declares."""

@@ -23,9 +23,11 @@ from auth.models import Action
 from auth.snapshot import PolicySnapshot
 from mosaics.errors import LayerNotFoundError
 from server.access import AccessDeniedError
+from server.admission import DeadlinePassedError, OverloadedError
 from server.answers import Answer, cache_control, matches
 from server.authentication import NOBODY, WRITING, Authenticator, Identity
 from server.call import KEY_PREFIX, PUBLIC_PREFIX, Call
+from server.client import Client, ClientGoneError
 from server.errors import (
     CredentialRequiredError,
     MethodNotAllowedError,
@@ -140,9 +142,12 @@ class Dispatcher:
             return await self._handle(scope, receive, exchange)
         except asyncio.CancelledError:
             raise
+        except ClientGoneError as error:
+            self._metrics.client_gone(exchange.route_id)
+            return answer_for(error, protocol="problem", kvp=False, language=exchange.language)
         except Exception as error:  # the last line of defence: every error becomes an answer
             shown = _shown(error, exchange.principal)
-            if fact_of(shown).status >= 500:
+            if fact_of(shown).status >= 500 and not isinstance(shown, _SHED):
                 log.error(  # noqa: TRY400 - a stack only where we did not foresee it
                     "request_failed",
                     request_id=exchange.request_id,
@@ -161,6 +166,7 @@ class Dispatcher:
 
     async def _handle(self, scope: Scope, receive: Receive, exchange: _Exchange) -> Answer:
         request = request_from_scope(scope)
+        exchange.receive = receive
         exchange.if_none_match = request.header("if-none-match")
         exchange.by_page = request.header("sec-fetch-mode") not in {None, "navigate"}
         exchange.language = language(request.query, request.header("accept-language"))
@@ -245,6 +251,15 @@ class Dispatcher:
             until=identity.until,
             circumstances=circumstances(request, trusted),
             exhausted=self._services.meter.exhausted,
+            client=self._client(identity.principal, exchange),
+        )
+
+    def _client(self, principal: Principal, exchange: _Exchange) -> Client:
+        """Say whose turn a render takes: institutions have one each, whatever their keys."""
+        return Client(
+            partition=f"{principal.kind}:{principal.institution_id or ''}",
+            deadline=exchange.begun + self._services.settings.http.deadline_seconds,
+            receive=exchange.receive,
         )
 
     def _headers(self, answer: Answer, exchange: _Exchange) -> list[tuple[str, str]]:
@@ -260,6 +275,9 @@ class Dispatcher:
             headers.append(("ETag", f'"{answer.etag}"'))
         return headers
 
+
+_SHED = (OverloadedError, DeadlinePassedError)
+"""Not logged one by one: under overload that would be work too; the metrics count them."""
 
 _NO_RIGHTS = PolicySnapshot()
 """What health is asked with while the rights were never read: it looks at none."""
@@ -329,6 +347,9 @@ class _Exchange:
         self.call: Call | None = None
         """What the handler was given."""
         self.if_none_match: str | None = None
+        self.receive: Receive | None = None
+        self.begun = asyncio.get_running_loop().time()
+        """Of the loop's clock."""
 
     def enter(self, route: Route) -> None:
         self.route_id = route.id

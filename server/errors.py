@@ -27,7 +27,9 @@ from mosaics.errors import (
 from mosaics.models import Text
 from server.access import AccessDeniedError
 from server.administration import RightChangedError
+from server.admission import DeadlinePassedError, OverloadedError
 from server.answers import Answer, problem
+from server.client import ClientGoneError
 from server.identity import CredentialConflictError
 from server.requests import BadRequestError, TooLargeError
 from server.routing import Protocol
@@ -150,6 +152,21 @@ FACTS: dict[type[Exception], Fact] = {
         "The quota can't be checked just now.",
         headers=RETRY,
     ),
+    OverloadedError: _fact(
+        503,
+        "overloaded",
+        "Le serveur a trop à faire en ce moment : réessayez un peu plus tard.",
+        "The server has too much to do just now: try again a little later.",
+        headers=RETRY,
+    ),
+    DeadlinePassedError: _fact(
+        503,
+        "too_late",
+        "La réponse n'a pas pu être faite à temps : réessayez un peu plus tard.",
+        "The answer could not be made in time: try again a little later.",
+        headers=RETRY,
+    ),
+    ClientGoneError: _fact(499, "client_gone", "Le client est parti.", "The client has gone."),
     SceneUnreadableError: _fact(
         502,
         "source_unreadable",
@@ -218,7 +235,7 @@ def answer_for(
 
 def _with_data(fact: Fact, error: Exception) -> Fact:
     """Add the headers that hold something of the error itself."""
-    if isinstance(error, RateExceededError | QuotaExceededError):
+    if isinstance(error, RateExceededError | QuotaExceededError | OverloadedError):
         return replace(fact, headers=(("Retry-After", str(max(1, math.ceil(error.seconds)))),))
     if isinstance(error, MethodNotAllowedError):
         return replace(fact, headers=(("Allow", ", ".join(sorted(error.methods | {"OPTIONS"}))),))

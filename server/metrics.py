@@ -41,6 +41,13 @@ class Metrics:
             registry=self._registry,
         )
 
+        self._gone = Counter(
+            "flux_http_clients_gone",
+            "Clients that went away while their answer was being made.",
+            ["route"],
+            registry=self._registry,
+        )
+
     def observe(self, route: str, status: int, seconds: float, size: int) -> None:
         """Count one answer; other workers show it after the next `flush`, within a second."""
         self._pending.append((route, status, seconds, size))
@@ -70,6 +77,10 @@ class Metrics:
                 self._bytes.labels(route),
             )
         return series
+
+    def client_gone(self, route: str) -> None:
+        """Count a client that did not wait for its answer."""
+        self._gone.labels(route).inc()
 
     def gateway_dropped(self, reason: str) -> None:
         """Count a request whose portal headers are not believed."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
 
 import structlog
 
@@ -18,10 +20,15 @@ from mosaics.layers import Layer
 from mosaics.models import EncodedTile, Frame
 from mosaics.resolve import Contribution, ResolvedTile, resolve
 from server.access import AccessDeniedError
+from server.cache.single_flight import Flight
+from server.client import Client
 from server.resolutions import Resolved
-from server.services import Services
+from server.services import Made, Services
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+Stop = Callable[[], bool]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +76,7 @@ def tile_frame(services: Services, request: TileRequest) -> Frame:
 
 
 async def serve_tile(
-    services: Services, request: TileRequest, layer: Layer, scene_filter: SceneFilter
+    services: Services, request: TileRequest, layer: Layer, scene_filter: SceneFilter, client: Client
 ) -> ServedTile:
     """Serve one tile of a layer that `decide` has opened.
 
@@ -78,11 +85,13 @@ async def serve_tile(
         request: What is asked.
         layer: The layer as this caller sees it.
         scene_filter: The filter that made it so.
+        client: Whom it is made for, if it must be made.
 
     Raises:
         GridNotFoundError, TileOutsideGridError, StyleNotFoundError, TimeNotFoundError: See their names.
         AccessDeniedError: If nothing of the layer is open at the tile's ground resolution.
         SceneUnreadableError: If all its files fail.
+        OverloadedError, DeadlinePassedError, ClientGoneError: See their names.
     """
     known = services.resolutions.get(layer, scene_filter, request)
     if known is None:
@@ -90,7 +99,7 @@ async def serve_tile(
         tile = _resolve(services, layer, scene_filter, frame, request.style, request.time)
         known = Resolved(tile, tile.key(request.image_format))
         services.resolutions.put(layer, scene_filter, request, known)
-    made = await _made(services, known.tile, request.image_format, known.key)
+    made = await _made(services, known.tile, request.image_format, known.key, client)
     return _accounted(made, known.tile)
 
 
@@ -99,6 +108,7 @@ async def serve_preview(
     layer: Layer,
     scene_filter: SceneFilter,
     frame: Frame,
+    client: Client,
     *,
     image_format: Format,
     style: str | None,
@@ -108,24 +118,17 @@ async def serve_preview(
     """Serve a light picture of a whole layer; None if it can't be made as small as `max_bytes`."""
     tile = _resolve(services, layer, scene_filter, frame, style, time)
     if max_bytes is None:
-        return _accounted(await _made(services, tile, image_format, tile.key(image_format)), tile)
-    key = tile.key(f"{image_format}<{max_bytes}")
-    found = services.cache.get(key)
-    if found is not None:
-        return _accounted(ServedTile(tile=found, key=key, cached=True), tile)
+        made = await _made(services, tile, image_format, tile.key(image_format), client)
+        return _accounted(made, tile)
 
-    def make() -> tuple[EncodedTile | None, bool]:
+    def make(stop: Stop) -> Made:
         failures: list[SceneUnreadableError] = []
-        picture, used = compose(tile, services.reader, _noted(failures))
+        picture, used = compose(tile, services.reader, _noted(failures), stop)
         made = encode_within(picture, image_format, max_bytes)
-        return None if made is None else _credited(made, used), not failures
+        return Made(tile=None if made is None else _credited(made, used), whole=not failures)
 
-    made, whole = await asyncio.get_running_loop().run_in_executor(services.pool, make)
-    if made is None:
-        return None
-    if whole:
-        services.cache.put(key, made)
-    return _accounted(ServedTile(tile=made, key=key if whole else None, cached=False), tile)
+    served = await _kept(services, tile.key(f"{image_format}<{max_bytes}"), make, client)
+    return None if served is None else _accounted(served, tile)
 
 
 def _accounted(served: ServedTile, tile: ResolvedTile) -> ServedTile:
@@ -167,33 +170,77 @@ def _resolve(  # noqa: PLR0917 - private, called twice
     return tile
 
 
-async def _made(services: Services, tile: ResolvedTile, image_format: Format, key: str) -> ServedTile:
-    """Look the tile up by its content, or make it in the pool and keep it."""
+async def _made(  # noqa: PLR0917 - private, called twice
+    services: Services, tile: ResolvedTile, image_format: Format, key: str, client: Client
+) -> ServedTile:
+    """Look the tile up by its content, or make it and keep it."""
     if not tile.contributions:
         nothing = empty(image_format, tile.frame.width, tile.frame.height)
         return ServedTile(tile=nothing, key=key, cached=True)
+    served = await _kept(services, key, partial(make_tile, services, tile, image_format), client)
+    assert served is not None, "only a bound on its bytes leaves no tile"
+    return served
+
+
+async def _kept(
+    services: Services, key: str, make: Callable[[Stop], Made], client: Client
+) -> ServedTile | None:
+    """Give what is kept under a content key: of memory, of the disk, or made now, once for all who ask."""
     found = services.cache.get(key)
     if found is not None:
         return ServedTile(tile=found, key=key, cached=True)
-    loop = asyncio.get_running_loop()
-    made, whole = await loop.run_in_executor(services.pool, make_tile, services, tile, image_format)
-    if whole:
-        services.cache.put(key, made)
-    return ServedTile(tile=made, key=key if whole else None, cached=False)
+
+    async def look_or_make(flight: Flight) -> Made:
+        if services.deep_cache is not services.cache:
+            loop = asyncio.get_running_loop()
+            deep = await loop.run_in_executor(services.cache_threads, services.deep_cache.get, key)
+            if deep is not None:
+                return Made(tile=deep, cached=True)
+
+        def work() -> Made:
+            flight.begin()
+            made = make(flight.is_stopped)
+            if made.tile is not None and made.whole:
+                services.deep_cache.put(key, made.tile)
+            return made
+
+        return await services.admission.run(client.partition, work)
+
+    made = await client.wait_for(services.flights.do(key, look_or_make, deadline=client.deadline))
+    if made.tile is None:
+        return None
+    return ServedTile(tile=made.tile, key=key if made.whole else None, cached=made.cached)
 
 
-def make_tile(services: Services, tile: ResolvedTile, image_format: Format) -> tuple[EncodedTile, bool]:
+async def in_turn(services: Services, work: Callable[[], T], client: Client) -> T:
+    """Do other work on pixels in a thread, when the client's turn comes.
+
+    Raises:
+        OverloadedError, DeadlinePassedError, ClientGoneError: See their names.
+    """
+    turn = services.admission.run(client.partition, work, begin_by=client.deadline)
+    return await client.wait_for(turn)
+
+
+def make_tile(services: Services, tile: ResolvedTile, image_format: Format, stop: Stop) -> Made:
     """Read, compose, render and encode a tile.
 
-    Returns:
-        The tile, and whether all its sources could be read (only then may it be kept).
+    Args:
+        services: The server's parts.
+        tile: Its scenes and its frame.
+        image_format: What it becomes.
+        stop: Asked between scenes whether nobody wants it any more.
+
+    Raises:
+        SceneUnreadableError: If all its files fail.
+        NobodyWaitsError: If `stop` said so.
     """
     failures: list[SceneUnreadableError] = []
-    picture, used = compose(tile, services.reader, _noted(failures))
+    picture, used = compose(tile, services.reader, _noted(failures), stop)
     if not picture.alpha.any():
         made = empty(image_format, tile.frame.width, tile.frame.height)
-        return EncodedTile(data=made.data, media_type=made.media_type), not failures
-    return _credited(encode(picture, image_format), used), not failures
+        return Made(tile=EncodedTile(data=made.data, media_type=made.media_type), whole=not failures)
+    return Made(tile=_credited(encode(picture, image_format), used), whole=not failures)
 
 
 def _credited(made: EncodedTile, used: Used) -> EncodedTile:

@@ -44,6 +44,10 @@ class HttpSettings(BaseModel, frozen=True, extra="forbid"):
     """Worker processes."""
     threads: int = Field(default=2, ge=1, le=64)
     """Threads that read and render tiles, per worker."""
+    queue: int = Field(default=128, ge=1, le=100_000)
+    """Most pictures that wait for a thread, per worker; what finds no room is answered 503 at once."""
+    deadline_seconds: float = Field(default=10.0, gt=0, le=600)
+    """A picture not begun so long after it was asked for is dropped, and answered 503."""
     public_url: str | None = None
     """Address that clients use, such as https://flux.example.org/imagery; wins over all headers."""
     trusted_proxies: tuple[str, ...] = ()
@@ -153,6 +157,8 @@ class TileSettings(BaseModel, frozen=True, extra="forbid"):
     memo_entries: int = Field(default=50_000, ge=0)
     """Whole answers remembered for requests that are exactly the same, per worker; 0: none. Their bodies
     are those of the cache, and together as large at most."""
+    disk_cache_megabytes: int = Field(default=1000, ge=0)
+    """Room in the home for encoded tiles, for all workers together; 0: none are kept there."""
     block_cache_megabytes: int = Field(default=256, ge=0)
     """Memory for decoded blocks of scenes, per worker."""
     open_files: int = Field(default=512, ge=1)
@@ -238,6 +244,11 @@ class Settings(BaseSettings):
     def usage_folder(self) -> Path:
         """Where the workers of all servers of this home count."""
         return self.home / "run" / "usage"
+
+    @property
+    def tile_cache_folder(self) -> Path:
+        """Where encoded tiles are kept; may be deleted at any time."""
+        return self.home / "cache" / "tiles"
 
     @property
     def pepper_file(self) -> Path:

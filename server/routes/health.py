@@ -67,7 +67,7 @@ class Readiness:
                 style_id=None,
                 styles=self.services.styles,
             )
-            make_tile(self.services, tile, "webp")
+            make_tile(self.services, tile, "webp", lambda: False)
         except MosaicsError:
             return False
         return True

@@ -31,6 +31,7 @@ async def preview(call: Call) -> Answer:
         layer,
         scene_filter,
         layer_frame(layer, width, MAX_WIDTH),
+        call.client,
         image_format=image_format(extension, call.request.header("accept")),
         style=single(call.query, "style"),
         time=single(call.query, "time"),

@@ -34,7 +34,7 @@ async def xyz(call: Call) -> Answer:
         time=single(call.query, "time"),
     )
     layer, scene_filter = call.layer(request.layer_id, Action.TILE)
-    served = await serve_tile(call.services, request, layer, scene_filter)
+    served = await serve_tile(call.services, request, layer, scene_filter, call.client)
     return await tile_answer(call, served, layer, negotiated=last["extension"] is None)
 
 

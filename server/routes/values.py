@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from server.answers import Answer, Goods, json_answer
 from server.call import Call
 from server.delivery import MILLIUNITS_PER_POINT, deliver, point_goods
 from server.features import Feature, box_of, features_of, place_of
+from server.pipeline import in_turn
 from server.requests import BadRequestError, TooLargeError, number, single
 
 log = structlog.get_logger(__name__)
@@ -241,4 +241,4 @@ def _note(error: SceneUnreadableError) -> None:
 
 
 async def _pooled(call: Call, work: Callable[[], T]) -> T:
-    return await asyncio.get_running_loop().run_in_executor(call.services.pool, work)
+    return await in_turn(call.services, work, call.client)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import re
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from server.answers import Answer, digest
 from server.call import Call
 from server.delivery import deliver, point_goods
 from server.errors import RouteNotFoundError
-from server.pipeline import TileRequest, serve_tile, tile_frame
+from server.pipeline import TileRequest, in_turn, serve_tile, tile_frame
 from server.requests import image_format
 from server.routes.capabilities import CapabilitiesCache
 from server.routes.tiles import tile_answer
@@ -110,7 +109,7 @@ def _rest_request(call: Call, column: str, extension: str) -> GetTile:
 async def _tile(call: Call, asked: GetTile) -> Answer:
     layer, scene_filter = call.layer(asked.layer, Action.TILE)
     request = _tile_request(call, asked)
-    served = await serve_tile(call.services, request, layer, scene_filter)
+    served = await serve_tile(call.services, request, layer, scene_filter, call.client)
     return await tile_answer(call, served, layer, negotiated=False)
 
 
@@ -149,7 +148,7 @@ async def _feature_info(call: Call, asked: GetFeatureInfo) -> Answer:
         latitude=latitude,
         span=layer.span(asked.tile.time),
     )
-    found = await asyncio.get_running_loop().run_in_executor(call.services.pool, look)
+    found = await in_turn(call.services, look, call.client)
     info = FeatureInfo(
         layer=layer.id,
         lon=longitude,

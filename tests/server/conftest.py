@@ -49,8 +49,12 @@ class Asgi:
         raw = target if isinstance(target, bytes) else quote(target, safe="/?&=%:@+,;*'()!$~#[]").encode()
         path, _, query = raw.partition(b"?")
         sent: list[dict[str, object]] = []
+        given: list[bool] = []
 
         async def receive() -> dict[str, object]:
+            if given:
+                return await asyncio.get_running_loop().create_future()  # the client stays
+            given.append(True)
             return {"type": "http.request", "body": body, "more_body": False}
 
         async def send(message: dict[str, object]) -> None:
@@ -157,6 +161,7 @@ def started() -> Iterator[Callable[..., Asgi]]:
         for asgi in running:
             asgi.application.services.pool.shutdown()
             asgi.application.services.desk.shutdown()
+            asgi.application.services.cache_threads.shutdown()
             asgi.application.services.knowledge.policy_store._engine.dispose()
 
 
