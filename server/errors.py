@@ -19,6 +19,7 @@ from mosaics.errors import (
     CatalogUnavailableError,
     GridNotFoundError,
     LayerNotFoundError,
+    NobodyWaitsError,
     SceneUnreadableError,
     StyleNotFoundError,
     TileOutsideGridError,
@@ -79,6 +80,9 @@ class Fact:
 def _fact(status: int, code: str, fr: str, en: str, **more: Any) -> Fact:
     return Fact(status=status, code=code, said=Text(fr=fr, en=en), **more)
 
+
+_GONE = _fact(499, "client_gone", "Le client est parti.", "The client has gone.")
+"""Nobody reads it; the metrics and the proxies know the number."""
 
 FACTS: dict[type[Exception], Fact] = {
     CredentialRequiredError: _fact(
@@ -166,7 +170,8 @@ FACTS: dict[type[Exception], Fact] = {
         "The answer could not be made in time: try again a little later.",
         headers=RETRY,
     ),
-    ClientGoneError: _fact(499, "client_gone", "Le client est parti.", "The client has gone."),
+    ClientGoneError: _GONE,
+    NobodyWaitsError: _GONE,
     SceneUnreadableError: _fact(
         502,
         "source_unreadable",
