@@ -81,9 +81,6 @@ def _fact(status: int, code: str, fr: str, en: str, **more: Any) -> Fact:
     return Fact(status=status, code=code, said=Text(fr=fr, en=en), **more)
 
 
-_GONE = _fact(499, "client_gone", "Le client est parti.", "The client has gone.")
-"""Nobody reads it; the metrics and the proxies know the number."""
-
 FACTS: dict[type[Exception], Fact] = {
     CredentialRequiredError: _fact(
         401, "credential_required", "Une clé est nécessaire ici.", "A key is needed here.", headers=CHALLENGE
@@ -170,8 +167,8 @@ FACTS: dict[type[Exception], Fact] = {
         "The answer could not be made in time: try again a little later.",
         headers=RETRY,
     ),
-    ClientGoneError: _GONE,
-    NobodyWaitsError: _GONE,
+    ClientGoneError: _fact(499, "client_gone", "Le client est parti.", "The client has gone."),
+    NobodyWaitsError: _fact(499, "abandoned", "Personne n'attend plus.", "Nobody waits any more."),
     SceneUnreadableError: _fact(
         502,
         "source_unreadable",

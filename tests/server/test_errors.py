@@ -57,7 +57,7 @@ def test_every_fact_is_told_in_its_protocol_and_language(
         "MethodNotAllowedError": (frozenset({"GET"}),),
         "RateExceededError": (2.5,),
         "QuotaExceededError": ("zqmark", 2.5),
-        "OverloadedError": (3,),
+        "OverloadedError": (5,),
     }
     error = kind(*arguments[kind.__name__]) if kind.__name__ in arguments else instance(kind)
     told: dict[str, Answer] = {
