@@ -15,7 +15,7 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUM
 import typer  # noqa: E402 - see above
 
 from mosaics.gdal import configure  # noqa: E402
-from server.cli import bank, collections, grants, keys, layers, parties, reports, rights, serve  # noqa: E402
+from server.cli import bank, bench, collections, grants, keys, layers, parties, reports, rights, serve  # noqa: E402
 from server.cli.context import Context, configure_logging  # noqa: E402
 
 app = typer.Typer(
@@ -58,6 +58,7 @@ app.command("layers")(layers.layers)
 app.command("serve")(serve.serve)
 app.command("usage")(reports.usage)
 app.command("explain")(reports.explain)
+app.command("bench")(bench.bench)
 app.add_typer(collections.collection, name="collection")
 app.add_typer(parties.institution, name="institution")
 app.add_typer(parties.group, name="group")

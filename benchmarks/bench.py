@@ -1,0 +1,139 @@
+"""Compares the server with titiler, MapServer and nginx: `dinamis-flux bench`, or `benchmarks/bench.py`.
+
+The table goes to standard output, progress to standard error. Needs the development environment; MapServer
+(Debian: cgi-mapserver), nginx and, for cached tiles, wrk where they are installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import signal
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.cases import CASES, QUICK, WARM_SCENE, Case, Measure, Plan, run_case  # noqa: E402 - found by the line above
+from benchmarks.data import FULL_SIZE, Scene, make_scenes  # noqa: E402
+from benchmarks.load import has_wrk  # noqa: E402
+from benchmarks.report import Machine, as_document, as_json, lines, table  # noqa: E402
+from benchmarks.servers import EngineMissingError  # noqa: E402
+from benchmarks.world import World, bank  # noqa: E402
+
+WORK = ROOT / "benchmarks" / ".work"
+
+
+def tell(message: str) -> None:
+    """Say what is going on."""
+    print(f"bench: {message}", file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    """Run the cases that were asked for; 1 where one could not be run."""
+    options = _options()
+    if options.list:
+        for case in CASES:
+            print(f"{case.name:16} {case.title}")
+        return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is stopped on the way out
+    cases = [case for case in CASES if not options.case or case.name in options.case]
+    if options.without:
+        cases = [_without(case, options.without) for case in cases]
+    plan = QUICK if options.quick else Plan()
+    if options.runs:
+        plan = dataclasses.replace(plan, runs=options.runs)
+    machine = Machine(
+        day=datetime.now(UTC).date(),
+        processor=_processor(),
+        cores=os.cpu_count() or 1,
+        load=os.getloadavg()[0],
+        client="wrk" if has_wrk() else "a client in Python, which may be the limit",
+        size=options.size,
+    )
+    measures, missing = _run(cases, plan, options.size)
+    found = lines(measures)
+    print(as_document(found, machine, missing) if options.document else table(found))
+    for line in missing:
+        tell(f"not run: {line}")
+    if options.json:
+        text = json.dumps(as_json(found, measures, machine, missing), indent=1)
+        options.json.write_text(text, encoding="utf-8")
+    return 1 if missing else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--case", action="append", choices=[c.name for c in CASES], help="may be repeated")
+    parser.add_argument("--without", action="append", help="leave this rival out; may be repeated")
+    parser.add_argument("--runs", type=int, choices=range(1, 101), metavar="1-100", help="paired runs; 5")
+    parser.add_argument("--quick", action="store_true", help="one short run of each case")
+    parser.add_argument("--size", type=int, default=FULL_SIZE, help="columns and rows of the scenes; 12288")
+    parser.add_argument("--json", type=Path, help="write all figures to this file")
+    parser.add_argument("--document", action="store_true", help="print a section for docs/benchmarks.md")
+    parser.add_argument("--list", action="store_true", help="list the cases")
+    options = parser.parse_args()
+    if options.size % 512 or not 2048 <= options.size <= 65_536:
+        parser.error("--size must be a multiple of 512, from 2048 to 65536")
+    return options
+
+
+def _without(case: Case, names: list[str]) -> Case:
+    return dataclasses.replace(case, rivals=tuple(rival for rival in case.rivals if rival not in names))
+
+
+def _run(cases: list[Case], plan: Plan, size: int) -> tuple[list[Measure], list[str]]:
+    measures: list[Measure] = []
+    missing: list[str] = []
+    WORK.mkdir(exist_ok=True)
+    scenes = needed(cases, make_scenes(WORK, size, tell))
+    with tempfile.TemporaryDirectory(prefix="flux-bench-") as name:
+        folder = Path(name)
+        key = bank(folder / "keyed", scenes, public=False, tell=tell)
+        if any(case.kind == "access" for case in cases):
+            wanted = {case.scene: scenes[case.scene] for case in cases if case.kind == "access"}
+            bank(folder / "public", wanted, public=True, tell=tell)
+        world = World(work=WORK, folder=folder, scenes=scenes, key=key, tell=tell)
+
+        def take(measure: Measure) -> None:
+            run = measure.run
+            tell(
+                f"{measure.case} {measure.phase} {measure.number + 1} {measure.engine}: {run.rate:.1f}/s, "
+                f"p50 {1000 * run.p50:.2f} ms, {run.answered} answers, {run.failed} failed"
+            )
+            measures.append(measure)
+
+        for case in cases:
+            tell(f"{case.name}: {case.title}")
+            try:
+                run_case(case, world, plan, take)
+            except EngineMissingError as error:
+                missing.append(f"{case.name}: {error}")
+                tell(f"{case.name}: {error}")
+    return measures, missing
+
+
+def needed(cases: list[Case], scenes: dict[str, Scene]) -> dict[str, Scene]:
+    """Give the scenes that the cases ask for."""
+    names = {case.scene for case in cases}
+    if any(case.kind == "cold" for case in cases):
+        names |= {WARM_SCENE, *(name for name in scenes if name.startswith("cold-"))}
+    return {name: scene for name, scene in scenes.items() if name in names}
+
+
+def _processor() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return "an unknown processor"
+    names = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
+    return names[0] if names else "an unknown processor"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
