@@ -244,6 +244,7 @@ def _nginx() -> str:
 
 
 _NGINX = """daemon off;
+{user}
 worker_processes {workers};
 pid {folder}/nginx.pid;
 error_log {folder}/nginx-error.log error;
@@ -283,7 +284,9 @@ _FASTCGI = """    fastcgi_buffers 32 16k;
 
 def _nginx_command(folder: Path, port: int, server: str) -> list[str | Path]:
     configuration = folder / f"nginx-{port}.conf"
-    configuration.write_text(_NGINX.format(workers=WORKERS, folder=folder, port=port, server=server))
+    user = "user root root;" if os.geteuid() == 0 else ""  # root's nginx would not see our folder else
+    text = _NGINX.format(user=user, workers=WORKERS, folder=folder, port=port, server=server)
+    configuration.write_text(text)
     return [_nginx(), "-p", folder, "-e", folder / "nginx-error.log", "-c", configuration]
 
 
