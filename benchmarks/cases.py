@@ -163,20 +163,28 @@ def _asked(engine: str, scene: Scene, look: Look, tiles: Sequence[Sequence[Tile]
 
 
 def _run_tiles(case: Case, world: World, plan: Plan, take: Take) -> None:
-    """Replay random tiles against all engines, which stay up between the runs: all are warm."""
+    """Replay random tiles against all engines, which stay up between the runs: all are warm.
+
+    At native zoom each run asks for other tiles, once, so that blocks have to be decoded.
+    """
     scene = world.scenes[case.scene]
-    tiles = lanes(random_tiles(scene.bounds, case.zooms, plan.tiles, 1), CONNECTIONS)
+    is_native = case.zooms == (NATIVE,)
     names = ("flux", *case.rivals)
     with contextlib.ExitStack() as stack:
         engines = {name: stack.enter_context(world.engine(name, scene, case.look)) for name in names}
-        paths = {name: _asked(name, scene, case.look, tiles) for name in names}
-        for name in names:  # warm
-            replay(engines[name].port, [lane[:6] for lane in paths[name]], engines[name].headers)
-        for number in range(plan.runs):
+        for number in range(-1, plan.runs):  # the first is to warm up
+            count = plan.tiles * 2 if is_native and number >= 0 else plan.tiles
+            seed = number + 2 if is_native else 1
+            tiles = lanes(random_tiles(scene.bounds, case.zooms, count, seed), CONNECTIONS)
+            if number < 0:
+                tiles = [lane[:6] for lane in tiles]
             for name in ordered(names, number):
                 engine = engines[name]
-                run = replay(engine.port, paths[name], engine.headers, at_least=plan.at_least)
-                take(_measure(case, "warm", engine, name, number=number, run=run))
+                least = 0.0 if is_native or number < 0 else plan.at_least
+                paths = _asked(name, scene, case.look, tiles)
+                run = replay(engine.port, paths, engine.headers, at_least=least)
+                if number >= 0:
+                    take(_measure(case, "warm", engine, name, number=number, run=run))
 
 
 def _run_sessions(case: Case, world: World, plan: Plan, take: Take) -> None:
