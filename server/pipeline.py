@@ -170,7 +170,7 @@ def _resolve(  # noqa: PLR0917 - private, called twice
     return tile
 
 
-async def _made(  # noqa: PLR0917 - private, called twice
+async def _made(
     services: Services, tile: ResolvedTile, image_format: Format, key: str, client: Client
 ) -> ServedTile:
     """Look the tile up by its content, or make it and keep it."""
