@@ -211,13 +211,18 @@ def _said(folder: Path) -> str:
     return "".join(path.read_text() for path in folder.glob("*.log"))
 
 
+TILES = [path for path in PATHS if path.startswith("/tiles/") and path.endswith((".png", ".jpg", ".webp"))]
+"""What a shared cache may keep of nobody's; the other half of all requests."""
+
+
 def requests(callers: list[Caller], count: int, seed: int) -> list[Asked]:
     """Draw requests: often the same address by different callers, and often the same request again."""
     chance = random.Random(seed)
     drawn: list[Asked] = []
     while len(drawn) < count:
-        path = chance.choice(PATHS)
-        for caller in chance.sample(callers, 3):
+        path = chance.choice(PATHS if chance.random() < 0.5 else TILES)
+        below_public = [caller for caller in callers if caller.prefix == "/public"]
+        for caller in (*chance.sample(callers, 2), *chance.sample(below_public, 1)):
             headers = (
                 ("Host", chance.choice(HOSTS)),
                 ("Accept", chance.choice(ACCEPTED)),
