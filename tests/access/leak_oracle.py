@@ -21,11 +21,13 @@ from PIL import Image
 from pyproj import Geod, Transformer
 
 from mosaics.compose import compose
+from mosaics.fast import FastReader
 from mosaics.filters import EVERYTHING
 from mosaics.layers import ANY_TIME, find_layer
 from mosaics.models import Frame, Scene
 from mosaics.read import RioTilerReader
 from mosaics.resolve import resolve
+from mosaics.tiff.blocks import BlockCache
 from tests.access.leak_world import World, grid_document, pan_of
 from tests.auth.naive import Point, may
 
@@ -290,7 +292,8 @@ def whole_scene(world: World, scene: Scene, frame: Frame, style: str | None) -> 
         style_id=style,
         styles=services.styles,
     )
-    picture, _ = compose(tile, RioTilerReader(), lambda _error: None)
+    reader = FastReader(reference=RioTilerReader(), blocks=BlockCache(0))
+    picture, _ = compose(tile, reader, lambda _error: None)
     return np.dstack([picture.rgb, picture.alpha])
 
 
