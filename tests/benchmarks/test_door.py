@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from typer.testing import CliRunner
 
 from benchmarks.cases import CASES
 from server.cli import bench
 from server.cli.main import app
+
+
+@pytest.fixture(autouse=True)
+def log_as_before() -> Iterator[None]:
+    """Take the log back: the command line sends it to a stream that ends with the test."""
+    yield
+    structlog.reset_defaults()
 
 
 def test_the_cases_are_listed(capfd: pytest.CaptureFixture[str]) -> None:
