@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -142,6 +143,8 @@ def test_a_worker_killed_midway_never_lets_a_quota_be_passed(server: Server, sho
             lambda: leased(server, grant_id) <= (paid + MOST_WASTED) * 1000,  # noqa: B023
             seconds=30,
         )
+        with contextlib.suppress(AssertionError):  # its file is folded within seconds
+            wait_until(lambda: leased(server, grant_id) <= paid * 1000, seconds=15)  # noqa: B023
         wasted.append(max(0, leased(server, grant_id) // 1000 - paid))
         rows.append((spent(crowd), lost(crowd)))
     assert min(wasted) == 0, "a lease comes back"
