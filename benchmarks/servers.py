@@ -22,6 +22,8 @@ from typing import Final
 HERE = Path(__file__).resolve().parent
 PROGRAM = Path(sys.executable).with_name("dinamis-flux")
 WORKERS: Final = 2
+NO_TILE_CACHE: Final = {"FLUX_TILES__CACHE_MEGABYTES": "0", "FLUX_TILES__DISK_CACHE_MEGABYTES": "0"}
+"""Settings with which our server makes every tile anew: answers are remembered within the first bound."""
 _START_SECONDS: Final = 90.0
 _STOP_SECONDS: Final = 20.0
 _ERROR_SECONDS: Final = 5.0
@@ -167,7 +169,7 @@ def flux(
     port = free_port()
     environment = {"FLUX_DATA_ROOTS": str(data)}
     if not cache:
-        environment["FLUX_TILES__CACHE_MEGABYTES"] = "0"
+        environment |= NO_TILE_CACHE
     return running(
         "flux",
         [[PROGRAM, "--home", home, "serve", "--port", str(port), "--workers", str(WORKERS)]],
