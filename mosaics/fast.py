@@ -153,16 +153,17 @@ def _read(raster: TiffRaster, indexes: Sequence[int], frame: Frame, resampling: 
     if (rows.stop - rows.start) * (columns.stop - columns.start) > MOST_PIXELS:
         return None
     pixels = raster.pixels(number, rows, columns, indexes)
-    samples, known = pixels.samples, pixels.valid
+    samples, bands, known = pixels.samples, pixels.bands, pixels.valid
     at = positions(found, frame, scale, (columns.start, rows.start))
     spread = density[0] / scale[0], density[1] / scale[1]
     factor = max(1, round(min(spread))) if resampling != "nearest" else 1
     within = _lies_within(found, (full.height, full.width))
     if factor > 1:  # the file has no overview near: what one would hold is made here
-        samples, known = averaged(samples, known, factor)
-        at = (at[0] + 0.5) / factor - 0.5, (at[1] + 0.5) / factor - 0.5
+        samples, known = averaged(pixels.values, known, factor)
+        bands = range(len(indexes))
+        at = (at + np.float32(0.5)) / np.float32(factor) - np.float32(0.5)
         spread = spread[0] / factor, spread[1] / factor
-    data, valid = resample(samples, known, at, resampling, spread=spread, within=within)
+    data, valid = resample(samples, bands, known, at, resampling, spread=spread, within=within)
     return Raster(
         data=np.moveaxis(data, -1, 0),
         valid=np.ones((frame.height, frame.width), dtype=bool) if valid is None else valid,
@@ -195,7 +196,7 @@ def _sample(
         return None
     kept = [index for index in range(full.samples) if index != raster.layout.alpha]
     pixels = raster.pixels(0, rows, columns, [index + 1 for index in kept[: len(scene.bands)]])
-    values = pixels.samples.astype("float64")
+    values = pixels.values.astype("float64")
     inside = np.isfinite(values).any(axis=2)
     if pixels.valid is not None:
         inside &= pixels.valid > 0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from pyproj import CRS, Geod, Transformer
 
-from mosaics.models import Frame
+from mosaics.models import Bounds, Frame
 
 Array = NDArray[np.float64]
 
@@ -20,6 +21,9 @@ SAMPLES = 5
 """Points along each axis where a frame's resolution is sampled."""
 STEP = 1 / 16
 """Part of a pixel that is measured, so that a pixel as wide as the world is not seen from behind."""
+
+_ALIKE_ALONG_X = frozenset({"EPSG:3857"})
+"""Systems in which a place's east or west changes no length: the tiles of a row are measured once."""
 
 
 @lru_cache(maxsize=256)
@@ -77,13 +81,22 @@ def ground_resolution(frame: Frame) -> float:
 
     Sampled at 5 x 5 pixel centres, those of the corners included; where none is on the Earth, nominal.
     """
-    left, bottom, right, top = frame.bounds
-    dx, dy = (right - left) / frame.width, (top - bottom) / frame.height
+    if frame.crs not in _ALIKE_ALONG_X:
+        return _resolution(frame.crs, frame.bounds, frame.width, frame.height)
+    _, bottom, right, top = frame.bounds
+    bounds = Bounds(0.0, bottom, right - frame.bounds.left, top)
+    return _resolution(frame.crs, bounds, frame.width, frame.height)
+
+
+@lru_cache(maxsize=4096)
+def _resolution(crs: str, bounds: Bounds, width: int, height: int) -> float:
+    left, bottom, right, top = bounds
+    dx, dy = (right - left) / width, (top - bottom) / height
     xs = np.linspace(left + dx / 2, right - dx / 2, SAMPLES)
     ys = np.linspace(bottom + dy / 2, top - dy / 2, SAMPLES)
     grid_x, grid_y = (grid.ravel() for grid in np.meshgrid(xs, ys))
-    finest = _finest(frame.crs, (grid_x, grid_y), ((dx, 0.0), (0.0, dy)))
-    return finest if np.isfinite(finest) else min(dx, dy) * metres_per_unit(frame.crs)
+    finest = _finest(crs, (grid_x, grid_y), ((dx, 0.0), (0.0, dy)))
+    return finest if math.isfinite(finest) else min(dx, dy) * metres_per_unit(crs)
 
 
 def scene_ground_resolution(
@@ -118,17 +131,14 @@ def scene_ground_resolution(
 def _finest(crs: str, centres: tuple[Array, Array], steps: tuple[tuple[float, float], ...]) -> float:
     """Give the least ground length of a pixel's steps at the points; infinite if none can be measured."""
     x, y = centres
-    finest = np.inf
-    for step_x, step_y in steps:
-        half_x, half_y = step_x * STEP / 2, step_y * STEP / 2
-        lon, lat = _lonlat(
-            crs, np.concatenate([x - half_x, x + half_x]), np.concatenate([y - half_y, y + half_y])
-        )
-        lengths = _distance(lon[: x.size], lat[: x.size], lon[x.size :], lat[x.size :]) / STEP
-        lengths = lengths[np.isfinite(lengths) & (lengths > 0)]
-        if lengths.size:
-            finest = min(finest, float(lengths.min()))
-    return finest
+    ends = [(sign * step_x, sign * step_y) for sign in (-STEP / 2, STEP / 2) for step_x, step_y in steps]
+    lon, lat = _lonlat(
+        crs, np.concatenate([x + dx for dx, _ in ends]), np.concatenate([y + dy for _, dy in ends])
+    )
+    half = lon.size // 2
+    lengths = _distance(lon[:half], lat[:half], lon[half:], lat[half:])
+    lengths = lengths[np.isfinite(lengths) & (lengths > 0)]
+    return float(lengths.min()) / STEP if lengths.size else math.inf
 
 
 def _lonlat(crs: str, xs: Array, ys: Array) -> tuple[Array, Array]:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mosaics.channels import blanked, chosen
+
 Resampling = Literal["nearest", "bilinear", "cubic"]
-Positions = tuple[NDArray[np.float32], NDArray[np.float32]]
-"""Column and row of each output pixel, shape (height, width) each; the centre of the first sample is 0, NaN
+Positions = NDArray[np.float32]
+"""Column and row of each output pixel, shape (height, width, 2); the centre of the first sample is 0, NaN
 lies nowhere."""
 
 _FLAGS: Final = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
 _WIDER: Final = {"i1": "i2", "i4": "f8", "u4": "f8", "i8": "f8", "u8": "f8"}
 """Types that OpenCV does not interpolate, and what holds them."""
+_SMOOTHED_IN: Final = {"u2": "f4", **_WIDER}
+"""Types that OpenCV does not smooth, or slowly, and what holds them."""
 _CHANNELS: Final = 4
-"""Bands that OpenCV takes at once; it is quicker with four than with three."""
+"""Bands that OpenCV takes at once, and the number that it is quickest with."""
 _NEGLIGIBLE: Final = 0.004
 """Share of a neighbour below which nothing is smoothed: pixels that are a fortieth fewer."""
 _OUTSIDE: Final = -1e6
@@ -26,6 +31,7 @@ _OUTSIDE: Final = -1e6
 
 def resample(
     samples: NDArray[Any],
+    bands: Sequence[int],
     valid: NDArray[np.uint8] | None,
     at: Positions,
     resampling: Resampling,
@@ -39,6 +45,7 @@ def resample(
 
     Args:
         samples: Shape (rows, columns, bands).
+        bands: Which of them, from 0.
         valid: 255 where there is data, 0 elsewhere, shape (rows, columns); None: everywhere.
         at: Where the pixels lie.
         resampling: How.
@@ -46,29 +53,22 @@ def resample(
         within: All positions are known to lie on samples.
 
     Returns:
-        Values of the samples' type, shape (height, width, bands), 0 where there is nothing; and where there
-        is something, shape (height, width), None: everywhere.
+        Values of the samples' type, shape (height, width, len(bands)), 0 where there is nothing; and where
+        there is something, shape (height, width), None: everywhere.
     """
     there = None if within else _inside(samples.shape, at)
     if valid is not None:
         on_data = _nearest(valid, at) > 0
         there = on_data if there is None else there & on_data
+    if there is not None and there.all():
+        there = None
     if resampling == "nearest":
-        out = _nearest(samples, at)
-    elif samples.shape[2] <= _CHANNELS:
-        out = _interpolated(samples, valid, at, resampling, spread)
+        out = _nearest(chosen(samples, bands), at)
+    elif valid is None:
+        out = _interpolated(samples, bands, at, resampling, spread)
     else:
-        parts = [
-            _interpolated(samples[..., first : first + _CHANNELS], valid, at, resampling, spread)
-            for first in range(0, samples.shape[2], _CHANNELS)
-        ]
-        out = np.concatenate(parts, axis=2)
-    if there is None or there.all():
-        return out, None
-    if not out.flags.writeable:
-        out = out.copy()
-    out[~there] = 0
-    return out, there
+        out = _weighted(samples, bands, valid, at, resampling, spread)
+    return (out, None) if there is None else (blanked(out, there), there)
 
 
 def averaged(
@@ -100,7 +100,7 @@ def averaged(
 
 def _inside(shape: tuple[int, ...], at: Positions) -> NDArray[np.bool_]:
     """Tell which positions lie on samples."""
-    columns, rows = at
+    columns, rows = at[..., 0], at[..., 1]
     inside: NDArray[np.bool_] = (columns >= -0.5) & (columns < shape[1] - 0.5)
     inside &= (rows >= -0.5) & (rows < shape[0] - 0.5)
     return inside
@@ -108,52 +108,86 @@ def _inside(shape: tuple[int, ...], at: Positions) -> NDArray[np.bool_]:
 
 def _nearest(samples: NDArray[Any], at: Positions) -> NDArray[Any]:
     """Give the samples on which the positions lie; of positions outside, those at the edge."""
-    places = []
-    for values, length in zip(at, (samples.shape[1], samples.shape[0]), strict=True):
-        known = np.nan_to_num(values, nan=_OUTSIDE, posinf=_OUTSIDE, neginf=_OUTSIDE)
-        places.append(np.floor(known + np.float32(0.5)).clip(0, length - 1).astype("intp"))
-    found: NDArray[Any] = samples[places[1], places[0]]
+    known = np.nan_to_num(at, nan=_OUTSIDE, posinf=_OUTSIDE, neginf=_OUTSIDE)
+    known += np.float32(0.5)
+    places = np.floor(known, out=known).clip(0, (samples.shape[1] - 1, samples.shape[0] - 1)).astype("intp")
+    found: NDArray[Any] = samples[places[..., 1], places[..., 0]]
     return found
 
 
 def _interpolated(
     samples: NDArray[Any],
-    valid: NDArray[np.uint8] | None,
+    bands: Sequence[int],
     at: Positions,
     resampling: Resampling,
     spread: tuple[float, float],
 ) -> NDArray[Any]:
-    """Interpolate up to four bands; shape (height, width, bands), of the samples' type."""
-    dtype, flag = samples.dtype, _FLAGS[resampling]
-    if valid is None:
-        held = np.ascontiguousarray(samples, _WIDER.get(dtype.str[1:]))
-        return _as(dtype, _remapped(_smoothed(held, spread), at, flag))
-    kind = "f8" if (dtype.itemsize > 2 and dtype.kind != "f") or dtype.itemsize == 8 else "f4"
-    weights = (valid > 0).astype(kind)[..., np.newaxis]
-    weighted = np.where(valid[..., np.newaxis] > 0, samples, 0).astype(kind)
-    sums = _remapped(_smoothed(weighted, spread), at, flag)
-    shares = _remapped(_smoothed(weights, spread), at, flag)
-    return _as(dtype, np.where(shares > 1e-5, sums / np.maximum(shares, 1e-5), 0))
+    """Interpolate samples that all hold data; shape (height, width, len(bands)), of the samples' type."""
+    if len(bands) > _CHANNELS:
+        parts = [
+            _interpolated(samples, bands[first : first + _CHANNELS], at, resampling, spread)
+            for first in range(0, len(bands), _CHANNELS)
+        ]
+        return np.concatenate(parts, axis=2)
+    if samples.shape[2] not in {1, _CHANNELS}:
+        samples = chosen(samples, bands, room=_CHANNELS if len(bands) > 1 else 1)
+        bands = range(len(bands))
+    kernels = _kernels(spread)
+    types = _WIDER if kernels is None else _SMOOTHED_IN
+    held = samples.astype(types.get(samples.dtype.str[1:], samples.dtype), copy=False)
+    found = _remapped(_smoothed(held, kernels), at, resampling)
+    return _as(samples.dtype, chosen(found, bands))
 
 
-def _smoothed(samples: NDArray[Any], spread: tuple[float, float]) -> NDArray[Any]:
-    """Widen what each sample reaches: with the interpolation after it, like a triangle `spread` samples wide.
+def _weighted(  # noqa: PLR0917 - private, called once
+    samples: NDArray[Any],
+    bands: Sequence[int],
+    valid: NDArray[np.uint8],
+    at: Positions,
+    resampling: Resampling,
+    spread: tuple[float, float],
+) -> NDArray[Any]:
+    """Interpolate over the samples that hold data; shape (height, width, len(bands)), of their type."""
+    dtype, kernels = samples.dtype, _kernels(spread)
+    exact = (dtype.itemsize > 2 and dtype.kind != "f") or dtype.itemsize == 8
+    kind, room = np.dtype("f8" if exact else "f4"), _CHANNELS - 1
+    known = valid > 0
+    parts = []
+    for first in range(0, len(bands), room):
+        some = bands[first : first + room]
+        held = chosen(samples, some, room=_CHANNELS).astype(kind)
+        held[..., room] = 1
+        found = _remapped(_smoothed(blanked(held, known), kernels), at, resampling)
+        shares = np.maximum(found[..., room:], np.asarray(1e-5, kind))
+        sums = chosen(found, range(len(some)))
+        parts.append(_as(dtype, np.divide(sums, shares, out=sums)))
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
 
-    That is what GDAL's warper does where pixels become fewer, so that fine detail does not turn into noise.
-    The sum of both filters has the variance of the wider triangle.
+
+def _kernels(spread: tuple[float, float]) -> tuple[NDArray[np.float32], ...] | None:
+    """Give what widens the reach of each sample along columns and rows; None: nothing worth while.
+
+    With the interpolation after it that is like a triangle `spread` samples wide, which GDAL's warper uses
+    where pixels become fewer, so that fine detail does not turn into noise: the sum of both filters has the
+    variance of the wider triangle.
     """
     sides = [max(0.0, (width * width - 1) / 12) for width in spread]
     if max(sides) <= _NEGLIGIBLE:
+        return None
+    return tuple(np.array([side, 1 - 2 * side, side], "f4") for side in sides)
+
+
+def _smoothed(samples: NDArray[Any], kernels: tuple[NDArray[np.float32], ...] | None) -> NDArray[Any]:
+    if kernels is None:
         return samples
-    kernels = [np.array([side, 1 - 2 * side, side], "f4") for side in sides]
-    found: NDArray[Any] = cv2.sepFilter2D(
-        samples, -1, kernels[0], kernels[1], borderType=cv2.BORDER_REPLICATE
-    )
+    across, along = kernels
+    found: NDArray[Any] = cv2.sepFilter2D(samples, -1, across, along, borderType=cv2.BORDER_REPLICATE)
     return found.reshape(samples.shape)
 
 
-def _remapped(samples: NDArray[Any], at: Positions, flag: int) -> NDArray[Any]:
-    found: NDArray[Any] = cv2.remap(samples, at[0], at[1], flag, borderMode=cv2.BORDER_REPLICATE)
+def _remapped(samples: NDArray[Any], at: Positions, resampling: Resampling) -> NDArray[Any]:
+    whole: Any = None  # columns and rows stand together in the first map
+    found: NDArray[Any] = cv2.remap(samples, at, whole, _FLAGS[resampling], borderMode=cv2.BORDER_REPLICATE)
     return found[..., np.newaxis] if found.ndim == 2 else found
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Final
 
+import numpy as np
 import shapely
+from numpy.typing import NDArray
 from pyproj import Transformer
 from shapely.geometry.base import BaseGeometry
 
@@ -17,7 +20,7 @@ from mosaics.models import Frame, Scene
 from mosaics.registry import Registry
 from mosaics.styles import Style
 
-RENDERER_VERSION = 1
+RENDERER_VERSION = 2
 """Raised with every change of reading, rendering or encoding that changes pixels."""
 
 
@@ -140,17 +143,26 @@ def _charged(opening: Opening, outline: BaseGeometry) -> tuple[str, ...]:
 
 def frame_outline(frame: Frame) -> BaseGeometry:
     """Give the frame's outline in lon/lat, densified; the whole Earth if it leaves the Earth."""
-    steps = 16
     left, bottom, right, top = frame.bounds
-    edge = [i / steps for i in range(steps)]
-    xs = [left + (right - left) * t for t in edge] + [right] * steps
-    xs += [right - (right - left) * t for t in edge] + [left] * steps
-    ys = [bottom] * steps + [bottom + (top - bottom) * t for t in edge]
-    ys += [top] * steps + [top - (top - bottom) * t for t in edge]
+    along_x, along_y = _RING
+    xs, ys = left + (right - left) * along_x, bottom + (top - bottom) * along_y
     transformer: Transformer = lonlat_transformer(frame.crs)
-    lon, lat = transformer.transform(xs, ys)
-    if not all(-1e9 < v < 1e9 for v in (*lon, *lat)):
+    transformer.transform(xs, ys, inplace=True)
+    if not np.isfinite(xs.sum() + ys.sum()):
         return whole_earth()
-    outline = shapely.Polygon(list(zip(lon, lat, strict=True)))
-    wraps = max(lon) - min(lon) > 180 and frame.crs not in {"EPSG:3857", "OGC:CRS84", "EPSG:4326"}
-    return whole_earth() if wraps or not outline.is_valid else outline
+    outline = shapely.polygons(np.column_stack((xs, ys)))
+    wraps = xs.max() - xs.min() > 180 and frame.crs not in {"EPSG:3857", "OGC:CRS84", "EPSG:4326"}
+    return whole_earth() if wraps or not shapely.is_valid(outline) else outline
+
+
+def _ring() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give points around a square of side 1, from the lower left to it again, 16 steps a side."""
+    part = np.arange(16) / 16
+    none, full = np.zeros(16), np.ones(16)
+    return (
+        np.concatenate((part, full, 1 - part, none, [0])),
+        np.concatenate((none, part, full, 1 - part, [0])),
+    )
+
+
+_RING: Final = _ring()

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 import cv2
 import numpy as np
@@ -20,34 +20,53 @@ Array = NDArray[np.float64]
 LARGEST_ERROR: Final = 0.125
 """Pixels of the level that is read by which an interpolated position may be off."""
 
-_FINEST_STEP: Final = 2
-_STEPS: Final = (32, 8, _FINEST_STEP)
-"""Output pixels between points of the grid; where the coarsest is not enough the next is tried."""
+_STEPS: Final = (64, 16, 4)
+"""Output pixels of a cell whose sides are looked at in their middles; those are points of the mesh too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mesh:
     """Positions in a scene at points of a frame."""
 
-    columns: Array
-    """Column (corner of pixel is a whole number) at each point, shape (rows of points, columns of points)."""
-    rows: Array
-    """Row at each point, same shape."""
+    points: Array
+    """Column and row (corner of pixel is a whole number) at each point, shape (2, rows, columns)."""
     at_x: Array
     """Where the points lie along x, output pixels from the left edge, ascending."""
     at_y: Array
     """Where they lie along y, from the top edge."""
+    cell: int = 0
+    """Output pixels from each point to the next, an even number; 0: not everywhere as many; 1: the points are
+    the pixels' centres."""
+
+    @property
+    def columns(self) -> Array:
+        """Column at each point, shape (rows, columns)."""
+        columns: Array = self.points[0]
+        return columns
+
+    @property
+    def rows(self) -> Array:
+        """Row at each point, same shape."""
+        rows: Array = self.points[1]
+        return rows
 
     @property
     def density(self) -> tuple[float, float]:
         """Columns and rows of the finest level that an output pixel spans, as GDAL's warper counts them."""
-        spans_x, spans_y = np.diff(self.at_x)[np.newaxis, :], np.diff(self.at_y)[:, np.newaxis]
-        spanned = []
-        for values in (self.columns, self.rows):
-            steps = np.diff(values, axis=1) / spans_x, np.diff(values, axis=0) / spans_y
-            known = [np.abs(step[np.isfinite(step)]) for step in steps]
-            spanned.append(sum(float(np.median(step)) if step.size else 1.0 for step in known))
+        points, at_x, at_y = self.points, self.at_x, self.at_y[:, np.newaxis]
+        with np.errstate(invalid="ignore"):
+            across = np.abs((points[:, :, 1:] - points[:, :, :-1]) / (at_x[1:] - at_x[:-1]))
+            along = np.abs((points[:, 1:] - points[:, :-1]) / (at_y[1:] - at_y[:-1]))
+        spanned = [_middle(across[axis]) + _middle(along[axis]) for axis in (0, 1)]
         return max(spanned[0], 1e-9), max(spanned[1], 1e-9)
+
+
+def _middle(values: Array) -> float:
+    """Give the median of what is known, the upper one of two; 1 where nothing is."""
+    flat = values.ravel()
+    if not math.isfinite(float(flat.sum())):
+        flat = flat[np.isfinite(flat)]
+    return float(np.partition(flat, flat.size // 2)[flat.size // 2]) if flat.size else 1.0
 
 
 Affine = tuple[float, float, float, float, float, float]
@@ -96,11 +115,14 @@ def mesh(frame: Frame, crs: str, inverse: Affine, scale: float) -> Mesh:
         such points were found, a point at each centre.
     """
     way = None if _same(frame.crs, crs) else transformer(frame.crs, crs)
-    for step in _STEPS if way is not None else (max(frame.width, frame.height),):
-        found = _points(frame, way, inverse, _stops(frame.width, step), _stops(frame.height, step))
-        if way is None or _is_close(found, frame, way, inverse, scale):
-            return found
-    return _points(frame, way, inverse, _centres(frame.width), _centres(frame.height))
+    for step in _STEPS:
+        at_x, at_y = _stops(frame.width, step), _stops(frame.height, step)
+        points = _points(frame, way, inverse, at_x, at_y)
+        if way is None or _is_close(points, scale):
+            even = frame.width % step == 0 and frame.height % step == 0
+            return Mesh(points=points, at_x=at_x, at_y=at_y, cell=step // 2 if even else 0)
+    at_x, at_y = _centres(frame.width), _centres(frame.height)
+    return Mesh(points=_points(frame, way, inverse, at_x, at_y), at_x=at_x, at_y=at_y, cell=1)
 
 
 @lru_cache(maxsize=1024)
@@ -110,67 +132,58 @@ def _same(one: str, other: str) -> bool:
     return one == other or CRS.from_user_input(one).equals(CRS.from_user_input(other), ignore_axis_order=True)
 
 
+@lru_cache(maxsize=256)
 def _centres(length: int) -> Array:
-    centres: Array = np.arange(length, dtype="float64") + 0.5
-    return centres
+    return _frozen(np.arange(length, dtype="float64") + 0.5)
 
 
+@lru_cache(maxsize=256)
 def _stops(length: int, step: int) -> Array:
-    return np.unique(np.append(np.arange(0, length, step), length)).astype("float64")
+    """Give the sides of cells, and their middles between; the last cell may be smaller."""
+    sides = np.append(np.arange(0, length, step), length).astype("float64")
+    stops = np.empty(2 * sides.size - 1)
+    stops[::2], stops[1::2] = sides, (sides[1:] + sides[:-1]) / 2
+    return _frozen(stops)
 
 
-def _points(
-    frame: Frame,
-    way: Transformer | None,
-    inverse: Affine,
-    at_x: Array,
-    at_y: Array,
-) -> Mesh:
+def _frozen(values: Array) -> Array:
+    values.flags.writeable = False
+    return values
+
+
+def _points(frame: Frame, way: Transformer | None, inverse: Affine, at_x: Array, at_y: Array) -> Array:
+    """Give columns and rows at points, shape (2, rows of points, columns of points)."""
     left, bottom, right, top = frame.bounds
     xs = left + at_x * ((right - left) / frame.width)
     ys = top - at_y * ((top - bottom) / frame.height)
-    x, y = np.meshgrid(xs, ys)
+    x, y = np.tile(xs, ys.size), np.repeat(ys, xs.size)
     if way is not None:
-        x, y = way.transform(x, y)
+        way.transform(x, y, inplace=True)
     a, b, c, d, e, f = inverse
-    return Mesh(columns=a * x + b * y + c, rows=d * x + e * y + f, at_x=at_x, at_y=at_y)
+    with np.errstate(invalid="ignore"):  # what lies nowhere is infinite
+        points: Array = np.stack((a * x + b * y + c, d * x + e * y + f))
+    return points.reshape(2, ys.size, xs.size)
 
 
-def _is_close(
-    found: Mesh,
-    frame: Frame,
-    way: Transformer,
-    inverse: Affine,
-    scale: float,
-) -> bool:
-    """Compare with the exact transform halfway along the sides of all cells.
+def _is_close(points: Array, scale: float) -> bool:
+    """Compare cells with the exact transform halfway along their sides: the points there are exact.
 
     In the middle of a cell the errors along both axes add up, and of a conformal projection they cancel out:
-    so they are looked at apart, and half of what is allowed is allowed to each.
+    so they are looked at apart, and half of what is allowed is allowed to each. A mesh that has those points
+    as well is closer still.
     """
-    middle_x = (found.at_x[1:] + found.at_x[:-1]) / 2
-    middle_y = (found.at_y[1:] + found.at_y[:-1]) / 2
-    across = _points(frame, way, inverse, middle_x, found.at_y)
-    along = _points(frame, way, inverse, found.at_x, middle_y)
-    worst = 0.0
-    for guess, beside, below in (
-        (found.columns, across.columns, along.columns),
-        (found.rows, across.rows, along.rows),
-    ):
-        apart = (
-            (guess[:, 1:] + guess[:, :-1]) / 2 - beside,
-            (guess[1:] + guess[:-1]) / 2 - below,
-        )
-        largest = max(float(np.abs(each).max(initial=0.0)) for each in apart)
-        if not np.isfinite(largest):
-            return False
-        worst = max(worst, largest)
+    if not math.isfinite(float(points.sum())):
+        return False
+    corners = points[:, ::2, ::2]
+    across = (corners[:, :, 1:] + corners[:, :, :-1]) / 2 - points[:, ::2, 1::2]
+    along = (corners[:, 1:] + corners[:, :-1]) / 2 - points[:, 1::2, ::2]
+    worst = max(float(np.abs(across).max()), float(np.abs(along).max()))
     return worst / scale <= LARGEST_ERROR / 2
 
 
 def positions(
     found: Mesh, frame: Frame, scale: tuple[float, float], origin: tuple[int, int]
-) -> tuple[Any, Any]:
+) -> NDArray[np.float32]:
     """Interpolate positions at pixel centres, as `cv2.remap` wants them.
 
     Args:
@@ -180,39 +193,40 @@ def positions(
         origin: Column and row of the window that is read, on that level.
 
     Returns:
-        Columns and rows, centre of the window's first pixel is 0; float32, shape (height, width) each.
+        Column and row, centre of the window's first pixel is 0; shape (height, width, 2).
     """
-    whole = found.columns.shape == (frame.height, frame.width)
-    across, along = _weights(frame.width, found.at_x).T, _weights(frame.height, found.at_y)
-    maps = []
-    for values, factor, first in ((found.columns, scale[0], origin[0]), (found.rows, scale[1], origin[1])):
-        local = values / factor - (first + 0.5)
-        near = local.astype("float32")  # it counts from the window's corner, so nothing is lost
-        maps.append(near if whole else _product(_product(along, near), across))
-    return maps[0], maps[1]
+    local = np.empty((*found.columns.shape, 2), "float32")  # it counts from the window: nothing is lost
+    local[..., 0] = found.columns / scale[0] - (origin[0] + 0.5)
+    local[..., 1] = found.rows / scale[1] - (origin[1] + 0.5)
+    if found.cell == 1:
+        return local
+    if found.cell:
+        return _enlarged(local, found.cell)
+    across = _between(local, 1, *_places(frame.width, tuple(found.at_x)))
+    return _between(across, 0, *_places(frame.height, tuple(found.at_y)))
+
+
+def _enlarged(points: NDArray[np.float32], cell: int) -> NDArray[np.float32]:
+    """Interpolate between points that stand evenly: each becomes the middle of a square, the rest is cut."""
+    height, width = points.shape[:2]
+    large = cv2.resize(points, (width * cell, height * cell), interpolation=cv2.INTER_LINEAR)
+    half = cell // 2
+    return np.asarray(large[half : half - cell, half : half - cell], "float32")
 
 
 @lru_cache(maxsize=64)
-def _cached_weights(size: int, stops: tuple[float, ...]) -> NDArray[np.float32]:
-    at = np.arange(size) + 0.5
-    known = np.asarray(stops)
-    right = np.clip(np.searchsorted(known, at, side="right"), 1, max(1, len(known) - 1))
-    weights = np.zeros((size, len(known)), "float32")
-    if len(known) == 1:
-        weights[:, 0] = 1
-        return weights
-    share = (at - known[right - 1]) / (known[right] - known[right - 1])
-    weights[np.arange(size), right - 1] = 1 - share
-    weights[np.arange(size), right] = share
-    return weights
+def _places(size: int, stops: tuple[float, ...]) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Give for each pixel centre the stop before it, and which part of the way to the next it lies."""
+    at, known = np.arange(size) + 0.5, np.asarray(stops)
+    before = np.clip(np.searchsorted(known, at, side="right") - 1, 0, len(known) - 2)
+    share = (at - known[before]) / (known[before + 1] - known[before])
+    return before, share.astype("float32")
 
 
-def _product(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Multiply small matrices; BLAS would start threads for it, and they would wait for one another."""
-    nothing: Any = None
-    return np.asarray(cv2.gemm(one, other, 1, nothing, 0), "float32")
-
-
-def _weights(size: int, stops: Array) -> NDArray[np.float32]:
-    """Give the matrix that interpolates linearly from the stops to the pixel centres, (size, stops)."""
-    return _cached_weights(size, tuple(stops))
+def _between(
+    points: NDArray[np.float32], axis: int, before: NDArray[np.intp], share: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Interpolate along an axis."""
+    first, second = points.take(before, axis), points.take(before + 1, axis)
+    found: NDArray[np.float32] = first + (second - first) * share[(slice(None), *[None] * (2 - axis))]
+    return found

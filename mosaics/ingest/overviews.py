@@ -141,7 +141,7 @@ def _average(values: Values, valid: Valid, covered: tuple[Steps, Steps]) -> Valu
     if values.dtype.kind == "f":
         return mean.astype(values.dtype)
     limits = np.iinfo(values.dtype)
-    return np.floor(mean + 0.5).clip(limits.min, limits.max).astype(values.dtype)
+    return np.floor(np.round(mean + 0.5, 6)).clip(limits.min, limits.max).astype(values.dtype)
 
 
 def _maximum(values: Any, counts: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, MaskFlags
 
+from mosaics.channels import chosen
 from mosaics.gdal import open_raster
 from mosaics.tiff.blocks import Block, BlockCache
 from mosaics.tiff.codecs import BlockDamagedError, check_codec, decode
@@ -33,9 +35,16 @@ class Pixels:
     """A window of a level."""
 
     samples: NDArray[Any]
-    """Shape (rows, columns, bands)."""
+    """Shape (rows, columns, n): as they were decoded where that are few, the bands asked for or more."""
+    bands: Sequence[int]
+    """Where among them the bands asked for are, in their order."""
     valid: NDArray[np.uint8] | None
     """255 where there is data, 0 elsewhere, shape (rows, columns); None: everywhere."""
+
+    @property
+    def values(self) -> NDArray[Any]:
+        """The bands asked for, shape (rows, columns, bands)."""
+        return chosen(self.samples, self.bands)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,10 +87,14 @@ class TiffRaster:
             BlockDamagedError, FileChangedError, OSError: If it can't be read.
         """
         level = self.levels[level_number]
-        wanted = [index - 1 for index in indexes]
-        samples, whole = self._window(level, ("i", level_number), rows, columns, wanted)
-        valid = None if whole else self._valid(level_number, rows, columns, samples)
-        return Pixels(samples=samples, valid=valid)
+        bands: Sequence[int] = [index - 1 for index in indexes]
+        if level.planar or level.samples > _TAKEN_WHOLE:
+            samples, whole = self._window(level, ("i", level_number), rows, columns, bands)
+            bands = range(len(bands))
+        else:
+            samples, whole = self._window(level, ("i", level_number), rows, columns, range(level.samples))
+        valid = None if whole else self._valid(level_number, rows, columns, chosen(samples, bands))
+        return Pixels(samples=samples, bands=bands, valid=valid)
 
     def _valid(
         self, level_number: int, rows: slice, columns: slice, samples: NDArray[Any]
@@ -89,7 +102,7 @@ class TiffRaster:
         """Tell which pixels of a window hold data: by nodata, else by the mask, else by alpha."""
         known: NDArray[np.bool_] | None = None
         if self.nodata is not None:
-            known = np.asarray(self._differs(samples).any(axis=2))
+            known = functools.reduce(np.logical_or, map(self._differs, np.moveaxis(samples, -1, 0)))
         elif self.masked:
             mask = self.layout.masks[level_number]
             assert mask is not None, "opening has checked it"
@@ -101,7 +114,7 @@ class TiffRaster:
             opaque = np.iinfo(level.dtype).max if level.dtype.kind in "ui" else 1
             known = alpha[..., 0] >= opaque / 2
         if samples.dtype.kind == "f":
-            finite = np.isfinite(samples).all(axis=2)
+            finite = functools.reduce(np.logical_and, map(np.isfinite, np.moveaxis(samples, -1, 0)))
             known = finite if known is None else known & finite
         if known is None or known.all():
             return None
@@ -120,7 +133,7 @@ class TiffRaster:
         return found
 
     def _window(
-        self, level: Level, name: tuple[str, int], rows: slice, columns: slice, wanted: list[int]
+        self, level: Level, name: tuple[str, int], rows: slice, columns: slice, wanted: Sequence[int]
     ) -> tuple[NDArray[Any], bool]:
         """Assemble samples of a level, shape (rows, columns, len(wanted)), and whether all hold data."""
         first_row, last_row = rows.start // level.block_height, (rows.stop - 1) // level.block_height
@@ -195,15 +208,13 @@ class TiffRaster:
         return not self.masked
 
 
-def _bands(samples: NDArray[Any], wanted: list[int]) -> NDArray[Any]:
-    """Choose samples of a pixel; a view where they follow one another."""
-    if len(wanted) == samples.shape[2] and wanted == list(range(len(wanted))):
-        return samples
-    first = wanted[0]
-    if wanted == list(range(first, first + len(wanted))):
-        return samples[..., first : first + len(wanted)]
-    return samples[..., wanted]
+def _bands(samples: NDArray[Any], wanted: Sequence[int]) -> NDArray[Any]:
+    """Choose samples of a pixel; a view where that are all."""
+    return samples if list(wanted) == list(range(samples.shape[2])) else chosen(samples, wanted)
 
+
+_TAKEN_WHOLE = 4
+"""Interleaved samples up to which all are taken: OpenCV resamples four as quickly as one."""
 
 _ROUNDING = 1e-7
 """Part of nodata by which a float may differ from it; overviews are made with other precisions."""

@@ -164,17 +164,17 @@ def test_finer_than_the_scene_it_is_the_reference(tmp_path: Path, world: dict[st
     assert (found.data[:, ~found.valid] == 0).all()
 
 
-@given(world=WORLDS, view=VIEWS)
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(world=WORLDS, view=VIEWS, size=st.sampled_from([1, 3, 5, 60, 64, 128, 130, 160, 258]))
+@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_positions_are_those_of_the_exact_transform(
-    tmp_path: Path, world: dict[str, Any], view: dict[str, Any]
+    tmp_path: Path, world: dict[str, Any], view: dict[str, Any], size: int
 ) -> None:
     _, placed = made(tmp_path / "a.tif", world)
-    frame = frame_of(world, placed, {**view, "zoom": view["zoom"] * 30})  # a wide one, where curves show
+    frame = frame_of(world, placed, {**view, "size": size, "zoom": view["zoom"] * 30})  # a wide one, where curves show
     affine = (placed.a, placed.b, placed.c, placed.d, placed.e, placed.f)
     crs = rasterio.crs.CRS.from_user_input(world["crs"]).to_wkt()
     found = mesh(frame, crs, inverted(affine), 1.0)
-    columns, rows = positions(found, frame, (1.0, 1.0), (0, 0))
+    columns, rows = np.moveaxis(positions(found, frame, (1.0, 1.0), (0, 0)), -1, 0)
     left, bottom, right, top = frame.bounds
     xs = left + (np.arange(frame.width) + 0.5) * ((right - left) / frame.width)
     ys = top - (np.arange(frame.height) + 0.5) * ((top - bottom) / frame.height)

@@ -30,7 +30,7 @@ def whole(raster: TiffRaster, level: int) -> tuple[np.ndarray, np.ndarray]:
     bands = [band for band in range(here.samples) if band != raster.layout.alpha]
     found = raster.pixels(level, slice(0, here.height), slice(0, here.width), [band + 1 for band in bands])
     valid = np.ones((here.height, here.width), bool) if found.valid is None else found.valid > 0
-    return np.moveaxis(found.samples, -1, 0), valid
+    return np.moveaxis(found.values, -1, 0), valid
 
 
 def assert_read_alike(path: Path, *, lossy: bool = False) -> None:
@@ -109,7 +109,7 @@ def test_a_window_is_the_part_of_the_whole(tmp_path: Path, layout: dict[str, Any
     bands = data.draw(st.lists(st.integers(1, here.samples), min_size=1, max_size=4))
     found = raster.pixels(0, *slices, bands)
     samples, _ = whole(raster, 0)
-    assert np.array_equal(np.moveaxis(found.samples, -1, 0), samples[[b - 1 for b in bands]][:, *slices])
+    assert np.array_equal(np.moveaxis(found.values, -1, 0), samples[[b - 1 for b in bands]][:, *slices])
 
 
 @pytest.mark.parametrize("photometric", ["RGB", "YCBCR"])
