@@ -170,7 +170,9 @@ def test_positions_are_those_of_the_exact_transform(
     tmp_path: Path, world: dict[str, Any], view: dict[str, Any], size: int
 ) -> None:
     _, placed = made(tmp_path / "a.tif", world)
-    frame = frame_of(world, placed, {**view, "size": size, "zoom": view["zoom"] * 30})  # a wide one, where curves show
+    frame = frame_of(
+        world, placed, {**view, "size": size, "zoom": view["zoom"] * 30}
+    )  # a wide one, where curves show
     affine = (placed.a, placed.b, placed.c, placed.d, placed.e, placed.f)
     crs = rasterio.crs.CRS.from_user_input(world["crs"]).to_wkt()
     found = mesh(frame, crs, inverted(affine), 1.0)
