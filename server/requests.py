@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -94,7 +95,7 @@ def segments(path: str) -> tuple[str, ...]:
         parts = tuple(unquote(part, errors="strict") for part in path.split("/")[1:])
     except UnicodeDecodeError as error:
         raise BadRequestError("the path is not well encoded") from error
-    if any(ord(c) < 32 or ord(c) == 127 for part in parts for c in part):
+    if any(map(_CONTROL.search, parts)):
         raise BadRequestError("the path is not well encoded")
     return parts
 
@@ -150,6 +151,7 @@ def language(query: Iterable[tuple[str, str]], accept_language: str | None) -> s
 _HOST = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?"
 )
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 
 
@@ -202,7 +204,7 @@ def circumstances(request: HttpRequest, trusted: Iterable[str]) -> Circumstances
     while hops and _is_trusted(address, trusted):
         address = hops.pop()
     try:
-        return Circumstances(origin=origin, address=ipaddress.ip_address(address))
+        return Circumstances(origin=origin, address=_address(address))
     except ValueError:
         return Circumstances(origin=origin)
 
@@ -253,7 +255,11 @@ _LOOPBACK_NETWORKS = ("127.0.0.0/8", "::1/128")
 
 def _is_trusted(peer: str, trusted: Iterable[str]) -> bool:
     try:
-        address = ipaddress.ip_address(peer)
-        return any(address in ipaddress.ip_network(network, strict=False) for network in trusted)
+        address = _address(peer)
+        return any(address in _network(network) for network in trusted)
     except ValueError:
         return False
+
+
+_address = lru_cache(maxsize=1024)(ipaddress.ip_address)
+_network = lru_cache(maxsize=1024)(partial(ipaddress.ip_network, strict=False))
