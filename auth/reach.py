@@ -191,6 +191,8 @@ class Window:
 
     def within(self, other: Window) -> Window | None:
         """Give the common part with another; None where there is none."""
+        if other == ALWAYS:
+            return self
         starts = [s for s in (self.start, other.start) if s is not None]
         ends = [e for e in (self.end, other.end) if e is not None]
         start, end = max(starts, default=None), min(ends, default=None)
@@ -263,6 +265,8 @@ class Selector:
 
     def within(self, other: Selector) -> Selector | None:
         """Give the scenes that both select; None where no scene can be in both."""
+        if other == ANY_SCENE:
+            return self
         common: dict[str, frozenset[str] | None] = {}
         for kind in ("collections", "licences", "sensors", "scenes"):
             mine, theirs = getattr(self, kind), getattr(other, kind)
