@@ -15,7 +15,7 @@ import structlog
 from mosaics.errors import SceneUnreadableError
 from mosaics.models import Frame, Raster, Scene
 from mosaics.read import Resampling, SceneReader
-from mosaics.resample import averaged, resample
+from mosaics.resample import averaged, inside, resample
 from mosaics.tiff.blocks import BlockCache
 from mosaics.tiff.codecs import BlockDamagedError
 from mosaics.tiff.files import FileChangedError, State, state_of
@@ -155,15 +155,16 @@ def _read(raster: TiffRaster, indexes: Sequence[int], frame: Frame, resampling: 
     pixels = raster.pixels(number, rows, columns, indexes)
     samples, bands, known = pixels.samples, pixels.bands, pixels.valid
     at = positions(found, frame, scale, (columns.start, rows.start))
+    there = None if _lies_within(found, (full.height, full.width)) else inside(samples.shape, at)
     spread = density[0] / scale[0], density[1] / scale[1]
     factor = max(1, round(min(spread))) if resampling != "nearest" else 1
-    within = _lies_within(found, (full.height, full.width))
+    factor = min(factor, max(samples.shape[:2]))  # from far away all of it is one
     if factor > 1:  # the file has no overview near: what one would hold is made here
         samples, known = averaged(pixels.values, known, factor)
         bands = range(len(indexes))
         at = (at + np.float32(0.5)) / np.float32(factor) - np.float32(0.5)
         spread = spread[0] / factor, spread[1] / factor
-    data, valid = resample(samples, bands, known, at, resampling, spread=spread, within=within)
+    data, valid = resample(samples, bands, known, at, resampling, spread=spread, there=there)
     return Raster(
         data=np.moveaxis(data, -1, 0),
         valid=np.ones((frame.height, frame.width), dtype=bool) if valid is None else valid,

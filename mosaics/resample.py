@@ -25,6 +25,8 @@ _CHANNELS: Final = 4
 """Bands that OpenCV takes at once, and the number that it is quickest with."""
 _NEGLIGIBLE: Final = 0.004
 """Share of a neighbour below which nothing is smoothed: pixels that are a fortieth fewer."""
+_WIDEST: Final = 1 / 3
+"""Share of a neighbour at which all three weigh the same; with more the middle would weigh less than they."""
 _OUTSIDE: Final = -1e6
 """A position that lies nowhere."""
 
@@ -37,7 +39,7 @@ def resample(
     resampling: Resampling,
     *,
     spread: tuple[float, float] = (1.0, 1.0),
-    within: bool = False,
+    there: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
     """Resample a window of samples.
 
@@ -50,13 +52,12 @@ def resample(
         at: Where the pixels lie.
         resampling: How.
         spread: Columns and rows of samples in an output pixel, 1 to 2.
-        within: All positions are known to lie on samples.
+        there: Which positions lie on the image; None: all.
 
     Returns:
         Values of the samples' type, shape (height, width, len(bands)), 0 where there is nothing; and where
         there is something, shape (height, width), None: everywhere.
     """
-    there = None if within else _inside(samples.shape, at)
     if valid is not None:
         on_data = _nearest(valid, at) > 0
         there = on_data if there is None else there & on_data
@@ -98,12 +99,12 @@ def averaged(
     return _as(samples.dtype, means), None if there.all() else there.astype("u1") * np.uint8(255)
 
 
-def _inside(shape: tuple[int, ...], at: Positions) -> NDArray[np.bool_]:
-    """Tell which positions lie on samples."""
+def inside(shape: tuple[int, ...], at: Positions) -> NDArray[np.bool_]:
+    """Tell which positions lie on samples of a shape (rows, columns ...)."""
     columns, rows = at[..., 0], at[..., 1]
-    inside: NDArray[np.bool_] = (columns >= -0.5) & (columns < shape[1] - 0.5)
-    inside &= (rows >= -0.5) & (rows < shape[0] - 0.5)
-    return inside
+    found: NDArray[np.bool_] = (columns >= -0.5) & (columns < shape[1] - 0.5)
+    found &= (rows >= -0.5) & (rows < shape[0] - 0.5)
+    return found
 
 
 def _nearest(samples: NDArray[Any], at: Positions) -> NDArray[Any]:
@@ -171,7 +172,7 @@ def _kernels(spread: tuple[float, float]) -> tuple[NDArray[np.float32], ...] | N
     where pixels become fewer, so that fine detail does not turn into noise: the sum of both filters has the
     variance of the wider triangle.
     """
-    sides = [max(0.0, (width * width - 1) / 12) for width in spread]
+    sides = [min(max(0.0, (width * width - 1) / 12), _WIDEST) for width in spread]
     if max(sides) <= _NEGLIGIBLE:
         return None
     return tuple(np.array([side, 1 - 2 * side, side], "f4") for side in sides)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -218,6 +219,44 @@ def test_coarser_pictures_are_averages_in_place(tmp_path: Path, factor: float) -
         window = cv2.createHanningWindow((size, size), cv2.CV_64F)
         (dx, dy), _ = cv2.phaseCorrelate(*(each - each.mean() for each in grey), window)
         assert np.hypot(dx, dy) < 0.1
+
+
+def test_a_scene_seen_from_far_away_takes_no_more_room_than_it_has(tmp_path: Path) -> None:
+    world = {
+        "crs": "EPSG:32631", "turn": 0.0, "ratio": 1.0, "size": (250, 190), "bands": 3, "dtype": "uint16",
+        "block": 64, "interleave": "pixel", "nodata": None, "hole": False,
+    }  # fmt: skip
+    one, placed = made(tmp_path / "a.tif", world)
+    xs, ys = transform(world["crs"], "EPSG:3857", *([v] for v in placed @ (95, 125)))
+    with rasterio.open(one.href) as source:
+        mean = source.read().mean(axis=(1, 2))
+    for pixel in (300.0, 20_000.0, 150_000.0):  # metres; the scene is some 200 wide
+        left, top = xs[0] - pixel * 3.5, ys[0] + pixel * 3.5
+        bounds = Bounds(left, top - pixel * 8, left + pixel * 8, top)
+        frame = Frame(crs="EPSG:3857", bounds=bounds, width=8, height=8)
+        tracemalloc.start()
+        found = reader().read(one, [1, 2, 3], frame, "bilinear")
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert most < 20_000_000
+        assert found.valid.sum() == 1, "the pixel whose centre lies on the scene"
+        assert np.abs(found.data[:, 3, 3] - mean).max() < 40
+
+
+def test_pixels_much_longer_than_wide_show_nothing_that_is_not_there(tmp_path: Path) -> None:
+    world = {
+        "crs": "EPSG:2154", "turn": 0.0, "ratio": 1.0, "size": (400, 400), "bands": 1, "dtype": "uint8",
+        "block": 64, "interleave": "pixel", "nodata": None, "hole": False,
+    }  # fmt: skip
+    one, placed = made(tmp_path / "a.tif", world)
+    with rasterio.open(one.href, "r+") as target:
+        target.write((np.indices((1, 400, 400))[1] % 2 * 100 + 100).astype("uint8"))
+    x, y = placed @ (20, 20)
+    frame = Frame(crs="EPSG:2154", bounds=Bounds(x, y - 300, x + 300, y), width=300, height=30)
+    found = reader().read(one, [1], frame, "bilinear")
+    assert found.valid.all()
+    assert found.data.min() >= 100
+    assert found.data.max() <= 200
 
 
 def test_what_it_does_not_model_goes_to_the_reference(tmp_path: Path) -> None:
