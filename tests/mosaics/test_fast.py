@@ -251,7 +251,7 @@ def test_pixels_much_longer_than_wide_show_nothing_that_is_not_there(tmp_path: P
     one, placed = made(tmp_path / "a.tif", world)
     with rasterio.open(one.href, "r+") as target:
         target.write((np.indices((1, 400, 400))[1] % 2 * 100 + 100).astype("uint8"))
-    x, y = placed @ (20, 20)
+    x, y = placed @ (20, 20.5)
     frame = Frame(crs="EPSG:2154", bounds=Bounds(x, y - 300, x + 300, y), width=300, height=30)
     found = reader().read(one, [1], frame, "bilinear")
     assert found.valid.all()
