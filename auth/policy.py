@@ -187,9 +187,7 @@ def _barred(principal: Principal, action: Action, circumstances: Circumstances) 
 
 
 def _reaches(grant: Grant, delegations: tuple[timedelta | None, ...]) -> bool:
-    """Tell whether a grant reaches a key so many keys below the institution's own."""
-    if not delegations:
-        return True
+    """Tell whether a grant reaches a key so many keys, one at least, below the institution's own."""
     if grant.delegable is None or len(delegations) > grant.delegable.depth:
         return False
     days = grant.delegable.longest_days

@@ -195,7 +195,7 @@ def _allowance(grant: Grant, exclusions: tuple[Exclusion, ...]) -> Allowance:
         exclusions=exclusions,
         quota=grant.quota,
         rate=grant.rate,
-        crisis=grant.event_id if grant.kind is GrantKind.CRISIS else None,
+        crisis=grant.event_id,
     )
 
 
