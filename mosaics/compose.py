@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import shapely
@@ -81,15 +82,17 @@ def _scene_picture(contribution: Contribution, frame: Frame, reader: SceneReader
     recipe = Recipe(style=style, bands=tuple(scene.bands[i - 1] for i in indexes), colormap=scene.colormap)
     ground = ground_pixel_size(padded) if style.algorithm else None
     picture = render(raster, recipe, ground)
-    if contribution.mask is not None:
-        cut(picture, inside(contribution.mask, frame))
-    return picture
+    return picture if contribution.mask is None else cut(picture, inside(contribution.mask, frame))
 
 
-def cut(picture: Picture, keep: NDArray[np.bool_]) -> None:
-    """Blank the picture, colours too, wherever `keep` is False (in place: compose owns it)."""
-    picture.rgb[~keep] = 0
-    picture.alpha[~keep] = 0
+def cut(picture: Picture, keep: NDArray[np.bool_]) -> Picture:
+    """Give the picture blanked, colours and index too, wherever `keep` is False."""
+    indexed = picture.indexed
+    return Picture(
+        rgb=picture.rgb * keep[..., np.newaxis],
+        alpha=picture.alpha * keep,
+        indexed=None if indexed is None else replace(indexed, values=indexed.values * keep),
+    )
 
 
 def inside(area: BaseGeometry, frame: Frame) -> NDArray[np.bool_]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+import numpy as np
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
     from shapely.geometry.base import BaseGeometry
 
@@ -162,6 +163,22 @@ class Raster:
     """True where there is data, shape (height, width). The inverse of numpy's mask."""
 
 
+GREYS: Final = np.repeat(np.arange(256, dtype="uint8")[:, np.newaxis], 3, axis=1)
+"""The colours of grey levels, shape (256, 3)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Indexed:
+    """Pixels as places in a list of colours."""
+
+    values: NDArray[np.uint8]
+    """Shape (height, width); 0 wherever the picture's alpha is 0."""
+    colours: NDArray[np.uint8]
+    """Red, green, blue of each value, shape (256, 3)."""
+    gradual: bool
+    """True where values that are near have colours that are near, as shades have and classes have not."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Picture:
     """Rendered pixels."""
@@ -170,6 +187,8 @@ class Picture:
     """Red, green, blue, shape (height, width, 3); 0 wherever alpha is 0."""
     alpha: NDArray[np.uint8]
     """0 (nothing) to 255 (opaque), shape (height, width)."""
+    indexed: Indexed | None = None
+    """The same colours as an index, where they are one and alpha is 0 or 255 everywhere."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,8 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rio_tiler.colormap import cmap
 
-from mosaics.models import Band, Raster
+from mosaics.levels import levels
+from mosaics.models import Band, Picture, Raster
 from mosaics.render import Recipe, render
 from mosaics.styles import Style, load_styles, parse_style
 
@@ -111,6 +115,75 @@ def test_a_palette_shows_its_colours_and_nothing_else() -> None:
     picture = render(raster(np.array([[0, 1, 2, 200]], "uint8")), recipe)
     assert picture.alpha.tolist() == [[0, 255, 0, 0]]
     assert picture.rgb[0].tolist() == [[0, 0, 0], [10, 20, 30], [0, 0, 0], [0, 0, 0]]
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    shape=st.tuples(st.integers(1, 30), st.integers(1, 30)),
+    dtype=st.sampled_from(["uint8", "uint16", "int16", "int32"]),
+    opacity=st.sampled_from([255, 0, 100]),
+)
+@settings(deadline=None, max_examples=100)
+def test_each_class_has_its_own_colour(seed: int, shape: tuple[int, int], dtype: str, opacity: int) -> None:
+    random = np.random.default_rng(seed)
+    listed = random.choice(256, 40, replace=False)
+    colours = {int(v): (*map(int, random.integers(0, 256, 3)), opacity if v % 3 else 255) for v in listed}
+    values = random.integers(-5 if dtype.startswith("i") else 0, 256, shape).astype(dtype)
+    valid = random.random(shape) < random.choice([0.6, 2])
+    recipe = Recipe(
+        style=STYLES.get("palette"), bands=(band("classes", dtype),), colormap=tuple(colours.items())
+    )
+    picture = render(raster(values, valid=valid), recipe)
+    for place, value in np.ndenumerate(values):
+        colour = colours.get(int(value), (0, 0, 0, 0)) if valid[place] else (0, 0, 0, 0)
+        assert picture.alpha[place] == colour[3]
+        assert tuple(picture.rgb[place]) == (colour[:3] if colour[3] else (0, 0, 0))
+    assert_indexed_alike(picture)
+
+
+@pytest.mark.parametrize("holes", [True, False])
+def test_a_colour_map_gives_each_level_its_colour(holes: bool) -> None:
+    random = np.random.default_rng(5)
+    nir, red = random.integers(0, 900, (2, 60, 50)).astype("uint16")
+    valid = random.random((60, 50)) < (0.8 if holes else 2)
+    ndvi = STYLES.get("ndvi")
+    recipe = Recipe(style=ndvi, bands=tuple(band(name) for name in ndvi.variables))
+    picture = render(raster(nir, red, valid=valid), recipe)
+    found, known = levels(raster(nir, red, valid=valid), recipe)
+    colours = cmap.get("rdylgn")
+    for place, level in np.ndenumerate(found[..., 0]):
+        expected = colours[int(level)] if known[place] else (0, 0, 0, 0)
+        assert (*picture.rgb[place], picture.alpha[place]) == expected
+    assert_indexed_alike(picture)
+
+
+def assert_indexed_alike(picture: Picture) -> None:
+    """The index of a picture says the same colours, and nothing of hidden pixels."""
+    if picture.indexed is None:
+        return
+    shown = picture.alpha > 0
+    assert np.isin(picture.alpha, (0, 255)).all()
+    assert np.array_equal(picture.indexed.colours[picture.indexed.values][shown], picture.rgb[shown])
+    assert not picture.indexed.values[~shown].any()
+
+
+@pytest.mark.parametrize("holes", [True, False])
+def test_every_style_hides_what_is_invalid(holes: bool) -> None:
+    for one in STYLES.values():
+        random = np.random.default_rng(2)
+        size = 20 + 2 * one.buffer
+        values = random.uniform(1, 250, (size, size, len(one.variables))).astype("uint8")
+        valid = random.random((size, size)) < (0.5 if holes else 2)
+        recipe = Recipe(
+            style=one, bands=tuple(band(name, p2=1, p98=250, p50=9, p999=250) for name in one.variables)
+        )
+        ground = (np.ones((size, 1)), np.ones((size, 1)))
+        picture = render(Raster(data=np.moveaxis(values, -1, 0), valid=valid), recipe, ground)
+        inner = valid[one.buffer : size - one.buffer, one.buffer : size - one.buffer]
+        assert np.array_equal(picture.alpha, inner * np.uint8(255)), one.id
+        assert not picture.rgb[~inner].any(), one.id
+        assert picture.rgb.flags.c_contiguous, one.id
+        assert_indexed_alike(picture)
 
 
 def test_every_style_renders() -> None:
