@@ -18,6 +18,15 @@ from mosaics.encode import Format
 MAX_TARGET = 8192
 """Longest path and query that are answered, bytes."""
 
+EXTENSIONS: Mapping[str, Format] = {
+    "png": "png",
+    "jpg": "jpg",
+    "jpeg": "jpg",
+    "webp": "webp",
+    "avif": "avif",
+}
+"""Of pictures -> their format."""
+
 NUMBER = re.compile(r"0|[1-9][0-9]{0,9}")
 """Canonical non-negative integers; anything else is another address of the same tile."""
 
@@ -131,10 +140,9 @@ def image_format(extension: str | None, accept: str | None) -> Format:
     """
     if extension is None:
         return "auto-webp" if accept and "image/webp" in accept else "auto-png"
-    known: dict[str, Format] = {"png": "png", "jpg": "jpg", "jpeg": "jpg", "webp": "webp"}
-    if extension not in known:
-        raise BadRequestError("the format must be png, jpg or webp")
-    return known[extension]
+    if extension not in EXTENSIONS:
+        raise BadRequestError("the format must be png, jpg, webp or avif")
+    return EXTENSIONS[extension]
 
 
 def language(query: Iterable[tuple[str, str]], accept_language: str | None) -> str:

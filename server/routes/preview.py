@@ -7,7 +7,7 @@ from mosaics.frames import layer_frame
 from server.answers import Answer
 from server.call import Call
 from server.pipeline import serve_preview
-from server.requests import BadRequestError, TooLargeError, image_format, number, single
+from server.requests import EXTENSIONS, BadRequestError, TooLargeError, image_format, number, single
 from server.routes.tiles import tile_answer
 
 MAX_WIDTH = 1024
@@ -38,14 +38,14 @@ async def preview(call: Call) -> Answer:
         max_bytes=max_bytes,
     )
     if served is None:
-        raise TooLargeError("the picture can't be that small; ask for less width or for webp")
+        raise TooLargeError("the picture can't be that small; ask for less width, or for webp or avif")
     return await tile_answer(call, served, layer, negotiated=extension is None)
 
 
 def _split(name: str) -> tuple[str, str | None]:
     """Split `{layer}.ext`; only known extensions are taken off, since ids may hold dots."""
     stem, dot, extension = name.rpartition(".")
-    if dot and extension in {"png", "jpg", "jpeg", "webp"}:
+    if dot and extension in EXTENSIONS:
         return stem, extension
     return name, None
 

@@ -46,7 +46,7 @@ def _path(name: str, description: str) -> Parameter:
 _ZXY = (
     _path("z", "Level."),
     _path("x", "Column."),
-    _path("y", "Row, then optionally @2x and .png|jpg|webp."),
+    _path("y", "Row, then optionally @2x and .png|jpg|webp|avif."),
 )
 _REST = (
     _LAYER,
@@ -55,7 +55,7 @@ _REST = (
     _TMS,
     _path("z", "Identifier of the tile matrix."),
     _path("y", "Row."),
-    _path("x", "Column, with .png|jpg|webp."),
+    _path("x", "Column, with .png|jpg|webp|avif."),
 )
 _READS = frozenset({Action.CATALOGUE, Action.TILE})
 _ALL_WMTS = frozenset({Action.CATALOGUE, Action.TILE, Action.INFO})

@@ -21,7 +21,7 @@ async def xyz(call: Call) -> Answer:
     """Serve `/tiles/{layer}/{tms}/{z}/{x}/{y}[@2x][.ext]`."""
     last = _LAST.fullmatch(call.path["y"])
     if last is None:
-        raise BadRequestError("the tile must end in {y}, {y}@2x or {y}.png|jpg|webp")
+        raise BadRequestError("the tile must end in {y}, {y}@2x or {y}.png|jpg|webp|avif")
     request = TileRequest(
         layer_id=call.path["layer"],
         tms_id=call.path["tms"],

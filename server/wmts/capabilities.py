@@ -18,7 +18,7 @@ from server.wmts.language import DEFAULT_LANGUAGE, Language, in_language
 from server.wmts.templating import render
 
 TILE_EXTENSIONS: Mapping[str, str] = MappingProxyType(
-    {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
+    {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/avif": "avif"}
 )
 """Media type of a tile -> extension of its resource."""
 

@@ -68,6 +68,8 @@ def test_a_parameter_with_two_values_is_refused() -> None:
 
 def test_format_by_extension_else_by_accept() -> None:
     assert image_format("jpeg", None) == "jpg"
+    assert image_format("avif", "image/webp") == "avif"
+    assert image_format(None, "image/avif,*/*") == "auto-png"
     assert image_format(None, "image/webp,*/*") == "auto-webp"
     assert image_format(None, "*/*") == "auto-png"
     with pytest.raises(BadRequestError):

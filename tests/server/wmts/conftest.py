@@ -42,7 +42,7 @@ def dated_layer():
             StyleInfo("natural", Text(fr="Couleurs naturelles", en="Natural colours")),
             StyleInfo("ndvi", Text(fr="Indice de végétation", en="Vegetation index")),
         ),
-        formats=("image/png", "image/jpeg", "image/webp"),
+        formats=("image/png", "image/jpeg", "image/webp", "image/avif"),
         info_formats=("application/json", "text/html", "text/plain"),
         times=("2023-05-01", "2024-06-02", "2025-07-03"),
         grids=("WebMercatorQuad", "2154_50cm"),

@@ -8,6 +8,7 @@ from mosaics.grids import load_grids
 from mosaics.models import Bounds, Text
 from server.wmts.capabilities import (
     FULL_TEMPLATES_UP_TO,
+    TILE_EXTENSIONS,
     LayerInfo,
     StyleInfo,
     is_unchanged,
@@ -81,14 +82,14 @@ def test_little_known_service_is_still_valid(make_document, capabilities_schema,
 def test_key_of_the_path_is_in_every_address(make_document):
     root = parse(make_document(base_url="https://flux.example/k/flx_live_abc"))
     found = addresses(root)
-    assert len(found) == 6 + 6 + 2 + 1
+    assert len(found) == 6 + 7 + 2 + 1
     assert all(address.startswith("https://flux.example/k/flx_live_abc/") for address in found)
 
 
 def test_key_of_the_query_is_in_every_address(make_document):
     root = parse(make_document(credential_query="key=a%26b"))
     found = addresses(root)
-    assert len(found) == 6 + 6 + 2 + 1
+    assert len(found) == 6 + 7 + 2 + 1
     assert all(re.search(r"\?key=a%26b(&|$)", address) for address in found)
 
 
@@ -143,6 +144,7 @@ def test_templates_of_a_dated_layer(make_document):
         ("tile", "image/png", base + ".png?key=K"),
         ("tile", "image/jpeg", base + ".jpg?key=K"),
         ("tile", "image/webp", base + ".webp?key=K"),
+        ("tile", "image/avif", base + ".avif?key=K"),
         ("FeatureInfo", "application/json", base + "/{J}/{I}.json?key=K"),
         ("FeatureInfo", "text/html", base + "/{J}/{I}.html?key=K"),
         ("FeatureInfo", "text/plain", base + "/{J}/{I}.txt?key=K"),
@@ -308,12 +310,12 @@ def test_500_layers_are_below_a_megabyte(make_document, dated_layer, capabilitie
     capabilities_schema.assertValid(root)
     assert find(root, "count(//w:Layer)") == 500
     assert find(root, "//w:Layer[1]/w:ResourceURL/@format") == ["image/png", "application/json"]
-    assert find(root, "//w:Layer[1]/w:Format/text()") == ["image/png", "image/jpeg", "image/webp"]
+    assert find(root, "//w:Layer[1]/w:Format/text()") == list(TILE_EXTENSIONS)
 
 
 def test_few_layers_keep_all_their_templates(make_document, dated_layer):
     layers = [dataclasses.replace(dated_layer, id=f"c{number}") for number in range(FULL_TEMPLATES_UP_TO)]
-    assert find(parse(make_document(layers=layers)), "count(//w:Layer[1]/w:ResourceURL)") == 6
+    assert find(parse(make_document(layers=layers)), "count(//w:Layer[1]/w:ResourceURL)") == 7
 
 
 @pytest.mark.parametrize(

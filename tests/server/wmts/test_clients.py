@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 import pytest
 from owslib.wmts import WebMapTileService
 
+from server.wmts.capabilities import TILE_EXTENSIONS
 from server.wmts.kvp import GetTile, parse_kvp
 from tests.conftest import need_program, tool_environment
 
@@ -28,7 +29,7 @@ def test_owslib_reads_layers_styles_grids_and_times(document):
         "ndvi": {"isDefault": False, "title": "Indice de végétation"},
     }
     assert layer.boundingBoxWGS84 == (-4.8, 41.3, 9.6, 51.1)
-    assert layer.formats == ["image/png", "image/jpeg", "image/webp"]
+    assert layer.formats == ["image/png", "image/jpeg", "image/webp", "image/avif"]
     assert layer.infoformats == ["application/json", "text/html", "text/plain"]
     assert list(layer.tilematrixsetlinks) == ["WebMercatorQuad", "2154_50cm"]
     assert layer.dimensions["Time"]["default"] == "latest"
@@ -42,7 +43,7 @@ def test_owslib_builds_the_address_of_a_tile_with_the_key(document):
     address = service.buildTileResource(layer="pleiades", format="image/png", Time="2024-06-02", **tile)
     # OWSLib takes any template of the layer, whatever the format; it asks by KVP where it can.
     start = "https://flux.example/app/wmts/1.0.0/pleiades/ndvi/2024-06-02/2154_50cm/3/1/2"
-    assert address in {f"{start}.{extension}?key=flx_live_A%2BB" for extension in ("png", "jpg", "webp")}
+    assert address in {f"{start}.{extension}?key=flx_live_A%2BB" for extension in TILE_EXTENSIONS.values()}
     assert not service.restonly
     query = service.buildTileRequest(layer="pleiades", format="image/webp", Time="2024-06-02", **tile)
     assert parse_kvp(parse_qsl(query)) == GetTile(
