@@ -97,7 +97,7 @@ async def serve_tile(
     if known is None:
         frame = tile_frame(services, request)
         tile = _resolve(services, layer, scene_filter, frame, request.style, request.time)
-        known = Resolved(tile, tile.key(request.image_format))
+        known = Resolved(tile, tile.key(services.quality.word(request.image_format)))
         services.resolutions.put(layer, scene_filter, request, known)
     made = await _made(services, known.tile, request.image_format, known.key, client)
     return _accounted(made, known.tile)
@@ -118,8 +118,8 @@ async def serve_preview(
     """Serve a light picture of a whole layer; None if it can't be made as small as `max_bytes`."""
     tile = _resolve(services, layer, scene_filter, frame, style, time)
     if max_bytes is None:
-        made = await _made(services, tile, image_format, tile.key(image_format), client)
-        return _accounted(made, tile)
+        key = tile.key(services.quality.word(image_format))
+        return _accounted(await _made(services, tile, image_format, key, client), tile)
 
     def make(stop: Stop) -> Made:
         failures: list[SceneUnreadableError] = []
@@ -240,7 +240,7 @@ def make_tile(services: Services, tile: ResolvedTile, image_format: Format, stop
     if not picture.alpha.any():
         made = empty(image_format, tile.frame.width, tile.frame.height)
         return Made(tile=EncodedTile(data=made.data, media_type=made.media_type), whole=not failures)
-    return Made(tile=_credited(encode(picture, image_format), used), whole=not failures)
+    return Made(tile=_credited(encode(picture, image_format, services.quality), used), whole=not failures)
 
 
 def _credited(made: EncodedTile, used: Used) -> EncodedTile:

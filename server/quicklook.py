@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mosaics.compose import compose
-from mosaics.encode import encode
+from mosaics.encode import Quality, encode
 from mosaics.errors import SceneUnreadableError
 from mosaics.filters import EVERYTHING
 from mosaics.frames import layer_frame
@@ -39,7 +39,7 @@ def quicklook_maker(settings: Settings) -> Callable[[Scene], bytes]:
             styles=styles,
         )
         picture, _ = compose(tile, reader, _ignored)
-        return encode(picture, "webp").data
+        return encode(picture, "webp", Quality(webp=settings.tiles.webp_quality)).data
 
     return quicklook
 

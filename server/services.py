@@ -6,6 +6,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from auth.credentials import Peppers
+from mosaics.encode import Quality
 from mosaics.grids import Grid
 from mosaics.models import EncodedTile
 from mosaics.read import SceneReader
@@ -45,6 +46,8 @@ class Services:
     sensors: Registry[Sensor]
     styles: Registry[Style]
     reader: SceneReader
+    quality: Quality
+    """What pictures lose in each format."""
     cache: TileCache
     """In memory, quick enough for the event loop."""
     deep_cache: TileCache

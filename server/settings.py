@@ -27,6 +27,7 @@ from pydantic_settings import (
 )
 from pydantic_settings import SettingsError as SourceError
 
+from mosaics.encode import DEFAULT_QUALITY
 from server.fetch import is_safe
 
 CONFIG_FILE = "flux.toml"
@@ -163,6 +164,12 @@ class TileSettings(BaseModel, frozen=True, extra="forbid"):
     """Memory for decoded blocks of scenes, per worker."""
     open_files: int = Field(default=512, ge=1)
     """Files of scenes kept open, per worker."""
+    jpg_quality: int = Field(default=DEFAULT_QUALITY.jpg, ge=1, le=100)
+    """Quality of JPEG, in tiles and in previews without `max_bytes`. Another makes all of them anew."""
+    webp_quality: int = Field(default=DEFAULT_QUALITY.webp, ge=1, le=100)
+    """Quality of WebP; the default loses as much as that of JPEG does."""
+    avif_quality: int = Field(default=DEFAULT_QUALITY.avif, ge=1, le=100)
+    """Quality of AVIF; likewise."""
     public_max_age_seconds: int = Field(default=300, ge=0)
     """How long shared caches may keep tiles and files below /public/."""
 
