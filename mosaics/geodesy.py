@@ -58,22 +58,34 @@ def ground_pixel_size(frame: Frame) -> tuple[Array, Array]:
         frame: The pixels.
 
     Returns:
-        Metres per pixel along x and along y, shape (height, 1) each.
+        Metres per pixel along x and along y, shape (height, 1) each; kept, so nobody writes to them.
     """
-    left, bottom, right, top = frame.bounds
-    dx, dy = (right - left) / frame.width, (top - bottom) / frame.height
+    return _pixel_size(frame.crs, _placed(frame), frame.width, frame.height)
+
+
+@lru_cache(maxsize=512)
+def _pixel_size(crs: str, bounds: Bounds, width: int, height: int) -> tuple[Array, Array]:
+    left, bottom, right, top = bounds
+    dx, dy = (right - left) / width, (top - bottom) / height
     x = (left + right) / 2
-    edges = top - np.arange(frame.height + 1) * dy
+    edges = top - np.arange(height + 1) * dy
     centres = edges[:-1] - dy / 2
-    xs = np.concatenate(
-        [np.full(edges.size, x), np.full(frame.height, x - dx / 2), np.full(frame.height, x + dx / 2)]
-    )
-    lon, lat = _lonlat(frame.crs, xs, np.concatenate([edges, centres, centres]))
-    n = frame.height
+    xs = np.concatenate([np.full(edges.size, x), np.full(height, x - dx / 2), np.full(height, x + dx / 2)])
+    lon, lat = _lonlat(crs, xs, np.concatenate([edges, centres, centres]))
+    n = height
     along_y = _distance(lon[:n], lat[:n], lon[1 : n + 1], lat[1 : n + 1])
     along_x = _distance(lon[n + 1 : 2 * n + 1], lat[n + 1 : 2 * n + 1], lon[2 * n + 1 :], lat[2 * n + 1 :])
-    unit = metres_per_unit(frame.crs)
-    return _filled(along_x, dx * unit), _filled(along_y, dy * unit)
+    unit = metres_per_unit(crs)
+    sizes = _filled(along_x, dx * unit), _filled(along_y, dy * unit)
+    for size in sizes:
+        size.flags.writeable = False
+    return sizes
+
+
+def _placed(frame: Frame) -> Bounds:
+    """Give a frame's bounds, moved along x to where all that are measured alike are moved."""
+    left, bottom, right, top = frame.bounds
+    return Bounds(0.0, bottom, right - left, top) if frame.crs in _ALIKE_ALONG_X else frame.bounds
 
 
 def ground_resolution(frame: Frame) -> float:
@@ -81,11 +93,7 @@ def ground_resolution(frame: Frame) -> float:
 
     Sampled at 5 x 5 pixel centres, those of the corners included; where none is on the Earth, nominal.
     """
-    if frame.crs not in _ALIKE_ALONG_X:
-        return _resolution(frame.crs, frame.bounds, frame.width, frame.height)
-    _, bottom, right, top = frame.bounds
-    bounds = Bounds(0.0, bottom, right - frame.bounds.left, top)
-    return _resolution(frame.crs, bounds, frame.width, frame.height)
+    return _resolution(frame.crs, _placed(frame), frame.width, frame.height)
 
 
 @lru_cache(maxsize=4096)
