@@ -16,6 +16,7 @@ from mosaics.errors import SceneUnreadableError
 from mosaics.models import Frame, Raster, Scene
 from mosaics.read import Resampling, SceneReader
 from mosaics.resample import averaged, inside, resample
+from mosaics.stopping import Stop, never
 from mosaics.tiff.blocks import BlockCache
 from mosaics.tiff.codecs import BlockDamagedError
 from mosaics.tiff.files import FileChangedError, State, state_of
@@ -59,14 +60,21 @@ class FastReader:
     _open: OrderedDict[str, _Opened] = field(default_factory=OrderedDict, init=False)
     """By path, the last used at the end."""
 
-    def read(self, scene: Scene, indexes: Sequence[int], frame: Frame, resampling: Resampling) -> Raster:
-        """Read bands of a scene, resampled onto a frame."""
+    def read(
+        self,
+        scene: Scene,
+        indexes: Sequence[int],
+        frame: Frame,
+        resampling: Resampling,
+        stop: Stop = never,
+    ) -> Raster:
+        """Read bands of a scene, resampled onto a frame; `stop` is asked before each block is decoded."""
 
         def fast(raster: TiffRaster) -> Raster | None:
-            return _read(raster, indexes, frame, resampling)
+            return _read(raster, indexes, frame, resampling, stop)
 
         found = self._tried(scene, max(indexes), fast)
-        return self.reference.read(scene, indexes, frame, resampling) if found is None else found
+        return self.reference.read(scene, indexes, frame, resampling, stop) if found is None else found
 
     def sample(
         self, scene: Scene, longitude: float, latitude: float, ground_resolution: float
@@ -114,7 +122,7 @@ class FastReader:
         try:
             raster: TiffRaster | None = open_tiff(path, self.blocks)
         except LayoutUnsupportedError as error:
-            log.info("read_by_reference", why=str(error))
+            log.debug("read_by_reference", why=str(error))
             raster = None
         with self._lock:
             self._open[path] = _Opened(raster=raster, state=state)
@@ -138,7 +146,9 @@ def _check_image(raster: TiffRaster, scene: Scene, bands: int) -> None:
         raise BlockDamagedError("another image stands in its place")
 
 
-def _read(raster: TiffRaster, indexes: Sequence[int], frame: Frame, resampling: Resampling) -> Raster | None:
+def _read(
+    raster: TiffRaster, indexes: Sequence[int], frame: Frame, resampling: Resampling, stop: Stop
+) -> Raster | None:
     """Read a frame; None: the reference must."""
     full = raster.levels[0]
     place = raster.georeference
@@ -152,7 +162,7 @@ def _read(raster: TiffRaster, indexes: Sequence[int], frame: Frame, resampling: 
     rows, columns = window
     if (rows.stop - rows.start) * (columns.stop - columns.start) > MOST_PIXELS:
         return None
-    pixels = raster.pixels(number, rows, columns, indexes)
+    pixels = raster.pixels(number, rows, columns, indexes, stop)
     samples, bands, known = pixels.samples, pixels.bands, pixels.valid
     at = positions(found, frame, scale, (columns.start, rows.start))
     there = None if _lies_within(found, (full.height, full.width)) else inside(samples.shape, at)

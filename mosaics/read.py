@@ -23,6 +23,7 @@ from rio_tiler.reader import read as rio_tiler_read
 from mosaics.errors import SceneUnreadableError
 from mosaics.gdal import open_raster
 from mosaics.models import Frame, Raster, Scene
+from mosaics.stopping import Stop, go_on, never
 from mosaics.warp import inverted, mesh, nearest_level
 
 Resampling = Literal["nearest", "bilinear", "cubic"]
@@ -31,7 +32,14 @@ Resampling = Literal["nearest", "bilinear", "cubic"]
 class SceneReader(Protocol):
     """Reads scenes; any implementation gives the pixels of the rio-tiler one."""
 
-    def read(self, scene: Scene, indexes: Sequence[int], frame: Frame, resampling: Resampling) -> Raster:
+    def read(
+        self,
+        scene: Scene,
+        indexes: Sequence[int],
+        frame: Frame,
+        resampling: Resampling,
+        stop: Stop = never,
+    ) -> Raster:
         """Read bands of a scene, resampled onto a frame.
 
         Args:
@@ -39,12 +47,14 @@ class SceneReader(Protocol):
             indexes: 1-based band numbers in the file.
             frame: Output pixels; it may lie partly or wholly outside the scene.
             resampling: How stored pixels become output pixels.
+            stop: Asked between steps as small as the reader has.
 
         Returns:
             Values of shape (len(indexes), height, width) and where they are valid.
 
         Raises:
             SceneUnreadableError: If the file can't be read.
+            NobodyWaitsError: If `stop` said so.
         """
 
     def sample(
@@ -75,10 +85,17 @@ class GuardedReader:
     roots: tuple[Path, ...]
     """Resolved folders."""
 
-    def read(self, scene: Scene, indexes: Sequence[int], frame: Frame, resampling: Resampling) -> Raster:
+    def read(
+        self,
+        scene: Scene,
+        indexes: Sequence[int],
+        frame: Frame,
+        resampling: Resampling,
+        stop: Stop = never,
+    ) -> Raster:
         """Read bands of a scene, resampled onto a frame."""
         self._check(scene)
-        return self.inner.read(scene, indexes, frame, resampling)
+        return self.inner.read(scene, indexes, frame, resampling, stop)
 
     def sample(
         self, scene: Scene, longitude: float, latitude: float, ground_resolution: float
@@ -100,8 +117,16 @@ class RioTilerReader:
     tolerance: float = 0.125
     """Stored pixels by which the warper may be off when it interpolates positions; above 0."""
 
-    def read(self, scene: Scene, indexes: Sequence[int], frame: Frame, resampling: Resampling) -> Raster:
+    def read(
+        self,
+        scene: Scene,
+        indexes: Sequence[int],
+        frame: Frame,
+        resampling: Resampling,
+        stop: Stop = never,
+    ) -> Raster:
         """Read bands of a scene, resampled onto a frame."""
+        go_on(stop)
         transform = from_bounds(*frame.bounds, frame.width, frame.height)
         crs = CRS.from_user_input(frame.crs)
         try:

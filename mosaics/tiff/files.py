@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from mosaics.errors import MosaicsError
+from mosaics.stopping import Stop, go_on, never
 
 
 class FileChangedError(MosaicsError):
@@ -27,12 +28,17 @@ class RangeFile(Protocol):
     def identity(self) -> str:
         """Changes whenever the bytes do: of a local file its place, size and time, of an object its ETag."""
 
-    def read(self, ranges: Sequence[Range]) -> list[bytes]:
+    def read(self, ranges: Sequence[Range], stop: Stop = never) -> list[bytes]:
         """Read ranges, all of one state of the file.
+
+        Args:
+            ranges: Which; short at the end of the file.
+            stop: Asked before each step of reading.
 
         Raises:
             FileChangedError: If the file was replaced or written to since it was opened.
             OSError: If it can't be read.
+            NobodyWaitsError: If `stop` said so.
         """
 
 
@@ -54,9 +60,12 @@ class LocalFile:
         """Give its bytes."""
         return self._state[2]
 
-    def read(self, ranges: Sequence[Range]) -> list[bytes]:
+    def read(self, ranges: Sequence[Range], stop: Stop = never) -> list[bytes]:
         """Read ranges; short at the end of the file."""
-        found = [os.pread(self._descriptor, length, offset) for offset, length in ranges]
+        found = []
+        for offset, length in ranges:
+            go_on(stop)
+            found.append(os.pread(self._descriptor, length, offset))
         self.check()
         return found
 
