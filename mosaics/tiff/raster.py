@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.io import DatasetReader
 
 from mosaics.channels import chosen
 from mosaics.gdal import open_raster
@@ -18,6 +20,7 @@ from mosaics.tiff.blocks import Block, BlockCache
 from mosaics.tiff.codecs import BlockDamagedError, check_codec, decode
 from mosaics.tiff.files import LocalFile, Range, RangeFile
 from mosaics.tiff.layout import LayoutUnsupportedError, Level, TiffLayout, parse_layout
+from mosaics.tiff.streams import RangeStream
 from mosaics.warp import Affine
 
 
@@ -245,25 +248,26 @@ HALVED_PROFILE = "1"
 """The version whose overviews were made by joining pixels two by two."""
 
 
-def open_tiff(path: str, blocks: BlockCache) -> TiffRaster:
-    """Open a local file.
+def open_tiff(file: RangeFile, blocks: BlockCache) -> TiffRaster:
+    """Open a file whose directories, and what GDAL knows of it, are read here and now.
 
     Args:
-        path: Of a GeoTIFF that banking has accepted.
+        file: A GeoTIFF that banking has accepted.
         blocks: Where decoded blocks are kept.
 
     Raises:
         LayoutUnsupportedError: If it must be read by somebody else.
         BlockDamagedError: If its end is missing.
-        RasterOpenError, OSError: If it is not there, or no raster that is opened at all.
+        FileChangedError, RasterOpenError, OSError: If it is not there, changes, or is no raster that is
+            opened at all.
     """
-    file = LocalFile(path)
-    layout = parse_layout(lambda offset, length: file.read([Range(offset, length)])[0])
+    stream = RangeStream(file)
+    layout = parse_layout(stream.read_at)
     for level in (*layout.levels, *(mask for mask in layout.masks if mask is not None)):
         check_codec(level)
         if int((level.offsets + level.lengths).max(initial=0)) > file.size:
             raise BlockDamagedError("the file is cut short")
-    with open_raster(path) as source:
+    with opened_by_gdal(file, stream) as source:
         nodata = next((value for value in source.nodatavals if value is not None), None)
         transform = source.transform
         if source.crs is None or transform.is_identity or source.gcps[0] or transform.determinant == 0:
@@ -291,3 +295,28 @@ def open_tiff(path: str, blocks: BlockCache) -> TiffRaster:
         halved=halved,
         blocks=blocks,
     )
+
+
+@contextmanager
+def opened_by_gdal(
+    file: RangeFile, stream: RangeStream, overview_level: int | None = None
+) -> Iterator[DatasetReader]:
+    """Open a file with GDAL; what fails beneath it is raised instead of GDAL's word for it.
+
+    Args:
+        file: A local one is opened by its path, which is quicker.
+        stream: Of the file.
+        overview_level: Give this overview (0 is the finest) as a dataset of its own.
+
+    Raises:
+        FileChangedError, RasterOpenError, OSError, NobodyWaitsError: If it can't be opened or read.
+    """
+    try:
+        with open_raster(
+            file.path if isinstance(file, LocalFile) else stream, overview_level=overview_level
+        ) as source:
+            yield source
+    except Exception:
+        stream.raise_failure()
+        raise
+    stream.raise_failure()  # GDAL may have gone on with what it had

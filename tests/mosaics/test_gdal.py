@@ -144,9 +144,7 @@ def test_errors_are_ours_and_hide_the_folder(tmp_path: Path) -> None:
         assert str(tmp_path) not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "path", ["/vsicurl/http://localhost/a.tif", "/vsizip/a.zip/b.tif", "/vsis3/b/../c d"]
-)
+@pytest.mark.parametrize("path", ["/vsicurl/http://localhost/a.tif", "/vsizip/a.zip/b.tif", "/vsis3/b/c.tif"])
 def test_only_plain_files_are_opened(path: str) -> None:
     with pytest.raises(gdal.RasterOpenError, match="plain files"):
         gdal.open_raster(path)
