@@ -32,7 +32,7 @@ class ObjectAddress:
         """
         bucket, key = _split(text)
         if not key or not _is_plain(f"{key}/"):
-            raise ValueError(f"{text}: use s3://BUCKET/KEY, the key of {_PLAIN_WORDS}")
+            raise ValueError(f"use s3://BUCKET/KEY, the key of {_PLAIN_WORDS}")
         return cls(bucket, key)
 
     def __str__(self) -> str:
@@ -63,7 +63,7 @@ class ObjectPrefix:
         bucket, prefix = _split(text)
         prefix += "/" if prefix and not prefix.endswith("/") else ""
         if not _is_plain(prefix):
-            raise ValueError(f"{text}: use s3://BUCKET/PREFIX/, the prefix of {_PLAIN_WORDS}")
+            raise ValueError(f"use s3://BUCKET/PREFIX/, the prefix of {_PLAIN_WORDS}")
         return cls(bucket, prefix)
 
     def __str__(self) -> str:
@@ -106,7 +106,7 @@ def _split(text: str) -> tuple[str, str]:
     """Give the bucket and what is behind its slash."""
     bucket, _, rest = text.removeprefix(_SCHEME).partition("/")
     if not is_object(text) or _BUCKET.fullmatch(bucket) is None or ".." in bucket:
-        raise ValueError(f"{text}: no bucket of an S3-compatible store; use s3://BUCKET/...")
+        raise ValueError("no bucket of an S3-compatible store: use s3://BUCKET/...")
     return bucket, rest
 
 

@@ -207,6 +207,24 @@ def test_by_the_reference_too_a_tile_costs_few_requests(gate: Gate, store: Store
     assert len(gate.asked()) <= 5
 
 
+def test_many_threads_read_by_the_reference(gate: Gate, store: Store, tmp_path: Path) -> None:
+    """GDAL calls back into Python from each of them."""
+    values, options = LAYOUTS["lerc"]
+    path = written(tmp_path / "a.tif", values, **options)
+    one, far = put(store, path, "threads.tif"), reader(gate.objects())
+    expected = [
+        reader(None).read(scene_of(path, str(path), ""), [1], view, "bilinear").data for view in FRAMES
+    ]
+
+    def look(turn: int) -> bool:
+        view = turn % len(FRAMES)
+        found = far.read(one, [1], FRAMES[view], "bilinear")
+        return np.array_equal(found.data, expected[view])
+
+    with ThreadPoolExecutor(6) as pool:
+        assert all(pool.map(look, range(60)))
+
+
 def test_another_object_in_its_place_is_not_shown(gate: Gate, store: Store, tmp_path: Path) -> None:
     clock = [1000.0]
     one_path, two_path = (
