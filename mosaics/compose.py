@@ -10,25 +10,22 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from mosaics.errors import NobodyWaitsError, SceneUnreadableError
+from mosaics.errors import SceneUnreadableError
 from mosaics.geodesy import ground_pixel_size, lonlat_transformer
 from mosaics.models import Frame, Picture
 from mosaics.read import SceneReader
 from mosaics.render import Recipe, render
 from mosaics.resolve import Contribution, ResolvedTile
+from mosaics.stopping import Stop, go_on, never
 
 Used = tuple[Contribution, ...]
-
-
-def _never() -> bool:
-    return False
 
 
 def compose(
     tile: ResolvedTile,
     reader: SceneReader,
     on_unreadable: Callable[[SceneUnreadableError], None],
-    stop: Callable[[], bool] = _never,
+    stop: Stop = never,
 ) -> tuple[Picture, Used]:
     """Render the scenes of a tile one over the other, stopping when it is full.
 
@@ -36,7 +33,7 @@ def compose(
         tile: The ordered scenes and the frame.
         reader: How scenes are read.
         on_unreadable: Told of each scene whose file fails; the others go on.
-        stop: Asked before each scene; True: nobody wants the picture any more.
+        stop: Asked before each scene, and within it before each block is decoded.
 
     Returns:
         The picture, and the contributions that gave at least one pixel.
@@ -51,10 +48,9 @@ def compose(
     used: list[Contribution] = []
     failures: list[SceneUnreadableError] = []
     for contribution in tile.contributions:
-        if stop():
-            raise NobodyWaitsError
+        go_on(stop)
         try:
-            picture = _scene_picture(contribution, tile.frame, reader)
+            picture = _scene_picture(contribution, tile.frame, reader, stop)
         except SceneUnreadableError as error:
             failures.append(error)
             on_unreadable(error)
@@ -73,12 +69,12 @@ def compose(
     return Picture(rgb=rgb, alpha=alpha), tuple(used)
 
 
-def _scene_picture(contribution: Contribution, frame: Frame, reader: SceneReader) -> Picture:
+def _scene_picture(contribution: Contribution, frame: Frame, reader: SceneReader, stop: Stop) -> Picture:
     scene, style = contribution.scene, contribution.style
     indexes = style.bind(scene.bands, scene.kind)
     assert indexes is not None, "resolve chose a style that the scene lists"
     padded = frame.padded(style.buffer) if style.buffer else frame
-    raster = reader.read(scene, indexes, padded, style.resampling)
+    raster = reader.read(scene, indexes, padded, style.resampling, stop)
     recipe = Recipe(style=style, bands=tuple(scene.bands[i - 1] for i in indexes), colormap=scene.colormap)
     ground = ground_pixel_size(padded) if style.algorithm else None
     picture = render(raster, recipe, ground)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final, NamedTuple, TypeVar
@@ -16,11 +17,13 @@ from mosaics.errors import SceneUnreadableError
 from mosaics.models import Frame, Raster, Scene
 from mosaics.read import Resampling, SceneReader
 from mosaics.resample import averaged, inside, resample
+from mosaics.stopping import Stop, never
 from mosaics.tiff.blocks import BlockCache
 from mosaics.tiff.codecs import BlockDamagedError
-from mosaics.tiff.files import FileChangedError, State, state_of
+from mosaics.tiff.files import FileChangedError, RangeFile
 from mosaics.tiff.layout import LayoutUnsupportedError
 from mosaics.tiff.raster import TiffRaster, open_tiff
+from mosaics.tiff.scene_files import SceneFiles
 from mosaics.warp import Mesh, inverted, mesh, nearest_level, positions, transformer
 
 log = structlog.get_logger(__name__)
@@ -41,9 +44,9 @@ goes to the reference, which reads it in pieces."""
 class _Opened(NamedTuple):
     """A file as it was when it was opened."""
 
+    file: RangeFile
     raster: TiffRaster | None
     """None: the reference reads it."""
-    state: State
 
 
 @dataclass(kw_only=True)
@@ -53,20 +56,29 @@ class FastReader:
     reference: SceneReader
     """Reads what is laid out or placed in a way that this one does not model."""
     blocks: BlockCache
+    files: SceneFiles = field(default_factory=SceneFiles)
+    """Where files are opened."""
     most_files: int = 512
     """Kept open at the same time."""
     _lock: Lock = field(default_factory=Lock, init=False)
-    _open: OrderedDict[str, _Opened] = field(default_factory=OrderedDict, init=False)
-    """By path, the last used at the end."""
+    _open: OrderedDict[tuple[str, str], _Opened] = field(default_factory=OrderedDict, init=False)
+    """By place and generation, the last used at the end."""
 
-    def read(self, scene: Scene, indexes: Sequence[int], frame: Frame, resampling: Resampling) -> Raster:
-        """Read bands of a scene, resampled onto a frame."""
+    def read(
+        self,
+        scene: Scene,
+        indexes: Sequence[int],
+        frame: Frame,
+        resampling: Resampling,
+        stop: Stop = never,
+    ) -> Raster:
+        """Read bands of a scene, resampled onto a frame; `stop` is asked before each block is decoded."""
 
         def fast(raster: TiffRaster) -> Raster | None:
-            return _read(raster, indexes, frame, resampling)
+            return _read(raster, indexes, frame, resampling, stop)
 
         found = self._tried(scene, max(indexes), fast)
-        return self.reference.read(scene, indexes, frame, resampling) if found is None else found
+        return self.reference.read(scene, indexes, frame, resampling, stop) if found is None else found
 
     def sample(
         self, scene: Scene, longitude: float, latitude: float, ground_resolution: float
@@ -92,39 +104,44 @@ class FastReader:
         """
         for _ in range(_TRIES):
             try:
-                raster = self._raster(scene.href)
+                raster = self._raster(scene)
                 if raster is None:
                     return None
                 _check_image(raster, scene, bands)
                 return fast(raster)
             except FileChangedError:
-                self._forget(scene.href)
+                continue  # it is opened anew
             except (BlockDamagedError, OSError) as error:
-                self._forget(scene.href)
+                self._forget(scene)
                 raise SceneUnreadableError(scene.id) from error
         raise SceneUnreadableError(scene.id)
 
-    def _raster(self, path: str) -> TiffRaster | None:
-        state = state_of(path)
+    def _raster(self, scene: Scene) -> TiffRaster | None:
+        """Give a scene's open file, which is still the same; None: the reference reads it."""
+        key = scene.href, scene.generation
         with self._lock:
-            known = self._open.get(path)
-            if known is not None and known.state == state:
-                self._open.move_to_end(path)
+            known = self._open.get(key)
+            if known is not None:
+                self._open.move_to_end(key)
+        if known is not None:
+            with suppress(FileChangedError):
+                known.file.check()
                 return known.raster
+        file = self.files.open(scene)
         try:
-            raster: TiffRaster | None = open_tiff(path, self.blocks)
+            raster: TiffRaster | None = open_tiff(file, self.blocks)
         except LayoutUnsupportedError as error:
-            log.info("read_by_reference", why=str(error))
+            log.debug("read_by_reference", why=str(error))
             raster = None
         with self._lock:
-            self._open[path] = _Opened(raster=raster, state=state)
+            self._open[key] = _Opened(file, raster)
             while len(self._open) > self.most_files:
                 self._open.popitem(last=False)
         return raster
 
-    def _forget(self, path: str) -> None:
+    def _forget(self, scene: Scene) -> None:
         with self._lock:
-            self._open.pop(path, None)
+            self._open.pop((scene.href, scene.generation), None)
 
 
 def _check_image(raster: TiffRaster, scene: Scene, bands: int) -> None:
@@ -138,7 +155,9 @@ def _check_image(raster: TiffRaster, scene: Scene, bands: int) -> None:
         raise BlockDamagedError("another image stands in its place")
 
 
-def _read(raster: TiffRaster, indexes: Sequence[int], frame: Frame, resampling: Resampling) -> Raster | None:
+def _read(
+    raster: TiffRaster, indexes: Sequence[int], frame: Frame, resampling: Resampling, stop: Stop
+) -> Raster | None:
     """Read a frame; None: the reference must."""
     full = raster.levels[0]
     place = raster.georeference
@@ -152,7 +171,7 @@ def _read(raster: TiffRaster, indexes: Sequence[int], frame: Frame, resampling: 
     rows, columns = window
     if (rows.stop - rows.start) * (columns.stop - columns.start) > MOST_PIXELS:
         return None
-    pixels = raster.pixels(number, rows, columns, indexes)
+    pixels = raster.pixels(number, rows, columns, indexes, stop)
     samples, bands, known = pixels.samples, pixels.bands, pixels.valid
     at = positions(found, frame, scale, (columns.start, rows.start))
     there = None if _lies_within(found, (full.height, full.width)) else inside(samples.shape, at)

@@ -1,23 +1,23 @@
 """The guard around GDAL: its environment, the one way to open a raster, and a test that both hold.
 
-Nothing else in the project calls `rasterio.open` on a file that it did not write itself a moment ago.
+Nothing else in the project calls `rasterio.open` on a file that it did not write itself a moment ago. GDAL
+opens no address: what lies in a store of objects it reads through a stream of ours.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import re
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Protocol
 
 import rasterio
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.io import DatasetReader
+from rasterio.errors import NotGeoreferencedWarning, RasterioDeprecationWarning, RasterioError
+from rasterio.io import DatasetReader, FilePath
 
 from mosaics.errors import MosaicsError
 
@@ -47,8 +47,22 @@ SKIPPED_DRIVERS: Final = tuple(
 """Names of every driver GDAL 3.10 to 3.13 may have and we don't use; blanks around the names."""
 
 _REDIRECT: Final = "OVERVIEW_FILE"
-_REMOTE: Final = re.compile(r"/vsis3/[A-Za-z0-9._/-]+")
 _LOG = logging.getLogger(__name__)
+
+
+class FileLike(Protocol):
+    """What GDAL can read in place of a path."""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+
+    def handle(self) -> Any:
+        """Open it, at its beginning.
+
+        The object has `read`, `seek` and `tell`, which raise nothing, and what rasterio opens it once more
+        by: `fs.open`, `path` and `mode`, as files of fsspec have.
+        """
 
 
 class RasterOpenError(MosaicsError, OSError):
@@ -103,20 +117,24 @@ def configure(cache_megabytes: int = 256) -> None:
         cache_megabytes: Upper bound of GDAL's block cache.
     """
     os.environ.update(environment(cache_megabytes))
+    # its successor, `opener`, adds a file system to GDAL at each opening, under the feet of other threads
+    warnings.filterwarnings("ignore", "FilePath is supplanted", category=RasterioDeprecationWarning)
     logger = logging.getLogger("rasterio._env")
     if not any(isinstance(known, _NoSkipNoise) for known in logger.filters):
         logger.addFilter(_NoSkipNoise())
 
 
-def open_raster(path: str | Path, *, jp2: bool = False, overview_level: int | None = None) -> DatasetReader:
+def open_raster(
+    path: str | Path | FileLike, *, jp2: bool = False, overview_level: int | None = None
+) -> DatasetReader:
     """Open a raster, the only way that is safe: GeoTIFF (or JPEG 2000) and nothing that leads elsewhere.
 
     A GeoTIFF may carry a tag that makes GDAL read its overviews from any other file or address, whatever the
     driver. The tag is read before anything else, which does no I/O, and such a file is refused.
 
     Args:
-        path: A local path, or `/vsis3/...`.
-        jp2: Accept JPEG 2000 too.
+        path: A local path, or what is read in place of one.
+        jp2: Accept a JPEG 2000 at a path too.
         overview_level: Give this overview (0 is the finest) as a dataset of its own.
 
     Returns:
@@ -125,26 +143,48 @@ def open_raster(path: str | Path, *, jp2: bool = False, overview_level: int | No
     Raises:
         RasterOpenError: If there is no such file, it is no such raster, or it redirects its overviews.
     """
-    name = _plain_path(path)
-    driver = "JP2OpenJPEG" if jp2 and _is_jp2(name) else "GTiff"
+    if isinstance(path, str | Path):
+        name = shown = _plain_path(path)
+        opened = _path_opener(name, "JP2OpenJPEG" if jp2 and _is_jp2(name) else "GTiff")
+    else:
+        name, shown = "", path.name
+        opened = _stream_opener(path)
     try:
-        source = rasterio.open(name, driver=driver)
+        source = opened()
     except (RasterioError, OSError, ValueError) as error:
-        raise RasterOpenError(path, deepest_reason(error, name)) from error
+        raise RasterOpenError(shown, deepest_reason(error, name)) from error
     redirected = _REDIRECT in source.tags(ns="OVERVIEWS")
     if not redirected and overview_level is None:
         return source
     source.close()
     if redirected:
         raise RasterOpenError(
-            path,
+            shown,
             "a tag of this file (OVERVIEW_FILE) makes GDAL read another file in its place; "
             "rewrite the image without it",
         )
     try:
-        return rasterio.open(name, driver=driver, OVERVIEW_LEVEL=overview_level)
+        return opened(OVERVIEW_LEVEL=overview_level)
     except (RasterioError, OSError, ValueError) as error:
-        raise RasterOpenError(path, f"it has no overview {overview_level}") from error
+        raise RasterOpenError(shown, f"it has no overview {overview_level}") from error
+
+
+def _path_opener(name: str, driver: str) -> Callable[..., DatasetReader]:
+    def opened(**options: Any) -> DatasetReader:
+        return rasterio.open(name, driver=driver, **options)
+
+    return opened
+
+
+def _stream_opener(stream: FileLike) -> Callable[..., DatasetReader]:
+    def opened(**options: Any) -> DatasetReader:
+        named = FilePath(stream.handle())
+        try:
+            return named.open(driver="GTiff", **options)
+        finally:
+            named.close()  # the name goes, what was opened by it stays open
+
+    return opened
 
 
 @contextmanager
@@ -211,10 +251,7 @@ def _opens(path: Path, *, guarded: bool) -> bool:
 
 def _plain_path(path: str | Path) -> str:
     """Give the path so that neither rasterio nor GDAL can take it for anything but a file's."""
-    text = os.fspath(path)
-    if _REMOTE.fullmatch(text):
-        return text
-    absolute = os.path.abspath(text)  # noqa: PTH100 - resolve() would follow links, which the caller decides
+    absolute = os.path.abspath(path)  # noqa: PTH100 - resolve() would follow links, which the caller decides
     if absolute.startswith("/vsi") or "\x00" in absolute:
         raise RasterOpenError(path, "only plain files are opened")
     return absolute

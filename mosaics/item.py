@@ -17,6 +17,7 @@ from shapely.geometry import shape
 
 from mosaics.errors import SceneUnreadableError
 from mosaics.models import Band, Scene
+from mosaics.places import ObjectAddress, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +42,8 @@ COG_MEDIA_TYPE: Final = "image/tiff; application=geotiff; profile=cloud-optimize
 UNDATED: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Start of the interval that STAC asks for where the acquisition time isn't known."""
 _SHA256_MULTIHASH: Final = "1220"
+_ETAG: Final = "flux:etag"
+"""Field of an asset in the store: what the state that was banked is called there."""
 _PERCENTILES: Final = {"p2": "2", "p50": "50", "p98": "98", "p999": "99.9"}
 
 
@@ -115,7 +118,7 @@ def scene_to_item(scene: Scene, facts: AssetFacts, *, root: Path, banked: dateti
     )
     item.add_asset("data", _data_asset(scene, facts, root))
     if facts.thumbnail is not None:
-        href = _href(facts.thumbnail, root)
+        href = _href(str(facts.thumbnail), root)
         item.add_asset("thumbnail", pystac.Asset(href=href, media_type="image/webp", roles=["thumbnail"]))
     document: dict[str, Any] = item.to_dict(include_self_link=False, transform_hrefs=False)
     return document
@@ -137,6 +140,7 @@ def scene_from_item(item: dict[str, Any], *, root: Path, sequence: int) -> Scene
     """
     try:
         properties, asset = item["properties"], item["assets"]["data"]
+        href = _path(asset["href"], root)
         undated = properties.get("datetime") is None
         height, width = properties["proj:shape"]
         return Scene(
@@ -149,8 +153,10 @@ def scene_from_item(item: dict[str, Any], *, root: Path, sequence: int) -> Scene
             if undated
             else pystac.utils.str_to_datetime(properties["datetime"]).astimezone(UTC),
             footprint=shape(item["geometry"]),
-            href=_path(asset["href"], root),
-            generation=asset["file:checksum"].removeprefix(_SHA256_MULTIHASH),
+            href=href,
+            generation=asset[_ETAG]
+            if is_object(href)
+            else asset["file:checksum"].removeprefix(_SHA256_MULTIHASH),
             width=width,
             height=height,
             ground_resolution=properties["gsd"],
@@ -163,6 +169,23 @@ def scene_from_item(item: dict[str, Any], *, root: Path, sequence: int) -> Scene
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         named = item.get("id") if isinstance(item, dict) else None
         raise SceneUnreadableError(str(named)) from error
+
+
+def of_new_state(item: dict[str, Any], href: str, etag: str) -> dict[str, Any] | None:
+    """Give the item of an object that was written anew with the same content.
+
+    Args:
+        item: As it is.
+        href: Address of the object.
+        etag: What its state is called now.
+
+    Returns:
+        The item as it should be; None: it is of another file, or of this state already.
+    """
+    asset = item.get("assets", {}).get("data", {})
+    if asset.get("href") != href or asset.get(_ETAG) == etag:
+        return None
+    return {**item, "assets": {**item["assets"], "data": {**asset, _ETAG: etag}}}
 
 
 def bounding_box(footprint: BaseGeometry) -> list[float]:
@@ -189,6 +212,8 @@ def _data_asset(scene: Scene, facts: AssetFacts, root: Path) -> pystac.Asset:
         "file:size": facts.file_size,
         "file:checksum": _SHA256_MULTIHASH + facts.sha256,
     }
+    if is_object(scene.href):
+        extra[_ETAG] = scene.generation
     if facts.nodata is not None:
         extra["nodata"] = "nan" if math.isnan(facts.nodata) else facts.nodata
     if facts.profile is not None:
@@ -196,7 +221,7 @@ def _data_asset(scene: Scene, facts: AssetFacts, root: Path) -> pystac.Asset:
     if scene.colormap:
         extra["flux:colormap"] = [[value, list(colour)] for value, colour in scene.colormap]
     return pystac.Asset(
-        href=_href(Path(scene.href), root), media_type=COG_MEDIA_TYPE, roles=["data"], extra_fields=extra
+        href=_href(scene.href, root), media_type=COG_MEDIA_TYPE, roles=["data"], extra_fields=extra
     )
 
 
@@ -242,14 +267,19 @@ def _band_from(document: dict[str, Any]) -> Band:
     return dataclasses.replace(band, **{name: percentiles.get(word) for name, word in _PERCENTILES.items()})
 
 
-def _href(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+def _href(href: str, root: Path) -> str:
+    path = Path(href)
+    if is_object(href) or not path.is_relative_to(root):
+        return href
+    return path.relative_to(root).as_posix()
 
 
 def _path(href: str, root: Path) -> str:
-    """Give the absolute path of an href; a relative one may not leave the root."""
+    """Give the absolute path or address of an href; a relative one may not leave the root."""
     if href.startswith("/"):
         return href
+    if is_object(href):
+        return str(ObjectAddress.parse(href))
     if ".." in Path(href).parts or re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", href):
         raise ValueError(href)
     return str(root / href)

@@ -85,9 +85,9 @@ class Scene:
     footprint: BaseGeometry
     """Outline of the valid data, longitude and latitude (WGS 84), split at the antimeridian."""
     href: str
-    """Absolute path of the GeoTIFF."""
+    """Absolute path of the GeoTIFF, or the address of an object: `s3://BUCKET/KEY`."""
     generation: str
-    """Changes whenever the bytes of the file do: digest or ETag, or size + mtime."""
+    """Changes whenever the bytes of the file do: of a path their digest, of an object its ETag."""
     width: int
     """Columns at full resolution."""
     height: int

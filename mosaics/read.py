@@ -5,9 +5,9 @@ With `mosaics.ingest` this is the only room that opens a raster.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -21,8 +21,13 @@ from rasterio.windows import Window
 from rio_tiler.reader import read as rio_tiler_read
 
 from mosaics.errors import SceneUnreadableError
-from mosaics.gdal import open_raster
 from mosaics.models import Frame, Raster, Scene
+from mosaics.places import DataRoot, lies_below
+from mosaics.stopping import Stop, go_on, never
+from mosaics.tiff.files import FileChangedError
+from mosaics.tiff.raster import opened_by_gdal
+from mosaics.tiff.scene_files import SceneFiles
+from mosaics.tiff.streams import RangeStream
 from mosaics.warp import inverted, mesh, nearest_level
 
 Resampling = Literal["nearest", "bilinear", "cubic"]
@@ -31,7 +36,14 @@ Resampling = Literal["nearest", "bilinear", "cubic"]
 class SceneReader(Protocol):
     """Reads scenes; any implementation gives the pixels of the rio-tiler one."""
 
-    def read(self, scene: Scene, indexes: Sequence[int], frame: Frame, resampling: Resampling) -> Raster:
+    def read(
+        self,
+        scene: Scene,
+        indexes: Sequence[int],
+        frame: Frame,
+        resampling: Resampling,
+        stop: Stop = never,
+    ) -> Raster:
         """Read bands of a scene, resampled onto a frame.
 
         Args:
@@ -39,12 +51,14 @@ class SceneReader(Protocol):
             indexes: 1-based band numbers in the file.
             frame: Output pixels; it may lie partly or wholly outside the scene.
             resampling: How stored pixels become output pixels.
+            stop: Asked between steps as small as the reader has.
 
         Returns:
             Values of shape (len(indexes), height, width) and where they are valid.
 
         Raises:
             SceneUnreadableError: If the file can't be read.
+            NobodyWaitsError: If `stop` said so.
         """
 
     def sample(
@@ -69,16 +83,23 @@ class SceneReader(Protocol):
 
 @dataclass(frozen=True)
 class GuardedReader:
-    """A reader that opens nothing outside the data folders, whatever the catalogue says."""
+    """A reader that opens nothing outside the data roots, whatever the catalogue says."""
 
     inner: SceneReader
-    roots: tuple[Path, ...]
-    """Resolved folders."""
+    roots: tuple[DataRoot, ...]
+    """Folders, resolved, and prefixes of the store."""
 
-    def read(self, scene: Scene, indexes: Sequence[int], frame: Frame, resampling: Resampling) -> Raster:
+    def read(
+        self,
+        scene: Scene,
+        indexes: Sequence[int],
+        frame: Frame,
+        resampling: Resampling,
+        stop: Stop = never,
+    ) -> Raster:
         """Read bands of a scene, resampled onto a frame."""
         self._check(scene)
-        return self.inner.read(scene, indexes, frame, resampling)
+        return self.inner.read(scene, indexes, frame, resampling, stop)
 
     def sample(
         self, scene: Scene, longitude: float, latitude: float, ground_resolution: float
@@ -88,8 +109,7 @@ class GuardedReader:
         return self.inner.sample(scene, longitude, latitude, ground_resolution)
 
     def _check(self, scene: Scene) -> None:
-        path = Path(scene.href).resolve()
-        if not any(path.is_relative_to(root) for root in self.roots):
+        if not lies_below(scene.href, self.roots):
             raise SceneUnreadableError(scene.id)
 
 
@@ -99,13 +119,23 @@ class RioTilerReader:
 
     tolerance: float = 0.125
     """Stored pixels by which the warper may be off when it interpolates positions; above 0."""
+    files: SceneFiles = field(default_factory=SceneFiles)
+    """Where files are opened."""
 
-    def read(self, scene: Scene, indexes: Sequence[int], frame: Frame, resampling: Resampling) -> Raster:
+    def read(
+        self,
+        scene: Scene,
+        indexes: Sequence[int],
+        frame: Frame,
+        resampling: Resampling,
+        stop: Stop = never,
+    ) -> Raster:
         """Read bands of a scene, resampled onto a frame."""
+        go_on(stop)
         transform = from_bounds(*frame.bounds, frame.width, frame.height)
         crs = CRS.from_user_input(frame.crs)
         try:
-            with _level_of(scene.href, frame) as source:
+            with self._level_of(scene, frame, stop) as source:
                 image = rio_tiler_read(
                     source,
                     indexes=list(indexes),
@@ -119,7 +149,7 @@ class RioTilerReader:
                     resampling_method=resampling,
                     reproject_method=resampling,
                 )
-        except (RasterioError, OSError, ValueError, IndexError) as error:
+        except (RasterioError, OSError, FileChangedError, ValueError, IndexError) as error:
             raise SceneUnreadableError(scene.id) from error
         data = np.asarray(image.array.data)
         # not image.mask, whose "nothing" is the least value of the type rather than 0
@@ -135,7 +165,8 @@ class RioTilerReader:
     ) -> tuple[float | None, ...] | None:
         """Read the stored values at a place."""
         try:
-            with open_raster(scene.href) as source:
+            file = self.files.open(scene)
+            with opened_by_gdal(file, RangeStream(file)) as source:
                 to_scene = Transformer.from_crs("OGC:CRS84", source.crs.to_wkt(), always_xy=True)
                 x, y = to_scene.transform(longitude, latitude)
                 if not (np.isfinite(x) and np.isfinite(y)):
@@ -151,30 +182,37 @@ class RioTilerReader:
                 count = len(scene.bands)
                 values = source.read(list(range(1, count + 1)), window=window).astype("float64")
                 inside = (source.dataset_mask(window=window) != 0) & np.isfinite(values).any(axis=0)
-        except (RasterioError, OSError, ValueError, IndexError) as error:
+        except (RasterioError, OSError, FileChangedError, ValueError, IndexError) as error:
             raise SceneUnreadableError(scene.id) from error
         if not inside.any():
             return None
         means = [band[inside & np.isfinite(band)] for band in values]
         return tuple(float(band.mean()) if band.size else None for band in means)
 
+    @contextmanager
+    def _level_of(self, scene: Scene, frame: Frame, stop: Stop) -> Iterator[DatasetReader]:
+        """Open the level of a file whose resolution is nearest to a frame's.
 
-def _level_of(path: str, frame: Frame) -> DatasetReader:
-    """Open the level of a file whose resolution is nearest to a frame's.
+        A warper left alone reads the finest one whatever is asked: slowly, and single pixels of it where
+        nothing is averaged.
+        """
+        file = self.files.open(scene)
+        stream = RangeStream(file, stop)
+        with opened_by_gdal(file, stream) as source:
+            chosen = _nearest_level(source, frame)
+            if chosen == 0:
+                yield source
+                return
+        with opened_by_gdal(file, stream, chosen - 1) as source:
+            yield source
 
-    A warper left alone reads the finest one whatever is asked: slowly, and single pixels of it where nothing
-    is averaged.
-    """
-    source = open_raster(path)
+
+def _nearest_level(source: DatasetReader, frame: Frame) -> int:
     overviews: list[int] = source.overviews(1)
     if not overviews or source.crs is None:
-        return source
+        return 0
     found = mesh(frame, source.crs.to_wkt(), inverted(tuple(source.transform[:6])), 1.0)
-    chosen = nearest_level([1.0, *map(float, overviews)], found.density)
-    if chosen == 0:
-        return source
-    source.close()
-    return open_raster(path, overview_level=chosen - 1)
+    return nearest_level([1.0, *map(float, overviews)], found.density)
 
 
 def _opaque(dtype: np.dtype[Any]) -> float:

@@ -36,6 +36,7 @@ TYPES = {
     "float": "number",
     "bool": "`true` or `false`",
     "Path": "path",
+    "Root": "data root",
     "DirectoryPath": "existing folder",
     "SecretStr": "secret",
     "IPvAnyNetwork": "network",
@@ -50,7 +51,7 @@ SETTINGS = f"""# Settings
 
 Options of the command line win over `{PREFIX}*` variables, which win over `{settings.CONFIG_FILE}` in the
 home folder. In a variable the names of group and setting are joined by two underscores, and lists are written
-as JSON: `{PREFIX}DATA_ROOTS='["/srv/imagery"]'`, folders also joined by colons. Wrong values and unknown
+as JSON: `{PREFIX}DATA_ROOTS='["/srv/imagery"]'`, data roots also joined by colons. Wrong values and unknown
 names are refused by name, with status 2. `SIGHUP` makes a running server read them anew, whole or not at
 all; the port stays.
 

@@ -48,6 +48,7 @@ from server.scenes import scene_maker
 from server.services import Services
 from server.settings import Settings
 from server.snapshots import Knowledge
+from server.storage import scene_files
 from server.usage.meter import Meter
 from server.usage.rates import SharedRateLimiter
 
@@ -125,7 +126,13 @@ def _deep_cache(settings: Settings, cache: TileCache, executor: Executor) -> Til
 def _reader(settings: Settings) -> FastReader:
     """Build the reader of this process; its decoded blocks are shared by all threads."""
     blocks = BlockCache(settings.tiles.block_cache_megabytes * 1_000_000)
-    return FastReader(reference=RioTilerReader(), blocks=blocks, most_files=settings.tiles.open_files)
+    files = scene_files(settings)
+    return FastReader(
+        reference=RioTilerReader(files=files),
+        blocks=blocks,
+        files=files,
+        most_files=settings.tiles.open_files,
+    )
 
 
 def _meter(settings: Settings, store: UsageStore, executor: Executor) -> Meter:

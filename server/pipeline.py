@@ -19,6 +19,7 @@ from mosaics.grids import find_grid
 from mosaics.layers import Layer
 from mosaics.models import EncodedTile, Frame
 from mosaics.resolve import Contribution, ResolvedTile, resolve
+from mosaics.stopping import Stop
 from server.access import AccessDeniedError
 from server.cache.single_flight import Flight
 from server.client import Client
@@ -28,7 +29,6 @@ from server.services import Made, Services
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-Stop = Callable[[], bool]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,7 +229,7 @@ def make_tile(services: Services, tile: ResolvedTile, image_format: Format, stop
         services: The server's parts.
         tile: Its scenes and its frame.
         image_format: What it becomes.
-        stop: Asked between scenes whether nobody wants it any more.
+        stop: Asked between scenes and blocks whether nobody wants it any more.
 
     Raises:
         SceneUnreadableError: If all its files fail.

@@ -15,6 +15,7 @@ from mosaics.read import GuardedReader, RioTilerReader
 from mosaics.resolve import resolve
 from mosaics.styles import load_styles
 from server.settings import Settings
+from server.storage import scene_files
 
 WIDTH = 320
 """Pixels."""
@@ -22,7 +23,7 @@ WIDTH = 320
 
 def quicklook_maker(settings: Settings) -> Callable[[Scene], bytes]:
     """Give the function that renders a scene in its default style as a small WebP picture."""
-    reader = GuardedReader(RioTilerReader(), settings.readable_roots)
+    reader = GuardedReader(RioTilerReader(files=scene_files(settings)), settings.readable_roots)
     styles = load_styles(settings.data_folder)
 
     def quicklook(scene: Scene) -> bytes:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
     DirectoryPath,
     Field,
+    InstanceOf,
     IPvAnyNetwork,
     SecretStr,
     ValidationError,
@@ -28,10 +30,14 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as SourceError
 
 from mosaics.encode import DEFAULT_QUALITY
+from mosaics.places import DataRoot, ObjectPrefix, is_object
 from server.fetch import is_safe
 
 CONFIG_FILE = "flux.toml"
 """Read from the home folder; environment variables win over it."""
+
+_COLON = re.compile(r":(?!//)")
+"""Joins folders, and is not that of `s3://`."""
 
 
 class HttpSettings(BaseModel, frozen=True, extra="forbid"):
@@ -174,6 +180,63 @@ class TileSettings(BaseModel, frozen=True, extra="forbid"):
     """How long shared caches may keep tiles and files below /public/."""
 
 
+class S3Settings(BaseModel, frozen=True, extra="forbid"):
+    """The S3-compatible store that data roots such as `s3://bucket/prefix/` lie in."""
+
+    endpoint: str | None = None
+    """Address of the store without a path, such as `https://s3.example.org`; none: AWS in `region`."""
+    region: str = Field(default="us-east-1", pattern=r"^[a-z0-9-]+$")
+    """What requests are signed for; most stores but AWS take any."""
+    access_key: str | None = None
+    """Name of the key; without it requests are not signed, so only public objects are read."""
+    secret_key: SecretStr | None = None
+    """The secret of the key; needed with `access_key`, here or in a file."""
+    secret_key_file: Path | None = None
+    """File that holds the secret alone, such as one that a container is given; in place of `secret_key`."""
+    path_style: bool = True
+    """Ask for `host/bucket/key`, as most stores want it; false: for `bucket.host/key`."""
+    timeout_seconds: float = Field(default=10.0, gt=0, le=120)
+    """Longest time for one request, retries begun within it."""
+
+    @field_validator("endpoint")
+    @classmethod
+    def _plain(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            parts = urlsplit(value)
+            host, _ = parts.hostname, parts.port
+        except ValueError:
+            host = None
+        if not host or value.rstrip("/") not in {f"http://{parts.netloc}", f"https://{parts.netloc}"}:
+            raise ValueError("must be http(s)://HOST or http(s)://HOST:PORT")
+        if "@" in parts.netloc or not value.isascii() or not value.isprintable() or " " in value:
+            raise ValueError("must be http(s)://HOST or http(s)://HOST:PORT")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _complete(self) -> S3Settings:
+        secrets = (self.secret_key is not None) + (self.secret_key_file is not None)
+        if secrets != (self.access_key is not None):
+            raise ValueError("access_key goes with either secret_key or secret_key_file")
+        if self.access_key is not None and not (self.access_key and self.secret()):
+            raise ValueError("access_key and its secret must not be empty")
+        return self
+
+    def secret(self) -> str | None:
+        """Give the secret; from the file as it is now.
+
+        Raises:
+            ValueError: If the file can't be read.
+        """
+        if self.secret_key_file is None:
+            return None if self.secret_key is None else self.secret_key.get_secret_value()
+        try:
+            return self.secret_key_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"secret_key_file can't be read: {type(error).__name__}") from error
+
+
 class GdalSettings(BaseModel, frozen=True, extra="forbid"):
     """GDAL's own limits."""
 
@@ -206,6 +269,9 @@ class ServiceSettings(BaseModel, frozen=True, extra="forbid"):
     """Where access to a listed layer can be asked for; empty: by mail to the provider, if there is one."""
 
 
+Root = Path | InstanceOf[ObjectPrefix]
+
+
 class Settings(BaseSettings):
     """All settings, frozen; built once by the command line or create_app and handed on as values."""
 
@@ -217,8 +283,9 @@ class Settings(BaseSettings):
     """Folder of the embedded database, COGs, quicklooks and secrets."""
     database_url: str | None = None
     """SQLAlchemy address of the database; without it SQLite in the home."""
-    data_roots: Annotated[tuple[Path, ...], NoDecode] = ()
-    """Folders whose valid COGs are served in place; nothing outside of them and the home is opened."""
+    data_roots: Annotated[tuple[Root, ...], NoDecode] = ()
+    """Folders, and prefixes `s3://bucket/prefix/` of the store, whose valid COGs are served in place; nothing
+    outside of them and the home is opened."""
     data_folder: DirectoryPath | None = None
     """Folder with grids/, sensors/ and styles/ that add to or override the built-in ones."""
     http: HttpSettings = HttpSettings()
@@ -226,16 +293,23 @@ class Settings(BaseSettings):
     gateway: GatewaySettings = GatewaySettings()
     usage: UsageSettings = UsageSettings()
     tiles: TileSettings = TileSettings()
+    s3: S3Settings = S3Settings()
     gdal: GdalSettings = GdalSettings()
     service: ServiceSettings = ServiceSettings()
 
     @field_validator("data_roots", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
-        """Take a variable as JSON or as folders joined by colons, like PATH."""
-        if not isinstance(value, str):
+        """Take a variable as JSON or as folders joined by colons, like PATH; find out which are prefixes."""
+        if isinstance(value, str):
+            value = json.loads(value) if value.startswith("[") else _COLON.split(value)
+        if not isinstance(value, list | tuple):
             return value
-        return json.loads(value) if value.startswith("[") else [p for p in value.split(os.pathsep) if p]
+        return [
+            ObjectPrefix.parse(root) if isinstance(root, str) and is_object(root) else root
+            for root in value
+            if root != ""
+        ]
 
     @property
     def data(self) -> Path:
@@ -243,9 +317,10 @@ class Settings(BaseSettings):
         return self.home / "data"
 
     @property
-    def readable_roots(self) -> tuple[Path, ...]:
-        """The folders below which scenes may be opened, resolved."""
-        return tuple(root.resolve() for root in (self.data, *self.data_roots))
+    def readable_roots(self) -> tuple[DataRoot, ...]:
+        """The folders, resolved, and prefixes below which scenes may be opened."""
+        roots = (self.data, *self.data_roots)
+        return tuple(root.resolve() if isinstance(root, Path) else root for root in roots)
 
     @property
     def usage_folder(self) -> Path:

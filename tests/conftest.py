@@ -82,7 +82,7 @@ def write_raster(
     with rasterio.open(
         path,
         "w",
-        driver="GTiff",
+        **{"driver": "GTiff", **profile},
         width=width,
         height=height,
         count=count,
@@ -90,7 +90,6 @@ def write_raster(
         crs=crs,
         transform=from_origin(*origin, resolution, resolution),
         nodata=nodata,
-        **profile,
     ) as target:
         target.write(data)
         if tags:

@@ -40,6 +40,12 @@ class CatalogWriter(Protocol):
     def scene_exists(self, collection_id: str, scene_id: str) -> bool:
         """Tell whether the scene id is taken in the collection."""
 
+    def item(self, collection_id: str, scene_id: str) -> dict[str, Any] | None:
+        """Give the STAC item of a scene, if there is one."""
+
+    def scenes_at(self, href: str) -> list[tuple[str, str]]:
+        """Give (collection id, scene id) of the scenes whose file lies at an address; reads all items."""
+
     def collection(self, collection_id: str) -> Collection | None:
         """Give a collection, if there is one."""
 
@@ -51,6 +57,14 @@ class CatalogWriter(Protocol):
 
     def remove_scene(self, collection_id: str, scene_id: str) -> bool:
         """Take a scene out of the catalogue (its file stays); False where there was none."""
+
+
+def data_href(item: dict[str, Any]) -> str | None:
+    """Give where an item says that its file lies, if it does."""
+    try:
+        return str(item["assets"]["data"]["href"])
+    except (KeyError, TypeError):
+        return None
 
 
 class Catalog(CatalogReader, CatalogWriter, Protocol):

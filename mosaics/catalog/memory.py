@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mosaics.catalog.base import Changes
+from mosaics.catalog.base import Changes, data_href
 from mosaics.models import Collection
 
 
@@ -36,6 +36,14 @@ class MemoryCatalog:
     def scene_exists(self, collection_id: str, scene_id: str) -> bool:
         """Tell whether the scene id is taken."""
         return self._items.get((collection_id, scene_id), (0, None))[1] is not None
+
+    def item(self, collection_id: str, scene_id: str) -> dict[str, Any] | None:
+        """Give the item of a scene."""
+        return self._items.get((collection_id, scene_id), (0, None))[1]
+
+    def scenes_at(self, href: str) -> list[tuple[str, str]]:
+        """Give (collection id, scene id) of the scenes whose file lies at an address."""
+        return [key for key, (_, item) in self._items.items() if item is not None and data_href(item) == href]
 
     def collection(self, collection_id: str) -> Collection | None:
         """Give a collection."""

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from mosaics.catalog.base import Changes
+from mosaics.catalog.base import Changes, data_href
 from mosaics.errors import CatalogUnavailableError
 from mosaics.models import Collection, Text
 
@@ -97,6 +97,24 @@ class SqlCatalog:
                     .where(_is_scene(collection_id, scene_id), scenes_table.c.item.is_not(None))
                 )
             )
+
+    def item(self, collection_id: str, scene_id: str) -> dict[str, Any] | None:
+        """Give the item of a scene."""
+        with _translated(), self._engine.connect() as connection:
+            text = connection.scalar(sa.select(scenes_table.c.item).where(_is_scene(collection_id, scene_id)))
+        return None if text is None else _item_from(scene_id, text)
+
+    def scenes_at(self, href: str) -> list[tuple[str, str]]:
+        """Give (collection id, scene id) of the scenes whose file lies at an address."""
+        table = scenes_table.c
+        query = sa.select(table.collection_id, table.id, table.item).where(
+            table.item.contains(json.dumps(href), autoescape=True)
+        )
+        with _translated(), self._engine.connect() as connection:
+            rows = connection.execute(query).all()
+        return [
+            (row.collection_id, row.id) for row in rows if data_href(_item_from(row.id, row.item)) == href
+        ]
 
     def collection(self, collection_id: str) -> Collection | None:
         """Give a collection."""

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import os
 import re
-import shutil
-import tempfile
-import time
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,20 +17,23 @@ from mosaics.errors import IngestError, MosaicsError
 from mosaics.ingest.acquisition import acquired_from_tags
 from mosaics.ingest.convert import Conversion, convert
 from mosaics.ingest.describe import Description, describe
+from mosaics.ingest.digests import digests, file_sha256
 from mosaics.ingest.examine import Examination, examine
+from mosaics.ingest.fetch import fetched
 from mosaics.ingest.profile import PROFILE
 from mosaics.ingest.sandbox import Sandbox
 from mosaics.ingest.source import Progress
 from mosaics.ingest.turn import one_at_a_time
-from mosaics.item import AssetFacts, scene_to_item
+from mosaics.ingest.workplace import TEMPORARY, flush_folder, sizes, temporary_folder
+from mosaics.item import AssetFacts, of_new_state, scene_to_item
 from mosaics.models import Collection, Kind, Scene, Text
+from mosaics.places import DataRoot, ObjectAddress, lies_below
 from mosaics.registry import Registry
 from mosaics.sensors import Sensor
 from mosaics.styles import Style
+from mosaics.tiff.objects import ObjectStore
 
 COLLECTION_ID: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_TEMPORARY: Final = ".banking-"
-_STALE_SECONDS: Final = 24 * 3600
 _LONGEST_STEM: Final = 119  # leaves room for a hyphen and 8 digits within 128
 
 
@@ -73,6 +71,20 @@ class BankResult:
     """What the person who banks should know."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Handed:
+    """A file that is handed in."""
+
+    path: Path
+    """Where it can be read now."""
+    href: str | None
+    """Where it would be served from as it is; None: it lies below no data root."""
+    etag: str | None = None
+    """Of the state of an object."""
+    is_same: Callable[[], bool]
+    """Tells whether it is still what it was."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Bank:
     """Where files are banked, and with what."""
@@ -87,8 +99,10 @@ class Bank:
     """All styles."""
     sandbox: Sandbox
     """Where doubtful files are read."""
-    data_roots: Sequence[Path] = ()
-    """Folders whose files may be served in place."""
+    data_roots: Sequence[DataRoot] = ()
+    """Folders and prefixes whose files may be served in place."""
+    objects: ObjectStore | None = None
+    """Where objects lie; None: none can be banked."""
     quicklook: Callable[[Scene], bytes] | None = None
     """Renders a small WebP picture of a scene."""
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
@@ -109,22 +123,55 @@ class Bank:
             IngestError: If it can't be banked; nothing is left behind.
             CatalogUnavailableError: If the catalogue does not answer.
         """
-        if options.collection_id is not None:
-            check_collection_id(options.collection_id)
         try:
             path = path.resolve(strict=True)
             before = _state(path)
         except OSError as error:
             raise IngestError(f"{path}: no such file") from error
-        digest, sha256 = _digests(path, progress)
+        roots = [root.resolve() if isinstance(root, Path) else root for root in self.data_roots]
+        href = str(path) if lies_below(str(path), roots) else None
+        handed = _Handed(path=path, href=href, is_same=lambda: _state(path) == before)
+        return self._bank(handed, options, progress)
+
+    def bank_object(self, address: ObjectAddress, options: BankOptions, progress: Progress) -> BankResult:
+        """Bank an object below a data root, unless its content is banked already.
+
+        A good COG is served where it lies, anything else readable is converted into the home. All of it is
+        copied to the disk of the home meanwhile.
+
+        Args:
+            address: The object.
+            options: What is known of it.
+            progress: Called with the name of a stage and how far it is.
+
+        Returns:
+            What became of it.
+
+        Raises:
+            IngestError: If it can't be banked; nothing is left behind.
+            CatalogUnavailableError: If the catalogue does not answer.
+        """
+        if self.objects is None or not lies_below(str(address), self.data_roots):
+            raise IngestError(
+                f"{address.name}: it lies below no data root; name one that holds it in data_roots, such as "
+                f"s3://{address.bucket}/, or download it and bank the file"
+            )
+        with fetched(self.objects, address, self.home_data.resolve(), progress) as copy:
+            handed = _Handed(path=copy.path, href=str(address), etag=copy.etag, is_same=copy.is_current)
+            return self._bank(handed, options, progress)
+
+    def _bank(self, handed: _Handed, options: BankOptions, progress: Progress) -> BankResult:
+        if options.collection_id is not None:
+            check_collection_id(options.collection_id)
+        path = handed.path
+        digest, sha256 = digests(path, progress)
         known = self.catalog.find_by_digest(digest)
         if known is not None:
-            return _unchanged(known)
-        roots = [root.resolve() for root in self.data_roots]
-        examination: Examination = self.sandbox.run(path.name, examine, path, roots, report=progress)
+            return self._unchanged(known, handed, digest)
+        examination: Examination = self.sandbox.run(path.name, examine, path, handed.href, report=progress)
         description = describe(examination, options.sensor, self.sensors, self.styles)
         collection = self._collection(options, description.sensor)
-        if _state(path) != before:
+        if not handed.is_same():
             raise IngestError(
                 f"{path.name}: the file changed while it was read; try again when it is complete"
             )
@@ -134,17 +181,21 @@ class Bank:
         ):
             known = self.catalog.find_by_digest(digest)
             if known is not None:  # another process was faster
-                return _unchanged(known)
+                return self._unchanged(known, handed, digest)
             scene_id = self._scene_id(collection.id, path, digest)
             scene = _scene(examination, description, options, collection, scene_id)
+            if converted is None:
+                assert handed.href is not None, "else the file is converted"
+                scene = dataclasses.replace(scene, href=handed.href, generation=handed.etag or sha256)
             with self._stored(scene, converted, sha256) as (scene, stored_sha256):
                 thumbnail, messages = self._picture(scene)
-                if _state(path) != before:
+                if not handed.is_same():
                     raise IngestError(f"{path.name}: the file changed while it was read; try again")
                 facts = self._facts(examination, scene, (stored_sha256, digest), thumbnail)
                 item = scene_to_item(scene, facts, root=self.home_data.resolve(), banked=self.now())
                 self.catalog.put_collection(collection)
                 sequence = self.catalog.put_scene(collection.id, item, digest)
+                messages += self._without_former(handed, (collection.id, scene_id))
         reason = examination.conversion_reason
         notes = (*examination.inspection.notes, *description.messages, *messages)
         return BankResult(
@@ -154,6 +205,30 @@ class Bank:
             scene=dataclasses.replace(scene, sequence=sequence),
             in_place=reason is None,
             messages=notes if reason is None else (f"converted, since {reason}", *notes),
+        )
+
+    def _unchanged(self, known: tuple[str, str], handed: _Handed, digest: str) -> BankResult:
+        """Say that the content is banked; an object that was written anew with it is taken as it is now."""
+        words = f"the same content is banked already, as {known[1]} in {known[0]}"
+        item = self.catalog.item(*known)
+        if handed.href is not None and handed.etag is not None and item is not None:
+            item = of_new_state(item, handed.href, handed.etag)
+            if item is not None:
+                self.catalog.put_scene(known[0], item, digest)
+                words += "; the object was written anew since, which is noted"
+        messages = (words, *self._without_former(handed, known))
+        return BankResult(status="unchanged", collection_id=known[0], scene_id=known[1], messages=messages)
+
+    def _without_former(self, handed: _Handed, now: tuple[str, str]) -> tuple[str, ...]:
+        """Take out the scenes that were banked of an object before it was replaced: nobody can read them."""
+        if handed.href is None or handed.etag is None:
+            return ()
+        former = [known for known in self.catalog.scenes_at(handed.href) if known != now]
+        for known in former:
+            self.catalog.remove_scene(*known)
+        return tuple(
+            f"{scene_id} in {collection_id}, which this object held before, is taken out of the catalogue"
+            for collection_id, scene_id in former
         )
 
     def _collection(self, options: BankOptions, sensor: Sensor) -> Collection:
@@ -187,16 +262,16 @@ class Bank:
             reduction=PROFILE.reduction(kind, has_palette=bool(inspection.palette)),
             has_unfinite=examination.has_unfinite,
         )
-        with _temporary_folder(self._folder(collection_id), inspection.path.name) as folder:
+        with temporary_folder(self._folder(collection_id), inspection.path.name) as folder:
             result: Path = self.sandbox.run(
                 inspection.path.name,
                 convert,
                 conversion,
                 folder,
                 report=progress,
-                grows=lambda: _sizes(folder),
+                grows=lambda: sizes(folder),
             )
-            yield result, _sha256(result, inspection.path.name, lambda _: None)
+            yield result, file_sha256(result, inspection.path.name, lambda _: None)
 
     def _folder(self, collection_id: str) -> Path:
         return self.home_data.resolve() / "cogs" / collection_id
@@ -207,13 +282,13 @@ class Bank:
     ) -> Iterator[tuple[Scene, str]]:
         """Bring the file to where it is served from, and take it away again if registering fails."""
         if converted is None:
-            yield dataclasses.replace(scene, generation=sha256), sha256
+            yield scene, sha256
             return
         result, stored = converted
         target = self._folder(scene.collection_id) / f"{scene.id}.tif"
         result.replace(target)
         try:
-            _flush_folder(target.parent)
+            flush_folder(target.parent)
             yield dataclasses.replace(scene, href=str(target), generation=stored), stored
         except BaseException:
             target.unlink(missing_ok=True)
@@ -228,7 +303,7 @@ class Bank:
         try:
             data = self.quicklook(scene)
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f"{_TEMPORARY}{path.name}")
+            partial = path.with_name(f"{TEMPORARY}{path.name}")
             partial.write_bytes(data)
             partial.replace(path)
         except (MosaicsError, OSError) as error:
@@ -259,17 +334,12 @@ class Bank:
             scales=inspection.scales,
             offsets=inspection.offsets,
             sample_steps=[band.sample_step for band in examination.bands],
-            file_size=Path(scene.href).stat().st_size,
+            file_size=inspection.file_size if in_place else Path(scene.href).stat().st_size,
             sha256=digests[0],
             source_digest=digests[1],
             profile=None if in_place else PROFILE.version,
             thumbnail=thumbnail,
         )
-
-
-def _unchanged(known: tuple[str, str]) -> BankResult:
-    words = f"the same content is banked already, as {known[1]} in {known[0]}"
-    return BankResult(status="unchanged", collection_id=known[0], scene_id=known[1], messages=(words,))
 
 
 def check_collection_id(collection_id: str) -> str:
@@ -326,69 +396,6 @@ def _scene(
     )
 
 
-def _digests(path: Path, progress: Progress) -> tuple[str, str]:
-    """Give the identity of the content handed in (with its external mask) and the file's own SHA-256."""
-    sha256 = _sha256(path, path.name, lambda done: progress("hashing", done))
-    sidecar = path.with_name(f"{path.name}.msk")
-    if not sidecar.is_file():
-        return sha256, sha256
-    both = hashlib.sha256(bytes.fromhex(sha256))
-    both.update(bytes.fromhex(_sha256(sidecar, sidecar.name, lambda _: None)))
-    return both.hexdigest(), sha256
-
-
-def _sha256(path: Path, name: str, report: Callable[[float], None]) -> str:
-    """Hash a file."""
-    digest, done, total = hashlib.sha256(), 0, max(1, path.stat().st_size)
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(8 << 20):
-                digest.update(chunk)
-                done += len(chunk)
-                report(min(1.0, done / total))
-    except OSError as error:
-        raise IngestError(f"{name}: can't be read: {error.strerror}") from error
-    return digest.hexdigest()
-
-
 def _state(path: Path) -> tuple[int, int, int]:
     status = path.stat()
     return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-@contextmanager
-def _temporary_folder(parent: Path, name: str) -> Iterator[Path]:
-    """Give an empty folder on the disk of the destination that goes whatever happens.
-
-    Those that a killed process left more than a day ago go too.
-    """
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        for old in parent.glob(f"{_TEMPORARY}*"):
-            if old.is_dir() and time.time() - old.stat().st_mtime > _STALE_SECONDS:
-                shutil.rmtree(old, ignore_errors=True)
-        folder = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=parent))
-    except OSError as error:
-        raise IngestError(f"{name}: the bank's folder {parent} can't be written: {error.strerror}") from error
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _sizes(folder: Path) -> list[int]:
-    """Give the sizes of the files in a folder, as a sign of life of who writes them."""
-    sizes = []
-    for path in sorted(folder.iterdir()):
-        with suppress(OSError):
-            sizes.append(path.stat().st_size)
-    return sizes
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make a rename last over a loss of power."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

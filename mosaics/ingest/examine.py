@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,6 +14,7 @@ from mosaics.ingest.limits import MAX_BLOCK_BYTES, MAX_BLOCK_PIXELS
 from mosaics.ingest.profile import PROFILE
 from mosaics.ingest.source import Progress, check_overviews
 from mosaics.ingest.statistics import BandStatistics, measure
+from mosaics.places import is_object
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
@@ -39,12 +39,12 @@ class Examination:
     """Why it must be converted; None: it can be served where it lies."""
 
 
-def examine(path: Path, data_roots: Sequence[Path], report: Progress) -> Examination:
+def examine(path: Path, href: str | None, report: Progress) -> Examination:
     """Inspect a file, read all of it, and decide whether it can be served where it lies.
 
     Args:
         path: The file, its real path.
-        data_roots: Folders whose files may be served in place, real paths.
+        href: Where it would be served from as it is; None: it lies below no data root.
         report: Called with ("reading", 0 to 1).
 
     Returns:
@@ -56,7 +56,7 @@ def examine(path: Path, data_roots: Sequence[Path], report: Progress) -> Examina
     inspection = inspect(path)
     statistics = measure(inspection, report)
     outline = footprint(inspection, statistics.coverage)
-    reason = conversion_reason(inspection, data_roots, has_unfinite=statistics.has_unfinite)
+    reason = conversion_reason(inspection, href, has_unfinite=statistics.has_unfinite)
     if reason is None:
         check_overviews(inspection)
     return Examination(
@@ -68,17 +68,15 @@ def examine(path: Path, data_roots: Sequence[Path], report: Progress) -> Examina
     )
 
 
-def conversion_reason(
-    inspection: Inspection, data_roots: Sequence[Path], *, has_unfinite: bool
-) -> str | None:
+def conversion_reason(inspection: Inspection, href: str | None, *, has_unfinite: bool) -> str | None:
     """Say why a file can't be served where it lies.
 
-    It can when it lies under a data root by a plain path, is a valid COG with overviews of its own (or no
-    larger than one block of the profile), and tells valid pixels in one way that is inside the file.
+    It can when it lies under a data root by a plain path or address, is a valid COG with overviews of its own
+    (or no larger than one block of the profile), and tells valid pixels in one way that is inside the file.
 
     Args:
-        inspection: The file; its path is the real one.
-        data_roots: Folders whose files may be served in place, real paths.
+        inspection: The file.
+        href: Its real path, or its address in the store; None: it lies below no data root.
         has_unfinite: It has values that are NaN or infinite, which then must be its nodata value.
 
     Returns:
@@ -91,9 +89,9 @@ def conversion_reason(
         (inspection.nodata is not None) + inspection.has_internal_mask + (inspection.alpha_band is not None)
     )
     for applies, words in (
-        (not any(inspection.path.is_relative_to(root) for root in data_roots), "it lies under no data root"),
+        (href is None, "it lies under no data root"),
         (
-            PLAIN_PATH.fullmatch(str(inspection.path)) is None,
+            href is not None and not is_object(href) and PLAIN_PATH.fullmatch(href) is None,
             "its path has characters other than letters, digits, dot, hyphen and underscore",
         ),
         (not inspection.is_valid_cog, f"it is no valid COG ({'; '.join(inspection.cog_errors)})"),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import Future
 from threading import Lock
 from typing import Any, Final, NamedTuple
 
 from numpy.typing import NDArray
+
+from mosaics.errors import NobodyWaitsError
 
 
 class Block(NamedTuple):
@@ -20,8 +22,8 @@ class Block(NamedTuple):
     """Every sample of it is known to hold data."""
 
 
-Decode = Callable[[Sequence[Hashable]], Sequence[Block]]
-"""Gives the blocks of keys, in their order."""
+Decode = Callable[[Sequence[Hashable]], Iterable[Block]]
+"""Gives the blocks of keys, in their order, each as soon as it is there."""
 
 _OVERHEAD: Final = 300
 """Bytes that an entry costs beside its samples."""
@@ -47,14 +49,25 @@ class BlockCache:
 
         Args:
             keys: Which blocks; no key twice.
-            decode: Called once, in this thread, with the keys that nobody has or makes.
+            decode: Called in this thread with the keys that nobody has or makes; again with those that a
+                thread was to make whose client has gone.
 
         Raises:
             Exception: Whatever `decode` raised, here or in the thread that was waited for.
         """
         found: dict[Hashable, Block] = {}
+        missing = keys
+        while missing:
+            missing = self._found(missing, decode, found)
+        return [found[key] for key in keys]
+
+    def _found(
+        self, keys: Sequence[Hashable], decode: Decode, found: dict[Hashable, Block]
+    ) -> list[Hashable]:
+        """Find, make or wait for blocks; give the keys of those that another thread has left unmade."""
         waits: dict[Hashable, Future[Block]] = {}
         mine: list[Hashable] = []
+        left: list[Hashable] = []
         with self._lock:
             for key in keys:
                 block = self._blocks.get(key)
@@ -69,24 +82,28 @@ class BlockCache:
         if mine:
             found.update(self._made(mine, decode))
         for key, future in waits.items():
-            found[key] = future.result()
-        return [found[key] for key in keys]
+            try:
+                found[key] = future.result()
+            except NobodyWaitsError:  # for the other's picture; somebody does for this one
+                left.append(key)
+        return left
 
     def _made(self, keys: Sequence[Hashable], decode: Decode) -> dict[Hashable, Block]:
+        """Make blocks and hand each on as soon as it is there, also when a later one fails."""
+        made: dict[Hashable, Block] = {}
         try:
-            made = dict(zip(keys, decode(keys), strict=True))
+            for key, block in zip(keys, decode(keys), strict=True):
+                with self._lock:
+                    future = self._coming.pop(key)
+                    self._keep(key, block)
+                made[key] = block
+                future.set_result(block)
         except BaseException as error:
             with self._lock:
-                futures = [self._coming.pop(key) for key in keys]
+                futures = [self._coming.pop(key) for key in keys if key not in made]
             for future in futures:
                 future.set_exception(error)
             raise
-        with self._lock:
-            futures = [self._coming.pop(key) for key in keys]
-            for key, block in made.items():
-                self._keep(key, block)
-        for key, future in zip(keys, futures, strict=True):
-            future.set_result(made[key])
         return made
 
     def _keep(self, key: Hashable, block: Block) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from mosaics.errors import MosaicsError
+from mosaics.stopping import Stop, go_on, never
 
 
 class FileChangedError(MosaicsError):
@@ -27,12 +28,33 @@ class RangeFile(Protocol):
     def identity(self) -> str:
         """Changes whenever the bytes do: of a local file its place, size and time, of an object its ETag."""
 
-    def read(self, ranges: Sequence[Range]) -> list[bytes]:
+    @property
+    def name(self) -> str:
+        """For messages: without folder, bucket or prefix."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the state that was opened."""
+
+    def read(self, ranges: Sequence[Range], stop: Stop = never) -> list[bytes]:
         """Read ranges, all of one state of the file.
+
+        Args:
+            ranges: Which; short at the end of the file.
+            stop: Asked before each step of reading.
 
         Raises:
             FileChangedError: If the file was replaced or written to since it was opened.
             OSError: If it can't be read.
+            NobodyWaitsError: If `stop` said so.
+        """
+
+    def check(self) -> None:
+        """Refuse to go on with a file that is no longer the one that was opened.
+
+        Raises:
+            FileChangedError: If it is another.
+            OSError: If there is none, or it can't be told.
         """
 
 
@@ -40,7 +62,7 @@ class LocalFile:
     """A file of this machine, read by `pread`: one descriptor serves all threads, and no lock is held."""
 
     def __init__(self, path: str) -> None:
-        self._path = path
+        self.path = path
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._state = _state(os.fstat(self._descriptor))
 
@@ -50,13 +72,21 @@ class LocalFile:
         return ".".join(map(str, self._state))
 
     @property
+    def name(self) -> str:
+        """Give its name without the folder."""
+        return os.path.basename(self.path)  # noqa: PTH119 - the path is text
+
+    @property
     def size(self) -> int:
         """Give its bytes."""
         return self._state[2]
 
-    def read(self, ranges: Sequence[Range]) -> list[bytes]:
+    def read(self, ranges: Sequence[Range], stop: Stop = never) -> list[bytes]:
         """Read ranges; short at the end of the file."""
-        found = [os.pread(self._descriptor, length, offset) for offset, length in ranges]
+        found = []
+        for offset, length in ranges:
+            go_on(stop)
+            found.append(os.pread(self._descriptor, length, offset))
         self.check()
         return found
 
@@ -67,8 +97,8 @@ class LocalFile:
             FileChangedError: If so.
             OSError: If there is none of that name.
         """
-        if state_of(self._path) != self._state:
-            raise FileChangedError(os.path.basename(self._path))  # noqa: PTH119
+        if _state(os.stat(self.path)) != self._state:  # noqa: PTH116 - the path is text, and this is on the hot way
+            raise FileChangedError(self.name)
 
     def __del__(self) -> None:
         """Close it once nobody reads it any more."""
@@ -77,18 +107,6 @@ class LocalFile:
             os.close(descriptor)
 
 
-State = tuple[int, int, int, int]
-"""Device, inode, size and time of writing."""
-
-
-def state_of(path: str) -> State:
-    """Give what changes when a file is replaced or written to.
-
-    Raises:
-        OSError: If there is none.
-    """
-    return _state(os.stat(path))  # noqa: PTH116 - the path is text, and this is on the hot way
-
-
-def _state(stat: os.stat_result) -> State:
+def _state(stat: os.stat_result) -> tuple[int, int, int, int]:
+    """Give device, inode, size and time of writing: what changes when a file is replaced or written to."""
     return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns

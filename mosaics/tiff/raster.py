@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.io import DatasetReader
 
 from mosaics.channels import chosen
 from mosaics.gdal import open_raster
+from mosaics.stopping import Stop, go_on, never
 from mosaics.tiff.blocks import Block, BlockCache
 from mosaics.tiff.codecs import BlockDamagedError, check_codec, decode
 from mosaics.tiff.files import LocalFile, Range, RangeFile
 from mosaics.tiff.layout import LayoutUnsupportedError, Level, TiffLayout, parse_layout
+from mosaics.tiff.streams import RangeStream
 from mosaics.warp import Affine
 
 
@@ -74,7 +78,14 @@ class TiffRaster:
         full, level = self.levels[0], self.levels[level_number]
         return full.width / level.width, full.height / level.height
 
-    def pixels(self, level_number: int, rows: slice, columns: slice, indexes: Sequence[int]) -> Pixels:
+    def pixels(
+        self,
+        level_number: int,
+        rows: slice,
+        columns: slice,
+        indexes: Sequence[int],
+        stop: Stop = never,
+    ) -> Pixels:
         """Read a window of a level.
 
         Args:
@@ -82,22 +93,25 @@ class TiffRaster:
             rows: Within the level, not empty.
             columns: Within the level, not empty.
             indexes: 1-based numbers of the bands.
+            stop: Asked before each block is read and before it is decoded.
 
         Raises:
             BlockDamagedError, FileChangedError, OSError: If it can't be read.
+            NobodyWaitsError: If `stop` said so.
         """
         level = self.levels[level_number]
         bands: Sequence[int] = [index - 1 for index in indexes]
         if level.planar or level.samples > _TAKEN_WHOLE:
-            samples, whole = self._window(level, ("i", level_number), rows, columns, bands)
+            samples, whole = self._window(level, ("i", level_number), rows, columns, bands, stop)
             bands = range(len(bands))
         else:
-            samples, whole = self._window(level, ("i", level_number), rows, columns, range(level.samples))
-        valid = None if whole else self._valid(level_number, rows, columns, chosen(samples, bands))
+            taken = range(level.samples)
+            samples, whole = self._window(level, ("i", level_number), rows, columns, taken, stop)
+        valid = None if whole else self._valid(level_number, rows, columns, chosen(samples, bands), stop)
         return Pixels(samples=samples, bands=bands, valid=valid)
 
     def _valid(
-        self, level_number: int, rows: slice, columns: slice, samples: NDArray[Any]
+        self, level_number: int, rows: slice, columns: slice, samples: NDArray[Any], stop: Stop
     ) -> NDArray[np.uint8] | None:
         """Tell which pixels of a window hold data: by nodata, else by the mask, else by alpha."""
         known: NDArray[np.bool_] | None = None
@@ -106,11 +120,11 @@ class TiffRaster:
         elif self.masked:
             mask = self.layout.masks[level_number]
             assert mask is not None, "opening has checked it"
-            found, whole = self._window(mask, ("m", level_number), rows, columns, [0])
+            found, whole = self._window(mask, ("m", level_number), rows, columns, [0], stop)
             known = None if whole else found[..., 0] > 0
         elif self.layout.alpha is not None:
             level = self.levels[level_number]
-            alpha, _ = self._window(level, ("i", level_number), rows, columns, [self.layout.alpha])
+            alpha, _ = self._window(level, ("i", level_number), rows, columns, [self.layout.alpha], stop)
             opaque = np.iinfo(level.dtype).max if level.dtype.kind in "ui" else 1
             known = alpha[..., 0] >= opaque / 2
         if samples.dtype.kind == "f":
@@ -132,8 +146,14 @@ class TiffRaster:
             found = samples != self.nodata
         return found
 
-    def _window(
-        self, level: Level, name: tuple[str, int], rows: slice, columns: slice, wanted: Sequence[int]
+    def _window(  # noqa: PLR0917 - private, and each is a word of the one question
+        self,
+        level: Level,
+        name: tuple[str, int],
+        rows: slice,
+        columns: slice,
+        wanted: Sequence[int],
+        stop: Stop,
     ) -> tuple[NDArray[Any], bool]:
         """Assemble samples of a level, shape (rows, columns, len(wanted)), and whether all hold data."""
         first_row, last_row = rows.start // level.block_height, (rows.stop - 1) // level.block_height
@@ -149,9 +169,9 @@ class TiffRaster:
         ]
         keys: list[Hashable] = [(self.file.identity, *name, *place) for place in places]
 
-        def make(missing: Sequence[Hashable]) -> list[Block]:
+        def make(missing: Sequence[Hashable]) -> Iterator[Block]:
             of_key = dict(zip(keys, places, strict=True))
-            return self._decoded(level, [of_key[key] for key in missing])
+            return self._decoded(level, [of_key[key] for key in missing], stop)
 
         blocks = self.blocks.get(keys, make)
         whole = all(block.whole for block in blocks)
@@ -178,12 +198,14 @@ class TiffRaster:
                 target[...] = _bands(part, wanted)
         return out, whole
 
-    def _decoded(self, level: Level, places: Sequence[tuple[int, int, int]]) -> list[Block]:
-        """Read and decode blocks of a level; one that is not in the file holds nothing."""
+    def _decoded(self, level: Level, places: Sequence[tuple[int, int, int]], stop: Stop) -> Iterator[Block]:
+        """Read blocks of a level at once and decode one by one; one that is not in the file holds nothing."""
         there = [place for place in places if level.lengths[place] and level.offsets[place]]
         ranges = [Range(int(level.offsets[place]), int(level.lengths[place])) for place in there]
-        data = dict(zip(there, self.file.read(ranges) if ranges else [], strict=True))
-        return [self._block(level, place, data.get(place)) for place in places]
+        data = dict(zip(there, self.file.read(ranges, stop) if ranges else [], strict=True))
+        for place in places:
+            go_on(stop)
+            yield self._block(level, place, data.pop(place, None))
 
     def _block(self, level: Level, place: tuple[int, int, int], data: bytes | None) -> Block:
         if data is None:
@@ -226,25 +248,26 @@ HALVED_PROFILE = "1"
 """The version whose overviews were made by joining pixels two by two."""
 
 
-def open_tiff(path: str, blocks: BlockCache) -> TiffRaster:
-    """Open a local file.
+def open_tiff(file: RangeFile, blocks: BlockCache) -> TiffRaster:
+    """Open a file whose directories, and what GDAL knows of it, are read here and now.
 
     Args:
-        path: Of a GeoTIFF that banking has accepted.
+        file: A GeoTIFF that banking has accepted.
         blocks: Where decoded blocks are kept.
 
     Raises:
         LayoutUnsupportedError: If it must be read by somebody else.
         BlockDamagedError: If its end is missing.
-        RasterOpenError, OSError: If it is not there, or no raster that is opened at all.
+        FileChangedError, RasterOpenError, OSError: If it is not there, changes, or is no raster that is
+            opened at all.
     """
-    file = LocalFile(path)
-    layout = parse_layout(lambda offset, length: file.read([Range(offset, length)])[0])
+    stream = RangeStream(file)
+    layout = parse_layout(stream.read_at)
     for level in (*layout.levels, *(mask for mask in layout.masks if mask is not None)):
         check_codec(level)
         if int((level.offsets + level.lengths).max(initial=0)) > file.size:
             raise BlockDamagedError("the file is cut short")
-    with open_raster(path) as source:
+    with opened_by_gdal(file, stream) as source:
         nodata = next((value for value in source.nodatavals if value is not None), None)
         transform = source.transform
         if source.crs is None or transform.is_identity or source.gcps[0] or transform.determinant == 0:
@@ -272,3 +295,28 @@ def open_tiff(path: str, blocks: BlockCache) -> TiffRaster:
         halved=halved,
         blocks=blocks,
     )
+
+
+@contextmanager
+def opened_by_gdal(
+    file: RangeFile, stream: RangeStream, overview_level: int | None = None
+) -> Iterator[DatasetReader]:
+    """Open a file with GDAL; what fails beneath it is raised instead of GDAL's word for it.
+
+    Args:
+        file: A local one is opened by its path, which is quicker.
+        stream: Of the file.
+        overview_level: Give this overview (0 is the finest) as a dataset of its own.
+
+    Raises:
+        FileChangedError, RasterOpenError, OSError, NobodyWaitsError: If it can't be opened or read.
+    """
+    try:
+        with open_raster(
+            file.path if isinstance(file, LocalFile) else stream, overview_level=overview_level
+        ) as source:
+            yield source
+    except Exception:
+        stream.raise_failure()
+        raise
+    stream.raise_failure()  # GDAL may have gone on with what it had

@@ -22,10 +22,12 @@ from mosaics.errors import CatalogUnavailableError, IngestError
 from mosaics.ingest.bank import Bank, BankOptions, BankResult
 from mosaics.ingest.sandbox import Sandbox
 from mosaics.ingest.scan import scan
+from mosaics.places import ObjectAddress, is_object
 from mosaics.sensors import find_sensor, load_sensors
 from mosaics.styles import load_styles
 from server.cli.context import FAILED, Context, context_of, fail, messages, told
 from server.quicklook import quicklook_maker
+from server.storage import scene_files
 
 _DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%S"]
 
@@ -34,7 +36,8 @@ _DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M
 class Outcome:
     """What became of one file."""
 
-    path: Path
+    path: Path | ObjectAddress | str
+    """Text: what can't be an address."""
     result: BankResult | None
     """None: refused."""
     reason: str = ""
@@ -58,7 +61,12 @@ class Outcome:
 
 def bank(
     command: typer.Context,
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="GeoTIFFs, or folders of them.")],
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH...", help="GeoTIFFs, folders of them, or objects of the store: s3://bucket/key.tif."
+        ),
+    ],
     collection: Annotated[
         str | None, typer.Option(help="Collection they belong to, made if new. [default: the sensor's id]")
     ] = None,
@@ -75,7 +83,8 @@ def bank(
 ) -> None:
     """Bank images: check, convert where needed, measure and catalogue them.
 
-    A valid COG below a configured data root is served where it lies; anything else readable is converted.
+    A valid COG below a configured data root, a folder or a prefix of the store, is served where it lies;
+    anything else readable is converted into the home.
     A file that can't be served is refused by name and reason, the others go on and the exit status is 1.
     The same file again, or a copy of it, changes nothing.
     """
@@ -99,6 +108,7 @@ def bank(
             styles=load_styles(context.settings.data_folder),
             sandbox=sandbox,
             data_roots=context.settings.data_roots,
+            objects=scene_files(context.settings).objects,
             quicklook=quicklook_maker(context.settings),
         )
         outcomes = [*missing, *_bank_all(banker, files, options, quiet=as_json)]
@@ -115,20 +125,30 @@ def bank(
         raise typer.Exit(FAILED)
 
 
-def _found(paths: list[Path]) -> tuple[list[Path], list[Outcome]]:
+def _found(paths: list[str]) -> tuple[list[Path | ObjectAddress], list[Outcome]]:
     """Find the files; a path that isn't there is refused like a bad file, and the others go on."""
-    files: dict[Path, None] = {}
+    files: dict[Path | ObjectAddress, None] = {}
     missing = []
     for path in paths:
         try:
-            files.update(dict.fromkeys(scan([path])))
+            found = [_address(path)] if is_object(path) else scan([Path(path)])
+            files.update(dict.fromkeys(found))
         except IngestError as error:
             messages.print(f"refused {error}", style="red", markup=False, soft_wrap=True)
             missing.append(Outcome(path=path, result=None, reason=str(error)))
     return list(files), missing
 
 
-def _bank_all(banker: Bank, files: list[Path], options: BankOptions, *, quiet: bool) -> Iterator[Outcome]:
+def _address(text: str) -> ObjectAddress:
+    try:
+        return ObjectAddress.parse(text)
+    except ValueError as error:
+        raise IngestError(f"{text}: {error}") from error
+
+
+def _bank_all(
+    banker: Bank, files: list[Path | ObjectAddress], options: BankOptions, *, quiet: bool
+) -> Iterator[Outcome]:
     known = {collection_id for collection_id in (options.collection_id,) if collection_id}
     new = {c for c in known if banker.catalog.collection(c) is None}
     with _progress(len(files)) as report:
@@ -144,8 +164,10 @@ def _bank_all(banker: Bank, files: list[Path], options: BankOptions, *, quiet: b
             yield outcome
 
 
-def _bank_one(banker: Bank, path: Path, options: BankOptions, report: _Report) -> Outcome:
+def _bank_one(banker: Bank, path: Path | ObjectAddress, options: BankOptions, report: _Report) -> Outcome:
     try:
+        if isinstance(path, ObjectAddress):
+            return Outcome(path=path, result=banker.bank_object(path, options, report.stage))
         return Outcome(path=path, result=banker.bank_file(path, options, report.stage))
     except IngestError as error:
         return Outcome(path=path, result=None, reason=str(error))
@@ -155,7 +177,8 @@ def _bank_one(banker: Bank, path: Path, options: BankOptions, report: _Report) -
 
 def _tell(outcome: Outcome) -> None:
     if outcome.result is None:
-        reason = outcome.reason.removeprefix(f"{outcome.path.name}: ")
+        name = outcome.path if isinstance(outcome.path, str) else outcome.path.name
+        reason = outcome.reason.removeprefix(f"{name}: ")
         messages.print(f"refused {outcome.path}: {reason}", style="red", markup=False, soft_wrap=True)
         return
     result = outcome.result
@@ -204,7 +227,7 @@ class _Report:
         self._one = bars.add_task("", total=1.0)
         self._name = ""
 
-    def begin(self, path: Path) -> None:
+    def begin(self, path: Path | ObjectAddress) -> None:
         self._name = path.name
         self.stage("starting", 0.0)
 

@@ -70,6 +70,32 @@ def test_a_replaced_scene_is_a_change(catalog: Catalog) -> None:
     assert catalog.find_by_digest("d2") == ("c", "a")
 
 
+def test_the_item_of_a_scene(catalog: Catalog) -> None:
+    catalog.put_collection(collection())
+    assert catalog.item("c", "a") is None
+    catalog.put_scene("c", item("a"), "d1")
+    assert catalog.item("c", "a") == item("a")
+    assert catalog.item("d", "a") is None
+    catalog.put_scene("c", item("a", more=1), "d1")
+    assert catalog.item("c", "a") == item("a", more=1)
+    catalog.remove_scene("c", "a")
+    assert catalog.item("c", "a") is None
+
+
+def test_the_scenes_at_an_address(catalog: Catalog) -> None:
+    def at(id_: str, href: str) -> dict[str, Any]:
+        return item(id_, assets={"data": {"href": href}, "thumbnail": {"href": "s3://b/other.tif"}})
+
+    catalog.put_collection(collection())
+    for number, href in enumerate(("s3://b/a_1.tif", "s3://b/a_1.tif", "s3://b/ab1.tif", "cogs/a_1.tif")):
+        catalog.put_scene("c", at(f"s{number}", href), f"d{number}")
+    catalog.put_scene("c", item("bare"), "d9")
+    assert sorted(catalog.scenes_at("s3://b/a_1.tif")) == [("c", "s0"), ("c", "s1")]
+    assert catalog.scenes_at("s3://b/other.tif") == []
+    catalog.remove_scene("c", "s0")
+    assert catalog.scenes_at("s3://b/a_1.tif") == [("c", "s1")]
+
+
 def test_a_removed_scene_is_told_to_those_who_knew_it(catalog: Catalog) -> None:
     catalog.put_collection(collection())
     known = catalog.put_scene("c", item("a"), "d1")

@@ -31,7 +31,7 @@ class Constant:
     broken: frozenset[str] = frozenset()
     read_scenes: list[str] = field(default_factory=list)
 
-    def read(self, one: Scene, indexes: Sequence[int], frame: Frame, _resampling: Any) -> Raster:
+    def read(self, one: Scene, indexes: Sequence[int], frame: Frame, *_: Any) -> Raster:
         self.read_scenes.append(one.id)
         if one.id in self.broken:
             raise SceneUnreadableError(one.id)

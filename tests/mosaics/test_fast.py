@@ -20,7 +20,7 @@ from rasterio.transform import Affine
 from rasterio.warp import transform
 from scenes import scene
 
-from mosaics.errors import SceneUnreadableError
+from mosaics.errors import NobodyWaitsError, SceneUnreadableError
 from mosaics.fast import FastReader
 from mosaics.models import Band, Bounds, Frame, Scene
 from mosaics.read import RioTilerReader
@@ -281,6 +281,29 @@ def test_what_it_does_not_model_goes_to_the_reference(tmp_path: Path) -> None:
     assert handing.read(one, [1], frame, "bilinear") == "read"
     assert handing.sample(one, 1.4, 43.6, 0.0) == "read"
     assert len(asked) == 2
+
+
+def test_it_stops_between_blocks_when_nobody_waits(tmp_path: Path) -> None:
+    x, y, _ = PLACES["EPSG:2154"]
+    world = {
+        "crs": "EPSG:2154", "turn": 0.0, "ratio": 1.0, "size": (320, 320), "bands": 1, "dtype": "uint8",
+        "block": 64, "interleave": "pixel", "nodata": None, "hole": False,
+    }  # fmt: skip
+    one, _ = made(tmp_path / "a.tif", world)
+    frame = Frame(crs="EPSG:2154", bounds=Bounds(x, y - 320, x + 320, y), width=320, height=320)
+    stopping = reader()
+    asked = []
+
+    def stop() -> bool:
+        asked.append(stopping.blocks.size_bytes)
+        return stopping.blocks.size_bytes > 10 * 64 * 64
+
+    with pytest.raises(NobodyWaitsError):
+        stopping.read(one, [1], frame, "bilinear", stop)
+    assert asked[-1] < 11 * (64 * 64 + 500), "not all of the 25 blocks"
+    assert len(asked) >= 25 + 10, "before each is read and before each is decoded"
+    found = stopping.read(one, [1], frame, "bilinear")
+    assert np.array_equal(found.data, reader().read(one, [1], frame, "bilinear").data)
 
 
 def test_a_replaced_file_is_read_anew_and_never_mixed(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from server.app import Application, create_app
 from server.database import connect, sqlite_module
 from server.settings import load_settings
 from tests.conftest import ROOT, Reply, Town
+from tests.object_store import gate, store  # noqa: F401 - fixtures
 
 TILE = "/tiles/{}/WebMercatorQuad/17/66052/47859.png"
 """Inside of the town's scenes."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from mosaics.tiff import raster
 from tests.conftest import Reply, Town, flux, position_pixels, write_raster
 from tests.server.conftest import TILE, Asgi
 
@@ -155,6 +156,39 @@ def test_a_mosaic_is_stopped_between_its_scenes(gated, town: Town, own_home: Pat
         assert reader.count == 1
         assert (await Line(asgi, OPEN, None).reply()).status == 200
         assert reader.count > 2, "the tile has several scenes"
+
+    run(asgi, test)
+
+
+def test_a_scene_is_stopped_between_its_blocks(
+    own_home: Path, started: Callable[..., Asgi], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cog = tmp_path / "root" / "small_20240101.tif"
+    write_raster(cog, position_pixels(700, 900, 3), photometric="RGB", driver="COG", blocksize=128)
+    flux(own_home, "bank", str(cog), "--collection", "small", "--public", FLUX_DATA_ROOTS=str(cog.parent))
+    begun_to, gate, decoded = threading.Event(), threading.Event(), []
+
+    def decode(*arguments):
+        decoded.append(arguments)
+        begun_to.set()
+        assert gate.wait(20)
+        return real(*arguments)
+
+    real = raster.decode
+    monkeypatch.setattr(raster, "decode", decode)
+    asgi = started(own_home, http={"threads": 1}, data_roots=[cog.parent])
+    small = TILE.format("small")
+
+    async def test():
+        line = Line(asgi, small, None)
+        assert await asyncio.to_thread(begun_to.wait, 20)
+        line.leave()
+        assert (await line.reply()).status == 499
+        gate.set()
+        await until(lambda: asgi.application.services.admission.running == 0)
+        assert len(decoded) == 1
+        assert (await Line(asgi, small, None).reply()).status == 200
+        assert len(decoded) == len({data for data, _, _ in decoded}) >= 4, "the first was kept"
 
     run(asgi, test)
 

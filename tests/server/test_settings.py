@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mosaics.places import ObjectPrefix
 from server.cli.serve import _prepare
 from server.settings import Settings, SettingsError, load_settings
 from tests.conftest import ROOT
@@ -61,6 +62,82 @@ def test_lists_and_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert chosen.readable_roots == (home.resolve() / "data", Path("/srv/a"), Path("/srv/b"))
     monkeypatch.setenv("FLUX_DATA_ROOTS", '["/srv/c"]')
     assert load_settings(home=home).data_roots == (Path("/srv/c"),)
+
+
+def test_data_roots_may_be_prefixes_of_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = write(tmp_path, 'data_roots = ["/srv/a", "s3://imagery/spot"]\n')
+    chosen = load_settings(home=home)
+    assert chosen.data_roots == (Path("/srv/a"), ObjectPrefix("imagery", "spot/"))
+    assert chosen.readable_roots == (
+        home.resolve() / "data",
+        Path("/srv/a"),
+        ObjectPrefix("imagery", "spot/"),
+    )
+    for said in ("s3://imagery/:/srv/b:s3://other/x/", '["s3://imagery", "/srv/b", "s3://other/x"]'):
+        monkeypatch.setenv("FLUX_DATA_ROOTS", said)
+        roots = load_settings(home=home).data_roots
+        assert set(roots) == {ObjectPrefix("imagery", ""), Path("/srv/b"), ObjectPrefix("other", "x/")}
+    for wrong in (
+        "s3://",
+        "s3://UPPER/",
+        '["s3://key:hidden@imagery/"]',
+        "s3://imagery/../",
+        '[{"bucket": "x"}]',
+    ):
+        monkeypatch.setenv("FLUX_DATA_ROOTS", wrong)
+        with pytest.raises(SettingsError, match="data_roots") as caught:
+            load_settings(home=home)
+        assert "hidden" not in str(caught.value)
+
+
+S3_SECRET = 'access_key = "name"\nsecret_key = "the hidden one"\n'
+
+
+def test_the_store_and_its_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = write(tmp_path / "home", f'[s3]\nendpoint = "http://127.0.0.1:9000/"\n{S3_SECRET}')
+    chosen = load_settings(home=home)
+    assert (chosen.s3.endpoint, chosen.s3.access_key, chosen.s3.secret()) == (
+        "http://127.0.0.1:9000", "name", "the hidden one"
+    )  # fmt: skip
+    assert "hidden" not in repr(chosen)
+    mounted = tmp_path / "secret"
+    mounted.write_text("from a file\n")
+    home = write(tmp_path / "other", f'[s3]\naccess_key = "name"\nsecret_key_file = "{mounted}"\n')
+    assert load_settings(home=home).s3.secret() == "from a file"
+    monkeypatch.setenv("FLUX_S3__ACCESS_KEY", "said")
+    assert load_settings(home=home).s3.access_key == "said"
+    mounted.write_text(" \n")
+    with pytest.raises(SettingsError, match="s3"):
+        load_settings(home=home)
+    assert load_settings(home=tmp_path / "none", s3={"access_key": None}).s3.secret() is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'access_key = "name"',
+        'secret_key = "the hidden one"',
+        'access_key = ""\nsecret_key = "the hidden one"',
+        'access_key = "name"\nsecret_key = ""',
+        f'{S3_SECRET}secret_key_file = "/etc/hostname"',
+        'access_key = "name"\nsecret_key_file = "/nowhere/at/all"',
+        'endpoint = "s3.example.org"',
+        'endpoint = "ftp://s3.example.org"',
+        'endpoint = "https://s3.example.org/path"',
+        'endpoint = "https://s3.example.org?a"',
+        'endpoint = "https://s3.example.org#a"',
+        'endpoint = "https://name:hidden@s3.example.org"',
+        'endpoint = "https://s3.example.org:port"',
+        'endpoint = "https://s3 .example.org"',
+        'region = "eu west"',
+        "timeout_seconds = 0",
+        "verify = false",
+    ],
+)
+def test_wrong_settings_of_the_store_are_told_by_name(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsError, match=r"^s3") as caught:
+        load_settings(home=write(tmp_path, f"[s3]\n{text}\n"))
+    assert "hidden" not in str(caught.value)
 
 
 ISSUER = 'issuer = "https://sso.example.org", audience = "flux"'
@@ -194,6 +271,7 @@ def test_every_setting_is_used() -> None:
                 (rf"\b{group}\.{last}\b", rf"\bsettings\.{last}\b") if group else (rf"\bsettings\.{last}\b",)
             )
             alone = group == "http" and re.search(rf"\bhttp\.{last}\b", text)
+            alone = alone or used in {"s3.secret_key", "s3.secret_key_file"}  # used as s3.secret()
             assert alone or any(re.search(form, text) for form in forms) or _service(text, group, last), used
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
+from mosaics.errors import NobodyWaitsError
 from mosaics.tiff.blocks import Block, BlockCache
 
 
@@ -71,3 +73,54 @@ def test_a_failure_is_told_to_all_who_wait_and_is_not_remembered() -> None:
             with pytest.raises(OSError, match="broken"):
                 waiting.result(5)
     assert cache.get(["a"], lambda _: [block(1)])[0].whole
+
+
+def leaving(begun: threading.Event, leave: threading.Event) -> Iterator[Block]:
+    """Make one block, then go when told."""
+    yield block(1)
+    begun.set()
+    assert leave.wait(5)
+    raise NobodyWaitsError
+
+
+def test_who_leaves_takes_nobody_along() -> None:
+    """Whoever waits for the blocks of one who leaves makes them, once for all, and gets what was made."""
+    cache, made = BlockCache(1_000_000), []
+    begun, leave = threading.Event(), threading.Event()
+    waiting = threading.Barrier(4)
+
+    def make(keys: list[str]) -> Iterator[Block]:
+        made.extend(keys)
+        return (block(ord(key)) for key in keys)
+
+    def ask() -> list[int]:
+        waiting.wait(5)
+        return [int(found.samples[0, 0, 0]) for found in cache.get(["a", "b", "c"], make)]
+
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(cache.get, ["a", "b", "c"], lambda _: leaving(begun, leave))
+        assert begun.wait(5)
+        others = [pool.submit(ask) for _ in range(3)]
+        waiting.wait(5)
+        leave.set()
+        with pytest.raises(NobodyWaitsError):
+            first.result(5)
+        assert [other.result(5) for other in others] == [[1, 98, 99]] * 3
+    assert sorted(made) == ["b", "c"]
+
+
+def test_two_may_leave_and_the_third_goes_on() -> None:
+    cache, gates = BlockCache(1_000_000), [threading.Event() for _ in range(4)]
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(cache.get, ["a", "b"], lambda _: leaving(*gates[:2]))
+        assert gates[0].wait(5)
+        second = pool.submit(cache.get, ["b", "c"], lambda _: leaving(*gates[2:]))
+        assert gates[2].wait(5), "the second makes c, then waits for b"
+        gates[3].set()
+        with pytest.raises(NobodyWaitsError):
+            second.result(5)
+        third = pool.submit(cache.get, ["b"], lambda _: [block(7)])
+        gates[1].set()
+        assert third.result(5)[0].samples[0, 0, 0] == 7
+        with pytest.raises(NobodyWaitsError):
+            first.result(5)

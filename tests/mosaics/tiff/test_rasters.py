@@ -21,7 +21,7 @@ from tests.conftest import IMAGERY, imagery, write_raster
 
 
 def opened(path: Path) -> TiffRaster:
-    return open_tiff(str(path), BlockCache(50_000_000))
+    return open_tiff(LocalFile(str(path)), BlockCache(50_000_000))
 
 
 def whole(raster: TiffRaster, level: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,43 @@
+"""Opens the files of scenes, wherever they lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mosaics.errors import MosaicsError
+from mosaics.models import Scene
+from mosaics.places import ObjectAddress, is_object
+from mosaics.tiff.files import LocalFile, RangeFile
+from mosaics.tiff.objects import ObjectStore, ObjectUnreadableError
+
+
+class ObjectReplacedError(MosaicsError, OSError):
+    """Another object lies where the one was that was banked; its rights, date and place are not known."""
+
+
+@dataclass(frozen=True)
+class SceneFiles:
+    """Where files are opened."""
+
+    objects: ObjectStore | None = None
+    """The store that objects lie in; None: there is none."""
+
+    def open(self, scene: Scene) -> RangeFile:
+        """Open the file of a scene.
+
+        An object must be the very one that was banked: its ETag says so at no cost, the tile's key is made of
+        it, and whoever may see the scene need not be allowed to see what was put in its place.
+
+        Raises:
+            ObjectReplacedError: If it is another.
+            OSError: If it can't be opened.
+        """
+        if not is_object(scene.href):
+            return LocalFile(scene.href)
+        address = ObjectAddress.parse(scene.href)
+        if self.objects is None:
+            raise ObjectUnreadableError(address.name, "no store of objects is configured")
+        file = self.objects.open(address)
+        if file.etag != scene.generation:
+            raise ObjectReplacedError(f"{address.name}: it was replaced since it was banked; bank it again")
+        return file

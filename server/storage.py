@@ -1,0 +1,31 @@
+"""Builds what opens the files of scenes: those of this machine, and of the store where one is used."""
+
+from __future__ import annotations
+
+from mosaics.places import ObjectPrefix
+from mosaics.tiff.objects import ObjectStore, StoreOptions
+from mosaics.tiff.scene_files import SceneFiles
+from server.settings import Settings
+
+
+def scene_files(settings: Settings) -> SceneFiles:
+    """Give what opens files; without a data root in a store there is none.
+
+    Args:
+        settings: All settings.
+    """
+    if not any(isinstance(root, ObjectPrefix) for root in settings.data_roots):
+        return SceneFiles()
+    s3 = settings.s3
+    return SceneFiles(
+        ObjectStore(
+            StoreOptions(
+                endpoint=s3.endpoint,
+                region=s3.region,
+                access_key=s3.access_key,
+                secret_key=s3.secret(),
+                path_style=s3.path_style,
+                timeout_seconds=s3.timeout_seconds,
+            )
+        )
+    )
