@@ -142,6 +142,7 @@ def test_a_worker_killed_midway_never_lets_a_quota_be_passed(server: Server, sho
         wait_until(
             lambda: leased(server, grant_id) <= (paid + MOST_WASTED) * 1000,  # noqa: B023
             seconds=30,
+            what=lambda: f"{leased(server, grant_id)} thousandths taken, {paid} units paid",  # noqa: B023
         )
         with contextlib.suppress(AssertionError):  # its file is folded within seconds
             wait_until(lambda: leased(server, grant_id) <= paid * 1000, seconds=15)  # noqa: B023
