@@ -43,8 +43,9 @@ from server.access import scene_filter
 from server.explain import Explanation, Question, explain, explain_key
 from server.misses import Place
 from tests.auth import strategies as random
+from tests.auth.builders import forbid, grant, institution, key, named, rights
 from tests.auth.naive import Caller, Point, may
-from tests.auth.test_policy import DAYS, EPOCH, HERE, WEST, forbid, grant, institution, key, named, rights
+from tests.auth.strategies import DAYS, EPOCH, HERE, WEST
 from tests.server.conftest import run_all
 
 NOW = DAYS[2]
