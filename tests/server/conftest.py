@@ -21,7 +21,9 @@ from server.database import connect, sqlite_module
 from server.settings import load_settings
 from tests.conftest import ROOT, Reply, Town
 
-pytest.register_assert_rewrite("tests.server.hits.pair", "tests.server.hits.scenarios")
+pytest.register_assert_rewrite(
+    "tests.server.hits.pair", "tests.server.hits.scenarios", "tests.server.hostile"
+)
 
 TILE = "/tiles/{}/WebMercatorQuad/17/66052/47859.png"
 """Inside of the town's scenes."""
