@@ -22,7 +22,7 @@ from server.settings import load_settings
 from tests.conftest import ROOT, Reply, Town
 
 pytest.register_assert_rewrite(
-    "tests.server.hits.pair", "tests.server.hits.scenarios", "tests.server.hostile"
+    *(f"tests.server.{part}" for part in ("cli.lines", "hits.pair", "hits.scenarios", "hostile"))
 )
 
 TILE = "/tiles/{}/WebMercatorQuad/17/66052/47859.png"
