@@ -31,13 +31,13 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 from rasterio.transform import from_origin
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from server.app import create_app
+from server.database import connect
+from server.settings import load_settings
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from server.app import create_app  # noqa: E402 - found by the line above
-from server.database import connect  # noqa: E402
-from server.settings import load_settings  # noqa: E402
-
 PATH = "/tiles/{}/WebMercatorQuad/17/66052/47859.png"
 BROWSER = (
     (b"host", b"flux.example"),

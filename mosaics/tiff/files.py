@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from mosaics.errors import MosaicsError
@@ -68,7 +69,7 @@ class LocalFile:
             OSError: If there is none of that name.
         """
         if state_of(self._path) != self._state:
-            raise FileChangedError(os.path.basename(self._path))  # noqa: PTH119
+            raise FileChangedError(Path(self._path).name)
 
     def __del__(self) -> None:
         """Close it once nobody reads it any more."""

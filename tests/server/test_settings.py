@@ -203,7 +203,7 @@ def _service(text: str, group: str, last: str) -> bool:
 
 def test_the_block_cache_of_gdal_follows_its_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GDAL_CACHEMAX", "256")
-    monkeypatch.setattr("mosaics.gdal.self_test", lambda: None)  # it holds only before anything was warped
+    monkeypatch.setattr("server.cli.serve.self_test", lambda: None)  # only before anything was warped
     _prepare(load_settings(home=tmp_path, gdal={"cache_megabytes": 77}))
     assert os.environ["GDAL_CACHEMAX"] == "77"
 

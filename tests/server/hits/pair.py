@@ -61,7 +61,7 @@ class Pair:
             self.hits += isinstance(found, Hit)
             return found
 
-        self.memo.find = counted  # type: ignore[method-assign]
+        self.memo.find = counted
         services = self.remembering.application.services
         now, peppers = self.clock(), services.peppers
         self.keys["ending"] = new_key(

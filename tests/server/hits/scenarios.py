@@ -189,9 +189,9 @@ def changed_meanwhile(pair: Pair) -> None:
         pair.memo.find(other_scope)
         return found
 
-    dispatcher._identify = identify_slowly  # type: ignore[method-assign]
+    dispatcher._identify = identify_slowly
     assert pair.remembering.get(GRANTED, by_key(pair)).status == 200, "it was checked before"
-    dispatcher._identify = identify  # type: ignore[method-assign]
+    dispatcher._identify = identify
     assert before is not pair.policy
     assert pair.remembering.get(GRANTED, by_key(pair)).status == 401
 

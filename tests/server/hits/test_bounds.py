@@ -60,7 +60,7 @@ def test_what_metered_rights_resolve_to_is_not_shared(pair: Pair) -> None:
     plain, metered = SceneFilter((rule,)), SceneFilter((replace(rule, metered=True, label="g"),))
     assert plain.digest == metered.digest
     layer = services.decisions.layer(services.knowledge.index, "open", plain)
-    known, value = Resolutions(), Resolved(None, "key")  # type: ignore[arg-type]
+    known, value = Resolutions(), Resolved(None, "key")
     known.put(layer, plain, "tile", value)
     assert known.get(layer, plain, "tile") is value
     assert known.get(layer, plain, "other tile") is None
