@@ -8,23 +8,20 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from typing import Any, cast
 
 from auth.models import Action
-from server.metrics import Metrics
-from server.routes.health import Readiness
-from server.routes.table import routes
 from tests.access.leak_asking import ADDRESSES, EXERCISED, check_everything, check_hidden, run
 from tests.access.leak_pictures import same_tile
 from tests.access.leak_world import World, draw
 from tests.conftest import SCALE
+from tests.server.conftest import declared_routes
 
 SHOWING = {Action.PREVIEW, Action.TILE, Action.INFO, Action.EXPORT}
 EXAMPLES = max(12, round(300 * SCALE))
 
 
 def test_every_route_that_shows_something_is_asked() -> None:
-    declared = routes(Metrics(None), Readiness(cast("Any", None)))
+    declared = declared_routes()
     showing = {route.id for route in declared if route.actions & SHOWING}
     assert showing == EXERCISED.keys(), "a route that gives pixels or numbers is not in the leak test"
     for route in declared:

@@ -12,12 +12,17 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 from urllib.parse import quote
 
 import pytest
 
 from server.app import Application, create_app
 from server.database import connect, sqlite_module
+from server.metrics import Metrics
+from server.routes.health import Readiness
+from server.routes.table import routes
+from server.routing import Route
 from server.settings import load_settings
 from tests.conftest import ROOT, Reply, Town
 
@@ -27,6 +32,11 @@ pytest.register_assert_rewrite(
 
 TILE = "/tiles/{}/WebMercatorQuad/17/66052/47859.png"
 """Inside of the town's scenes."""
+
+
+def declared_routes() -> tuple[Route, ...]:
+    """Give the ROUTES table, without a server behind it."""
+    return routes(Metrics(None), Readiness(cast("Any", None)))
 
 
 @dataclass(frozen=True)

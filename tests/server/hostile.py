@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, cast
 
-from server.metrics import Metrics
-from server.routes.health import Readiness
-from server.routes.table import routes
 from server.routing import variables
 from tests.conftest import Reply
+from tests.server.conftest import declared_routes
 
 MARK = "zqmark"
 """Stands in everything that is asked for and isn't there; no answer may repeat it."""
@@ -21,7 +18,7 @@ NEVER = (
 )
 """Words that no answer may hold, whoever asked for what."""
 
-ROUTES = {route.id: route for route in routes(Metrics(None), Readiness(cast("Any", None)))}
+ROUTES = {route.id: route for route in declared_routes()}
 
 GOOD = {
     "layer": "open",
