@@ -15,7 +15,10 @@ from tests.server.hits.pair import SECRET, Pair
 
 @pytest.fixture
 def pair(town: Town, tmp_path: Path, started: Callable[..., Asgi]) -> Pair:
-    settings: dict[str, Any] = {"gateway": {"networks": ["127.0.0.1"], "secret": SECRET}}
+    settings: dict[str, Any] = {
+        "gateway": {"networks": ["127.0.0.1"], "secret": SECRET},
+        "auth": {"stale_seconds": 900.0},  # which the scenarios pass
+    }
     one = started(copy_home(town, tmp_path / "one"), **settings)
     other = started(copy_home(town, tmp_path / "other"), **settings, tiles={"memo_entries": 0})
     assert other.application.asgi._hits is None
