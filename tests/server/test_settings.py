@@ -13,6 +13,7 @@ import pytest
 from server.cli.serve import _prepare
 from server.settings import Settings, SettingsError, load_settings
 from tests.conftest import ROOT
+from tests.syntax import tree_of
 
 
 @pytest.fixture(autouse=True)
@@ -169,7 +170,7 @@ def test_the_environment_is_read_nowhere_else() -> None:
         for path in (ROOT / folder).rglob("*.py"):
             if "node_modules" in path.parts:
                 continue
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            for node in ast.walk(tree_of(path)):
                 if isinstance(node, ast.Attribute) and node.attr in readers:
                     found.add(str(path.relative_to(ROOT)))
     # these set variables that libraries and child processes read
