@@ -63,9 +63,9 @@ def _lock(connection: Connection) -> None:
 
 
 def _upgrade(connection: Connection, stored: str | None) -> None:
-    from alembic import command  # noqa: PLC0415 (0.2 s that most starts can do without)
-    from alembic.config import Config  # noqa: PLC0415
-    from alembic.util.exc import CommandError  # noqa: PLC0415
+    from alembic import command  # noqa: PLC0415 - 0.2 s that most starts can do without
+    from alembic.config import Config  # noqa: PLC0415 - likewise
+    from alembic.util.exc import CommandError  # noqa: PLC0415 - likewise
 
     config = Config()
     config.set_main_option("script_location", "auth:migrations")

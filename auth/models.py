@@ -60,7 +60,7 @@ class Action(StrEnum):
 GRANTABLE: Final = frozenset({Action.CATALOGUE, Action.PREVIEW, Action.TILE, Action.INFO, Action.EXPORT})
 """The actions that a grant may give."""
 
-GRANTED_BY_DEFAULT: Final = frozenset({Action.CATALOGUE, Action.PREVIEW, Action.TILE, Action.INFO})
+GRANTED_BY_DEFAULT: Final[Actions] = frozenset({Action.CATALOGUE, Action.PREVIEW, Action.TILE, Action.INFO})
 """The actions of a grant that names none."""
 
 TIER_ACTIONS: Final = frozenset({Action.CATALOGUE, Action.PREVIEW, Action.TILE})
@@ -331,7 +331,7 @@ class Grant:
     acquired: Span = ALWAYS
     valid: Span = ALWAYS
     finest_ground_resolution: Metres | None = None
-    actions: Actions = GRANTED_BY_DEFAULT  # type: ignore[assignment] # mypy takes Literals for no enum
+    actions: Actions = GRANTED_BY_DEFAULT
     conditions: Conditions = ANYWHERE_FROM
     quota: Quota | None = None
     rate: Rate | None = None

@@ -14,14 +14,14 @@ from typing import Final, Literal
 from auth.credentials import Peppers, active_institution, principal_of
 from auth.decision import Principal, PrincipalKind
 from auth.errors import CredentialExpiredError, CredentialInvalidError
-from auth.models import Action, Caveat
+from auth.models import Action, Actions, Caveat
 from auth.reach import EVERYWHERE, Selector
 from auth.snapshot import PolicySnapshot
 
 LONGEST: Final = timedelta(hours=1)
 """Longest life of a signed credential."""
 
-SIGNED_ACTIONS: Final = frozenset({Action.CATALOGUE, Action.PREVIEW, Action.TILE, Action.INFO})
+SIGNED_ACTIONS: Final[Actions] = frozenset({Action.CATALOGUE, Action.PREVIEW, Action.TILE, Action.INFO})
 """What a signed credential may be used for, as far as its holder may: looking, never writing."""
 
 Use = Literal["url", "cookie"]
@@ -116,7 +116,7 @@ def principal_of_signed(snapshot: PolicySnapshot, signed: Signed, now: datetime)
     Raises:
         CredentialInvalidError: If the key, a key above it, the membership or the institution no longer lives.
     """
-    caveat = Caveat(area=EVERYWHERE, selector=_selector(signed.layer), actions=SIGNED_ACTIONS)  # type: ignore[arg-type]
+    caveat = Caveat(area=EVERYWHERE, selector=_selector(signed.layer), actions=SIGNED_ACTIONS)
     if signed.key_id is None:
         return _member(snapshot, signed, caveat)
     key = snapshot.keys.get(signed.key_id)

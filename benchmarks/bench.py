@@ -16,16 +16,16 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.cases import CASES, QUICK, WARM_SCENE, Case, Measure, Plan, run_case
+from benchmarks.data import FULL_SIZE, Scene, make_scenes
+from benchmarks.load import has_wrk
+from benchmarks.report import Machine, as_document, as_json, lines, table
+from benchmarks.servers import EngineMissingError
+from benchmarks.world import World, bank
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.cases import CASES, QUICK, WARM_SCENE, Case, Measure, Plan, run_case  # noqa: E402 - found by the line above
-from benchmarks.data import FULL_SIZE, Scene, make_scenes  # noqa: E402
-from benchmarks.load import has_wrk  # noqa: E402
-from benchmarks.report import Machine, as_document, as_json, lines, table  # noqa: E402
-from benchmarks.servers import EngineMissingError  # noqa: E402
-from benchmarks.world import World, bank  # noqa: E402
-
 WORK = ROOT / "benchmarks" / ".work"
 
 

@@ -208,7 +208,7 @@ def _measure(case: Case, phase: str, engine: Engine, name: str, *, number: int, 
 
 def _fetch(engine: Engine, path: str) -> bytes:
     wanted = urllib.request.Request(f"http://127.0.0.1:{engine.port}{path}", headers=dict(engine.headers))
-    with urllib.request.urlopen(wanted, timeout=60) as answer:  # noqa: S310 - the same
+    with urllib.request.urlopen(wanted, timeout=60) as answer:  # noqa: S310 - our own machine, by http
         return answer.read()
 
 

@@ -21,22 +21,22 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from auth.credentials import Peppers, authenticate
+from auth.decision import Principal
+from auth.documents import kind_of, stored_text
+from auth.models import Action
+from auth.policy import decide
+from auth.reach import UNKNOWN
+from auth.schema import epoch_table, right_table
+from auth.store import SqlPolicyStore
+from benchmarks.population import NOW, Population, populate
+from server.access import Rules, scene_filter
+from server.database import connect, open_database
+from server.decisions import Decisions
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from auth.credentials import Peppers, authenticate  # noqa: E402 - found by the line above
-from auth.decision import Principal  # noqa: E402
-from auth.documents import kind_of, stored_text  # noqa: E402
-from auth.models import Action  # noqa: E402
-from auth.policy import decide  # noqa: E402
-from auth.reach import UNKNOWN  # noqa: E402
-from auth.schema import epoch_table, right_table  # noqa: E402
-from auth.store import SqlPolicyStore  # noqa: E402
-from benchmarks.population import NOW, Population, populate  # noqa: E402
-from server.access import Rules, scene_filter  # noqa: E402
-from server.database import connect, open_database  # noqa: E402
-from server.decisions import Decisions  # noqa: E402
-
 ASKED = 20_000
 NOBODY: frozenset[str] = frozenset()
 

@@ -25,15 +25,15 @@ import numpy as np
 import rasterio
 from PIL import Image
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from mosaics.compose import cut
+from mosaics.encode import DEFAULT_QUALITY, Quality, encode
+from mosaics.models import Band, Picture, Raster
+from mosaics.render import Recipe, render
+from mosaics.styles import load_styles
+
 ROOT: Final = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from mosaics.compose import cut  # noqa: E402 - found by the line above
-from mosaics.encode import DEFAULT_QUALITY, Quality, encode  # noqa: E402
-from mosaics.models import Band, Picture, Raster  # noqa: E402
-from mosaics.render import Recipe, render  # noqa: E402
-from mosaics.styles import load_styles  # noqa: E402
-
 SIZE: Final = 256
 STYLES: Final = load_styles()
 PHOTOS: Final = (

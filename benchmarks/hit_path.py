@@ -26,18 +26,16 @@ from typing import Any
 import numpy as np
 import rasterio
 import uvloop
-from granian.constants import HTTPModes, Interfaces
-from granian.http import HTTP1Settings
-from granian.server.embed import Server
 from rasterio.transform import from_origin
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from server.app import create_app
+from server.database import connect
+from server.settings import load_settings
+from server.worker import server_of
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from server.app import create_app  # noqa: E402 - found by the line above
-from server.database import connect  # noqa: E402
-from server.settings import load_settings  # noqa: E402
-
 PATH = "/tiles/{}/WebMercatorQuad/17/66052/47859.png"
 BROWSER = (
     (b"host", b"flux.example"),
@@ -217,18 +215,7 @@ def serve_empty(port: int, body: bytes) -> None:
     """Serve the empty handler as a worker serves the application, until killed."""
 
     async def serve() -> None:
-        server = Server(
-            empty_handler(body),
-            address="127.0.0.1",
-            port=port,
-            interface=Interfaces.ASGI,
-            http=HTTPModes.auto,
-            http1_settings=HTTP1Settings(header_read_timeout=10_000),
-            websockets=False,
-            log_enabled=False,
-            backlog=1024,
-        )
-        await server.serve()
+        await server_of(empty_handler(body), "127.0.0.1", port).serve()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve())

@@ -35,7 +35,7 @@ class Population:
         held: dict[str, dict[str, Right]] = {name: {} for name in FIELDS.values()}
         for right in self.rights:
             held[FIELDS[kind_of(right)]][right.id] = right
-        return PolicySnapshot(epoch=1, **held)  # type: ignore[arg-type]
+        return PolicySnapshot(epoch=1, **held)
 
 
 def populate(

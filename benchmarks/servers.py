@@ -138,7 +138,7 @@ def _wait(engine: Engine, path: str, log: Path) -> None:
     said = ""
     while time.monotonic() < until and all(process.poll() is None for process in engine.processes):
         try:
-            with urllib.request.urlopen(wanted, timeout=20) as answer:  # noqa: S310 - the same
+            with urllib.request.urlopen(wanted, timeout=20) as answer:  # noqa: S310 - our own machine, by http
                 if answer.status == 200:
                     return
         except urllib.error.HTTPError as error:

@@ -107,7 +107,7 @@ def _read_folder(folder: Path, parse: Callable[[Document], T]) -> dict[str, T]:
                 raise TypeError("it is not a JSON object")  # noqa: TRY301 - told with the file's name below
             value = parse(document)
             if value.id != path.stem:
-                raise ValueError(f"its id {value.id!r} is not its file name")  # noqa: TRY301
+                raise ValueError(f"its id {value.id!r} is not its file name")  # noqa: TRY301 - told with the file's name below
         except KeyError as error:
             raise DataFileInvalidError(f"{path}: {error.args[0]} is missing") from error
         except (ValueError, TypeError, OSError) as error:

@@ -11,7 +11,7 @@ from typing import Final
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pyproj import Transformer
+from pyproj import CRS, Transformer
 
 from mosaics.models import Frame
 
@@ -127,8 +127,6 @@ def mesh(frame: Frame, crs: str, inverse: Affine, scale: float) -> Mesh:
 
 @lru_cache(maxsize=1024)
 def _same(one: str, other: str) -> bool:
-    from pyproj import CRS  # noqa: PLC0415
-
     return one == other or CRS.from_user_input(one).equals(CRS.from_user_input(other), ignore_axis_order=True)
 
 

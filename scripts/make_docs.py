@@ -16,17 +16,17 @@ import typer.main
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from server import settings
+from server.cli.main import app
+from server.metrics import Metrics
+from server.routes.health import Readiness
+from server.routes.table import routes
+from server.routing import Route
+from server.settings import Settings
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from server import settings  # noqa: E402 - found by the line above
-from server.cli.main import app  # noqa: E402
-from server.metrics import Metrics  # noqa: E402
-from server.routes.health import Readiness  # noqa: E402
-from server.routes.table import routes  # noqa: E402
-from server.routing import Route  # noqa: E402
-from server.settings import Settings  # noqa: E402
-
 FOLDER = ROOT / "docs"
 GENERATED = "<!-- Made by scripts/make_docs.py; change the code instead. -->"
 PREFIX = "FLUX_"

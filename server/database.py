@@ -14,7 +14,7 @@ from mosaics.catalog.migrate import migrate as migrate_mosaics
 try:
     import pysqlite3 as sqlite_module
 except ImportError:  # no wheel for this platform: the interpreter's own, see docs/decisions/0002
-    import sqlite3 as sqlite_module  # type: ignore[no-redef,unused-ignore]
+    import sqlite3 as sqlite_module  # type: ignore[no-redef,unused-ignore] # one of the two is there
 
 
 _WAL_SECONDS: Final = 10.0

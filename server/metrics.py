@@ -103,7 +103,7 @@ class Metrics:
         if self._folder is None:
             return generate_latest(self._registry)
         registry = CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry, path=str(self._folder))  # type: ignore[no-untyped-call]
+        multiprocess.MultiProcessCollector(registry, path=str(self._folder))  # type: ignore[no-untyped-call] # untyped in the library
         return generate_latest(registry)
 
 

@@ -228,7 +228,7 @@ class _Loader(yaml.SafeLoader):
     """Reads YAML without anchors and aliases, which make small files large, and without double names."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
+        event = self.peek_event()  # type: ignore[no-untyped-call] # untyped in its stubs
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
             raise yaml.MarkedYAMLError(
                 problem="anchors and aliases are not read", problem_mark=event.start_mark

@@ -126,5 +126,5 @@ class Knowledge:
         try:
             return self.scene_from(item, sequence)
         except SceneUnreadableError as error:
-            log.error("item_unreadable", scene=error.scene_id, cause=repr(error.__cause__))  # noqa: TRY400
+            log.error("item_unreadable", scene=error.scene_id, cause=repr(error.__cause__))  # noqa: TRY400 - its cause says it
             return None

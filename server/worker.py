@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numexpr
@@ -38,13 +39,11 @@ def one_thread_each() -> None:
     numexpr.set_num_threads(1)
 
 
-async def _serve(settings: Settings, port: int, metrics_folder: Path) -> None:
-    one_thread_each()
-    engine = connect(settings.database_url, settings.home)
-    application = create_app(settings, engine, metrics_folder)
-    server = Server(
-        application.asgi,
-        address=settings.http.host,
+def server_of(asgi: Callable[[Any, Any, Any], Awaitable[None]], address: str, port: int) -> Server:
+    """Give the HTTP server of one process over an ASGI application; others may listen on the same port."""
+    return Server(
+        asgi,
+        address=address,
         port=port,
         interface=Interfaces.ASGI,
         http=HTTPModes.auto,
@@ -53,6 +52,13 @@ async def _serve(settings: Settings, port: int, metrics_folder: Path) -> None:
         log_enabled=False,
         backlog=1024,
     )
+
+
+async def _serve(settings: Settings, port: int, metrics_folder: Path) -> None:
+    one_thread_each()
+    engine = connect(settings.database_url, settings.home)
+    application = create_app(settings, engine, metrics_folder)
+    server = server_of(application.asgi, settings.http.host, port)
     loop = asyncio.get_running_loop()
 
     def stop() -> None:

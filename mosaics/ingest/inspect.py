@@ -157,14 +157,15 @@ def _inspection(
     # rasterio gives None for a value that the type can't hold, as GDAL then ignores it
     nodata = next((source.nodatavals[i] for i in kept if source.nodatavals[i] is not None), None)
     mask: MaskKind = "none"
-    for present, word in (
+    kinds: tuple[tuple[bool, MaskKind], ...] = (
         (nodata is not None, "nodata"),
         (internal, "internal"),
         (alpha is not None, "alpha"),
         (external is not None, "external"),
-    ):
+    )
+    for present, word in kinds:
         if present:
-            mask = word  # type: ignore[assignment] # the words are those of MaskKind
+            mask = word
             break
     bits = source.tags(1, ns="IMAGE_STRUCTURE").get("NBITS")
     transform = tuple(float(number) for number in source.transform[:6])

@@ -286,10 +286,12 @@ def open_tiff(file: RangeFile, blocks: BlockCache) -> TiffRaster:
     if masked and any(mask is None for mask in layout.masks):
         raise LayoutUnsupportedError("some of its levels have no mask")
     file.check()
+    placed = tuple(float(v) for v in transform[:6])
+    assert len(placed) == 6
     return TiffRaster(
         file=file,
         layout=layout,
-        georeference=Georeference(crs=crs, transform=tuple(float(v) for v in transform[:6])),  # type: ignore[arg-type]
+        georeference=Georeference(crs=crs, transform=placed),
         nodata=nodata,
         masked=masked,
         halved=halved,

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Annotated
 
 # Threads of these libraries would multiply with ours; they read the environment when they are loaded.
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MKL_NUM_THREADS", "1")
+os.environ.setdefault("NUMEXPR_NUM_THREADS", "1")
 
-import typer  # noqa: E402 - see above
+import typer
 
-from mosaics.gdal import configure  # noqa: E402
-from server.cli import bank, bench, collections, grants, keys, layers, parties, reports, rights, serve  # noqa: E402
-from server.cli.context import Context, configure_logging  # noqa: E402
+from mosaics.gdal import configure
+from server.cli import bank, bench, collections, grants, keys, layers, parties, reports, rights, serve
+from server.cli.context import Context, configure_logging
 
 app = typer.Typer(
     name="dinamis-flux",

@@ -8,8 +8,13 @@ from typing import Annotated
 
 import typer
 
+from mosaics.gdal import configure, self_test
+from mosaics.grids import load_grids
+from mosaics.sensors import load_sensors
+from mosaics.styles import load_styles
 from server.cli.context import context_of, fail, messages, told
 from server.database import open_database
+from server.pepper import load_peppers
 from server.settings import Settings, SettingsError, load_settings
 from server.supervisor import PortTakenError, Supervisor, make_metrics_folder
 
@@ -45,12 +50,6 @@ def serve(
 
 def _prepare(settings: Settings) -> None:
     """Check the parts that would make every worker fail, before any is started."""
-    from mosaics.gdal import configure, self_test  # noqa: PLC0415 - only serving pays for these imports
-    from mosaics.grids import load_grids  # noqa: PLC0415
-    from mosaics.sensors import load_sensors  # noqa: PLC0415
-    from mosaics.styles import load_styles  # noqa: PLC0415
-    from server.pepper import load_peppers  # noqa: PLC0415
-
     load_peppers(settings)
     for load in (load_grids, load_sensors, load_styles):
         load(settings.data_folder)

@@ -59,7 +59,7 @@ def _end(path: Path, store: UsageStore) -> None:
     try:
         source, values = read_counters(path)
     except CounterFileDamagedError as error:
-        log.error("counters_damaged", file=path.name, sound=len(error.values))  # noqa: TRY400
+        log.error("counters_damaged", file=path.name, sound=len(error.values))  # noqa: TRY400 - the fault is in the file
         _fold(error.source, error.values, store, last=True)
         path.rename(path.with_name(path.name + DAMAGED_SUFFIX))
         return

@@ -295,7 +295,7 @@ class Meter:
         try:
             self._counters.add(record, counts)
         except OSError as error:
-            log.error("counters_in_memory", error=repr(error))  # noqa: TRY400
+            log.error("counters_in_memory", error=repr(error))  # noqa: TRY400 - no stack helps a full disk
             self._leave(CounterFile(None))
             self._counters.add(record, counts)
 

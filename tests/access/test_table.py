@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from typing import Any, cast
 
 import pytest
 
 from auth.models import Action
-from server.metrics import Metrics
-from server.routes.health import Readiness
-from server.routes.table import routes
 from tests.conftest import Reply, Server, Town
+from tests.server.conftest import declared_routes
 
 TMS = "WebMercatorQuad"
 # a tile in the middle of the town's scenes: EPSG:2154 572225, 6279825
@@ -155,7 +152,7 @@ def expected(caller: Caller, layer: str, route: str) -> int:
 
 
 def test_the_table_covers_every_route() -> None:
-    declared = routes(Metrics(None), Readiness(cast("Any", None)))
+    declared = declared_routes()
     assert {r.id for r in declared} == {
         *LAYER_ROUTES,
         *LIST_ROUTES,

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.syntax import tree_of
 
 MADE = runpy.run_path(str(ROOT / "scripts" / "make_docs.py"), run_name="make_docs")
 PACKAGES = ("auth", "mosaics", "server")
@@ -124,7 +125,7 @@ def definitions() -> dict[str, set[str]]:
         parts = path.relative_to(ROOT).with_suffix("").parts
         dotted = ".".join(part for part in parts if part != "__init__")
         found.setdefault(parts[-1], set()).add(dotted)
-        collect(ast.parse(path.read_text(encoding="utf-8")).body, dotted)
+        collect(tree_of(path).body, dotted)
     return found
 
 
@@ -161,7 +162,7 @@ def test_no_module_is_long_and_each_opens_with_a_sentence(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= LONGEST
     if "migrations" not in path.parts:
-        said = ast.get_docstring(ast.parse(text))
+        said = ast.get_docstring(tree_of(path))
         assert said
         assert said.splitlines()[0].endswith((".", ";", ":"))
 

@@ -1,11 +1,12 @@
 """What decides is pure: time comes in through an argument, and nothing else comes in at all."""
 
 import ast
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.conftest import ROOT
+from tests.syntax import tree_of
+
 DECIDING = (
     "auth/policy.py",
     "auth/reach.py",
@@ -34,7 +35,7 @@ def reads_a_clock(tree):
 
 @pytest.mark.parametrize("path", DECIDING)
 def test_time_enters_a_decision_through_the_clock_argument_only(path):
-    tree = ast.parse((ROOT / path).read_text())
+    tree = tree_of(ROOT / path)
     assert not reads_a_clock(tree)
     for node in ast.walk(tree):
         names = [each.name for each in node.names] if isinstance(node, ast.Import) else []

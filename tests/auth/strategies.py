@@ -17,14 +17,16 @@ WEST, EAST = (new_area(shapely.to_wkb(shapely.box(x, 0, x + 2, 1))) for x in (0,
 HOLED = new_area(shapely.to_wkb(shapely.box(0, 0, 3, 1) - shapely.box(1, 0, 2, 1)))
 MIDDLE = new_area(shapely.to_wkb(shapely.box(1, 0, 2, 1)))
 """Touches the parts of HOLED along an edge: they share no surface."""
+KINDS = (
+    ("spot", "etalab", "s6", 1.5),
+    ("spot", "airbus", "phr", 0.5),
+    ("pleiades", "airbus", "phr", 0.5),
+    ("pleiades", None, "s6", 1.5),
+)
+"""Of scenes: collection, licence, sensor, and metres per pixel of the panchromatic band."""
 WORLD = [
     Point(c, licence, sensor, f"{c}-{sensor}", pan, day, lon, 0.5, detail)
-    for c, licence, sensor, pan in (
-        ("spot", "etalab", "s6", 1.5),
-        ("spot", "airbus", "phr", 0.5),
-        ("pleiades", "airbus", "phr", 0.5),
-        ("pleiades", None, "s6", 1.5),
-    )
+    for c, licence, sensor, pan in KINDS
     for day in (DAYS[1], DAYS[3], None)
     for lon in (0.5, 1.5, 2.5)
     for detail in (0.5, 2.0, 20.0, 60.0)

@@ -17,6 +17,8 @@ from auth.decision import ANONYMOUS
 from auth.models import PUBLIC, Action, GrantKind, Group, InstitutionStatus, Licence
 from auth.policy import decide
 from auth.reach import EVERYWHERE, Circumstances
+from tests.auth.builders import INSTITUTIONS, grant, institution, key, named, rights
+from tests.auth.opening import opens
 from tests.auth.strategies import (
     DAYS,
     HERE,
@@ -30,7 +32,6 @@ from tests.auth.strategies import (
     origins,
     tiers,
 )
-from tests.auth.test_policy import INSTITUTIONS, grant, institution, key, named, opens, rights
 from tests.conftest import SCALE
 
 POINTS = [point for point in WORLD if point.lon == 0.5]

@@ -1,31 +1,20 @@
-"""The decision, against a naive model of the same rights and by the properties it promises."""
+"""The decision, example by example: what becomes of each kind of right, and what is told."""
 
 from dataclasses import replace
 from datetime import timedelta
-from functools import cache
 from ipaddress import ip_address
 
 import pytest
-import shapely
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from auth.credentials import principal_of
 from auth.decision import ANONYMOUS, Decision, Principal, PrincipalKind
 from auth.models import (
     PUBLIC,
     Action,
     Caveat,
     Delegation,
-    Forbid,
-    Grant,
     GrantKind,
     Group,
-    Institution,
     InstitutionStatus,
-    Key,
-    KeySecret,
     Licence,
     Quota,
     Rate,
@@ -34,322 +23,8 @@ from auth.models import (
 )
 from auth.policy import decide
 from auth.reach import EVERYWHERE, Circumstances, Conditions, Selector, Window
-from auth.snapshot import PolicySnapshot
-from tests.auth.naive import Caller, may
-from tests.auth.strategies import (
-    DAYS,
-    EAST,
-    EPOCH,
-    HERE,
-    WEST,
-    WORLD,
-    asked,
-    caveats,
-    crises_of,
-    forbids_of,
-    grants_of,
-    instants,
-    tiers,
-)
-
-INSTITUTIONS = ("alpha", "beta", "ops", "ops2")
-
-
-def institution(id_, status=InstitutionStatus.ACTIVE):
-    return Institution(id=id_, name=id_, status=status, operator=id_.startswith("ops"))
-
-
-def grant(id_="g1", grantee="alpha", **fields):
-    values = {"selector": Selector(collections=frozenset({"spot"})), "actions": frozenset({Action.TILE})}
-    return Grant(
-        id=id_, grantee=grantee, area=fields.pop("area", EVERYWHERE), created=EPOCH, **(values | fields)
-    )
-
-
-def forbid(id_="f1", **fields):
-    values = {"selector": Selector(collections=frozenset({"spot"})), "reason": "embargo"}
-    return Forbid(id=id_, area=fields.pop("area", EVERYWHERE), created=EPOCH, **(values | fields))
-
-
-def named(values):
-    return {value.id: value for value in values}
-
-
-def rights(grants=(), forbids=(), institutions=None, **more):
-    known = institutions or tuple(institution(id_) for id_ in INSTITUTIONS)
-    return PolicySnapshot(
-        epoch=1, institutions=named(known), grants=named(grants), forbids=named(forbids), **more
-    )
-
-
-def caller(id_):
-    if id_ is None:
-        return ANONYMOUS
-    kind = PrincipalKind.OPERATOR if id_.startswith("ops") else PrincipalKind.INSTITUTION
-    return Principal(kind=kind, institution_id=id_, key_id="abcdefgh")
-
-
-def key(id_, institution_id="alpha", **more):
-    secret = KeySecret(number=1, hmac=bytes(32), pepper_version=1)
-    return Key(
-        id=id_,
-        institution_id=institution_id,
-        secrets=(secret,),
-        url_allowed=True,
-        label="",
-        created=EPOCH,
-        **more,
-    )
-
-
-def opens(decision, point):
-    """What a decision opens of a point, reading its allowances as their docstrings say."""
-    for allowance in decision.allowances:
-        limit = max(allowance.finest_ground_resolution or 0, (allowance.times_pan or 0) * point.pan)
-        if point.detail < limit or not reads(allowance, point):
-            continue
-        if not all(inside(area, point) for area in allowance.areas):
-            continue
-        if not any(excludes(exclusion, point) for exclusion in allowance.exclusions):
-            return True
-    return False
-
-
-def excludes(exclusion, point):
-    if not reads(exclusion, point) or not inside(exclusion.area, point):
-        return False
-    tier = exclusion.finer_than
-    return tier is None or point.detail < max(tier.ground_resolution or 0, (tier.times_pan or 0) * point.pan)
-
-
-def reads(right, point):
-    selector = right.selector
-    pairs = zip(
-        (selector.collections, selector.licences, selector.sensors, selector.scenes),
-        (point.collection, point.licence, point.sensor, point.scene),
-        strict=True,
-    )
-    dated = right.acquired == Window() or (
-        point.acquired is not None and right.acquired.contains(point.acquired)
-    )
-    return dated and all(names is None or value in names for names, value in pairs)
-
-
-def inside(area, point):
-    return area is None or holds(area, point.lon, point.lat)
-
-
-@cache
-def holds(area, lon, lat):
-    return shapely.contains_xy(shapely.from_wkb(area.wkb), lon, lat)
-
-
-def shown(decision):
-    return {number for number, point in enumerate(WORLD) if opens(decision, point)}
-
-
-class Rights(RuleBasedStateMachine):
-    """Rights that change in any order; after each change the decision is what the model says."""
-
-    def __init__(self):
-        super().__init__()
-        self.rights = rights(
-            groups={"both": Group(id="both", name="both", members=frozenset({"alpha"}))},
-            licences={id_: Licence(id=id_, title=id_) for id_ in ("etalab", "airbus")},
-            keys={
-                k.id: k
-                for k in (
-                    key("alphakey"),
-                    key("betakey0", "beta"),
-                    key("opskey00", "ops"),
-                    key("belowkey", parent_id="alphakey", expires=DAYS[5]),
-                    key("lowest00", parent_id="belowkey"),
-                )
-            },
-        )
-        self.now = EPOCH
-        self.exhausted = frozenset()
-        self.steps = 0
-
-    def put(self, kind, value):
-        self.rights = replace(self.rights, **{kind: {**getattr(self.rights, kind), value.id: value}})
-
-    @initialize(first=st.lists(grants_of, min_size=1, max_size=3))
-    def begin(self, first):
-        for each in first:
-            self.put("grants", each)
-
-    @rule(added=grants_of | crises_of)
-    def add_grant(self, added):
-        self.put("grants", added)
-
-    @rule(data=st.data())
-    def remove_grant(self, data):
-        if self.rights.grants:
-            gone = data.draw(st.sampled_from(sorted(self.rights.grants)))
-            before = self.everything()
-            left = {id_: g for id_, g in self.rights.grants.items() if id_ != gone}
-            self.rights = replace(self.rights, grants=left)
-            for question, opened in self.everything().items():
-                assert opened <= before[question]
-
-    @rule(data=st.data())
-    def approve(self, data):
-        waiting = sorted(id_ for id_, g in self.rights.grants.items() if g.kind is GrantKind.CRISIS)
-        if waiting:
-            found = self.rights.grants[data.draw(st.sampled_from(waiting))]
-            operator = data.draw(st.sampled_from(["ops", "ops2"]))
-            if operator not in found.approvals:
-                self.put("grants", replace(found, approvals=(*found.approvals, operator)))
-
-    @rule(added=forbids_of)
-    def add_forbid(self, added):
-        if added.id in self.rights.forbids:  # putting another in its place may well allow more
-            return
-        before = self.everything()
-        self.put("forbids", added)
-        for question, opened in self.everything().items():
-            assert opened <= before[question]
-
-    @rule(data=st.data())
-    def lift_forbid(self, data):
-        if self.rights.forbids:
-            gone = data.draw(st.sampled_from(sorted(self.rights.forbids)))
-            left = {id_: f for id_, f in self.rights.forbids.items() if id_ != gone}
-            self.rights = replace(self.rights, forbids=left)
-
-    @rule(licence=st.sampled_from(["etalab", "airbus"]), public=tiers, partner=tiers, holder=tiers)
-    def set_tiers(self, licence, public, partner, holder):
-        found = self.rights.licences[licence]
-        self.put("licences", replace(found, public=public, partner=partner, holder=holder))
-
-    @rule(caveat=caveats, days=st.sampled_from([None, 5, 20]), data=st.data())
-    def make_child_key(self, caveat, days, data):
-        parent = self.rights.keys[data.draw(st.sampled_from(sorted(self.rights.keys)))]
-        if len(self.chain(parent)) < 3 and len(self.rights.keys) < 8:
-            made = key(
-                f"child{len(self.rights.keys):03}",
-                parent.institution_id,
-                parent_id=parent.id,
-                caveat=caveat,
-                expires=None if days is None else EPOCH + timedelta(days=days),
-            )
-            self.put("keys", made)
-
-    @rule(members=st.frozensets(st.sampled_from(["alpha", "beta"])))
-    def change_group(self, members):
-        self.put("groups", Group(id="both", name="both", members=members))
-
-    @rule(id_=st.sampled_from(["alpha", "beta"]), status=st.sampled_from(InstitutionStatus))
-    def change_status(self, id_, status):
-        self.put("institutions", institution(id_, status))
-
-    @rule(moment=instants)
-    def move_the_clock(self, moment):
-        self.now = moment
-
-    @rule(data=st.data())
-    def use_up(self, data):
-        ids = sorted(self.rights.grants)
-        self.exhausted = data.draw(st.frozensets(st.sampled_from(ids))) if ids else frozenset()
-
-    def chain(self, shown_key):
-        found = [shown_key]
-        while found[-1].parent_id is not None:
-            found.append(self.rights.keys[found[-1].parent_id])
-        return tuple(found)
-
-    def callers(self):
-        """Every key whose chain is alive, and nobody; with the same caller in the model's words."""
-        yield ANONYMOUS, Caller(None)
-        for each in self.rights.keys.values():
-            if self.rights.institutions[each.institution_id].status is InstitutionStatus.ACTIVE:
-                if any(k.expires is not None and k.expires <= self.now for k in self.chain(each)):
-                    continue
-                chain = self.chain(each)
-                operator = each.institution_id.startswith("ops")
-                yield principal_of(self.rights, each, self.now), Caller(each.institution_id, chain, operator)
-
-    def decided(self, principal, action, origin):
-        return decide(
-            self.rights,
-            principal,
-            action,
-            self.now,
-            circumstances=Circumstances(origin=origin),
-            exhausted=self.exhausted,
-        )
-
-    def everything(self):
-        return {
-            (principal.key_id, action): shown(self.decided(principal, action, HERE))
-            for principal, _ in self.callers()
-            for action in (Action.TILE, Action.CATALOGUE)
-        }
-
-    @invariant()
-    def the_decision_opens_what_the_model_opens(self):
-        self.steps += 1
-        turn = (Action.TILE, Action.INFO, Action.CATALOGUE)[self.steps % 3]
-        for principal, model in self.callers():
-            for origin in (None, HERE):
-                decision = self.decided(principal, turn, origin)
-                expected = {
-                    number
-                    for number, point in enumerate(WORLD)
-                    if may(
-                        self.rights,
-                        model,
-                        turn.value,
-                        self.now,
-                        point,
-                        origin=origin,
-                        exhausted=self.exhausted,
-                    )
-                }
-                assert shown(decision) == expected
-                assert decision.allowed is bool(decision.allowances)
-                assert decision.allowed or decision.code != "ok"
-                self.check_until(principal, turn, origin, decision)
-
-    def check_until(self, principal, action, origin, decision):
-        """Until then the answer is the same; the boundary itself is one of a validity."""
-        if decision.until is not None:
-            before = self.now
-            self.now = decision.until - timedelta(microseconds=1)
-            try:
-                again = self.decided(principal, action, origin)
-            finally:
-                self.now = before
-            assert (again.allowances, again.refusals) == (decision.allowances, decision.refusals)
-
-    @invariant()
-    def a_key_opens_no_more_than_the_one_above_it(self):
-        seen = {p.key_id: p for p, _ in self.callers()}
-        for principal in seen.values():
-            held = self.rights.keys.get(principal.key_id)
-            if held is not None and held.parent_id is not None and held.parent_id in seen:
-                child = shown(self.decided(principal, Action.TILE, HERE))
-                assert child <= shown(self.decided(seen[held.parent_id], Action.TILE, HERE))
-
-
-Rights.TestCase.settings = settings(max_examples=25, stateful_step_count=12, deadline=None)
-TestRights = Rights.TestCase
-
-
-@settings(deadline=None)
-@given(
-    st.lists(grants_of | crises_of, max_size=5, unique_by=lambda right: right.id),
-    st.lists(forbids_of, max_size=3, unique_by=lambda right: right.id),
-    asked,
-    instants,
-    st.randoms(),
-)
-def test_the_order_of_rights_means_nothing(grants, forbids, action, now, random):
-    before = decide(rights(grants, forbids), caller("alpha"), action, now)
-    random.shuffle(grants)
-    random.shuffle(forbids)
-    assert decide(rights(grants, forbids), caller("alpha"), action, now) == before
+from tests.auth.builders import caller, forbid, grant, institution, named, rights
+from tests.auth.strategies import DAYS, EAST, EPOCH, HERE, WEST
 
 
 @pytest.mark.parametrize("action", [Action.OPERATE, Action.MANAGE])
@@ -380,11 +55,6 @@ def test_a_narrowed_credential_never_manages(narrower, who):
     principal = replace(caller(who), role=Role.MANAGER, **narrower)
     for action in (Action.MANAGE, Action.OPERATE):
         assert not decide(rights(), principal, action, EPOCH).allowed
-
-
-@given(st.lists(grants_of, max_size=3), st.sampled_from([None, *INSTITUTIONS, "nobody"]), instants)
-def test_what_is_open_is_open_to_all(grants, who, now):
-    assert decide(rights(grants), caller(who), Action.OPEN, now) == Decision(code="ok")
 
 
 def test_a_grant_becomes_one_allowance_with_all_its_limits():

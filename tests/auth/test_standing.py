@@ -11,7 +11,8 @@ from auth.decision import Principal, PrincipalKind
 from auth.models import Action, Caveat, Delegation, Licence, Tier
 from auth.policy import decide
 from auth.reach import EVERYWHERE, Conditions, Selector, Window
-from tests.auth.test_policy import DAYS, WEST, forbid, grant, rights
+from tests.auth.builders import forbid, grant, rights
+from tests.auth.strategies import DAYS, WEST
 
 ALPHA = Principal(kind=PrincipalKind.INSTITUTION, institution_id="alpha", key_id="AAAAAAAA")
 NARROWED = Principal(

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 from mosaics.catalog.base import Catalog
 from mosaics.catalog.memory import MemoryCatalog
@@ -155,9 +157,6 @@ def test_migrating_again_does_nothing(tmp_path: Path) -> None:
 
 
 def test_head_is_alembics_head() -> None:
-    from alembic.config import Config  # noqa: PLC0415 - slow to import
-    from alembic.script import ScriptDirectory  # noqa: PLC0415
-
     config = Config()
     config.set_main_option("script_location", "mosaics:migrations")
     assert ScriptDirectory.from_config(config).get_current_head() == HEAD

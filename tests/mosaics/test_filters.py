@@ -12,7 +12,7 @@ WEST, EAST = shapely.box(1, 43, 1.5, 44), shapely.box(1.5, 43, 2, 44)
 
 
 def only(**sets: object) -> SceneFilter:
-    return SceneFilter((SceneRule(scenes=SceneSet(**sets)),))  # type: ignore[arg-type]
+    return SceneFilter((SceneRule(scenes=SceneSet(**sets)),))
 
 
 @pytest.mark.parametrize(

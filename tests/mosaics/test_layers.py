@@ -197,6 +197,6 @@ def test_visible_collections_are_those_that_have_a_layer() -> None:
         ({}, near, {"c", "d"}),
         ({}, far, set()),
     ):
-        opened = SceneFilter((SceneRule(scenes=SceneSet(**sets), area=area),))  # type: ignore[arg-type]
+        opened = SceneFilter((SceneRule(scenes=SceneSet(**sets), area=area),))
         assert visible_collections(held, opened) == expected
         assert {layer.id for layer in list_layers(held, opened)} == expected

@@ -21,7 +21,7 @@ def raster(*bands: object, valid: object = None) -> Raster:
 
 
 def band(name: str, data_type: str = "uint16", **statistics: float) -> Band:
-    return Band(name=name, common_name=name, data_type=data_type, **statistics)  # type: ignore[arg-type]
+    return Band(name=name, common_name=name, data_type=data_type, **statistics)
 
 
 def style(**more: object) -> Style:

@@ -161,7 +161,7 @@ def test_a_change_holds_on_all_workers_within_5_seconds(
             who = Customer(name, key, text)
             opens, closes, undoes = case(who, now)
             change(together(add(Institution(id=name, name=name)), add(key), opens))
-            wait_until(lambda: statuses(lines, text) == {200}, seconds=PROMISED)  # noqa: B023
+            wait_until(lambda: statuses(lines, text) == {200}, seconds=PROMISED)  # noqa: B023 - asked within this turn
             assert statuses(lines, text) == {200}, "every worker's caches are warm"
             change(closes)
             changed = time.monotonic()

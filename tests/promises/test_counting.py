@@ -131,7 +131,7 @@ def test_everything_killed_at_once_loses_nothing_and_doubles_nothing(
         with serving(home, workers=WORKERS, **QUICK) as server:
             crowd = Crowd(server.port, wishes, clients=CLIENTS)
             with crowd.asking():
-                crowd.wait(lambda: crowd.tally.asked >= 300, seconds=60)  # noqa: B023
+                crowd.wait(lambda: crowd.tally.asked >= 300, seconds=60)  # noqa: B023 - asked within this turn
                 everything = [server.process.pid, *server.workers()]
                 for pid in everything:
                     with contextlib.suppress(ProcessLookupError):

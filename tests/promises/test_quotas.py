@@ -8,6 +8,7 @@ import random
 import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 
@@ -118,7 +119,7 @@ def test_answers_of_several_prices_leave_no_more_than_the_leases_in_hand(server:
     left = []
     for number in range(max(2, REPEATS // 4)):
         key, _ = customer(server, f"mixed{number}", 100)
-        wait_until(lambda: known_everywhere(server, key), seconds=15)  # noqa: B023
+        wait_until(partial(known_everywhere, server, key), seconds=15)
         crowd = exhaust(server, key, list(PRICES))
         assert spent(crowd) <= 100
         check_refusals(crowd)
@@ -132,7 +133,7 @@ def test_a_worker_killed_midway_never_lets_a_quota_be_passed(server: Server, sho
     rows, wasted = [], []
     for number in range(max(2, REPEATS // 4)):
         key, grant_id = customer(server, f"killed{number}", 300)
-        wait_until(lambda: known_everywhere(server, key), seconds=15)  # noqa: B023
+        wait_until(partial(known_everywhere, server, key), seconds=15)
         crowd = exhaust(server, key, [f"{TILE}.png"], kill=True)
         assert spent(crowd) <= 300, "never passed"
         # what was taken and did not arrive is paid; the rest of the dead one's lease comes back
@@ -140,12 +141,12 @@ def test_a_worker_killed_midway_never_lets_a_quota_be_passed(server: Server, sho
         check_refusals(crowd)
         paid = spent(crowd) + lost(crowd)
         wait_until(
-            lambda: leased(server, grant_id) <= (paid + MOST_WASTED) * 1000,  # noqa: B023
+            lambda: leased(server, grant_id) <= (paid + MOST_WASTED) * 1000,  # noqa: B023 - asked within this turn
             seconds=30,
-            what=lambda: f"{leased(server, grant_id)} thousandths taken, {paid} units paid",  # noqa: B023
+            what=lambda: f"{leased(server, grant_id)} thousandths taken, {paid} units paid",  # noqa: B023 - asked at once
         )
         with contextlib.suppress(AssertionError):  # its file is folded within seconds
-            wait_until(lambda: leased(server, grant_id) <= paid * 1000, seconds=15)  # noqa: B023
+            wait_until(lambda: leased(server, grant_id) <= paid * 1000, seconds=15)  # noqa: B023 - asked within this turn
         wasted.append(max(0, leased(server, grant_id) // 1000 - paid))
         rows.append((spent(crowd), lost(crowd)))
     assert min(wasted) == 0, "a lease comes back"

@@ -89,7 +89,7 @@ def test_known_keys_go_on_for_a_while_and_nothing_opens(
     unknown, text = new_key("live", "region", peppers, url_allowed=True, now=datetime.now(UTC))
     assert statuses(server, GRANTED, town.key) == {200}
     answers += SWEEP
-    with down(home):  # type: ignore[operator]
+    with down(home):
         begun = time.monotonic()
         while time.monotonic() - begun < STALE - 2:
             known, strange, nobody = (statuses(server, GRANTED, key) for key in (town.key, text, None))
@@ -117,7 +117,7 @@ def test_known_keys_go_on_for_a_while_and_nothing_opens(
         change(revoke_key(unknown.id, now))
         wait_until(lambda: statuses(server, GRANTED, text) == {401}, seconds=5)
     wait_until(lambda: counted(home, town.key) >= answers, seconds=10)
-    show(f"store {down.__name__}: closed after {took:.1f} s of {STALE}, open again after {healed:.1f} s")  # type: ignore[attr-defined]
+    show(f"store {down.__name__}: closed after {took:.1f} s of {STALE}, open again after {healed:.1f} s")
     assert "Traceback" not in server.log.read_text()
 
 

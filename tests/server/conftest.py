@@ -10,28 +10,48 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 from urllib.parse import quote
 
 import pytest
 
 from server.app import Application, create_app
 from server.database import connect, sqlite_module
+from server.metrics import Metrics
+from server.routes.health import Readiness
+from server.routes.table import routes
+from server.routing import Route
 from server.settings import load_settings
 from tests.conftest import ROOT, Reply, Town
 from tests.object_store import gate, store  # noqa: F401 - fixtures
 
+pytest.register_assert_rewrite(
+    *(f"tests.server.{part}" for part in ("cli.lines", "hits.pair", "hits.scenarios", "hostile"))
+)
+
+LONGEST_RUN = 7 * 86_400.0
+"""Seconds. Here nobody asks the store each second, as a worker does: rights may get as old as the tests."""
 TILE = "/tiles/{}/WebMercatorQuad/17/66052/47859.png"
 """Inside of the town's scenes."""
+
+
+def declared_routes() -> tuple[Route, ...]:
+    """Give the ROUTES table, without a server behind it."""
+    return routes(Metrics(None), Readiness(cast("Any", None)))
 
 
 @dataclass(frozen=True)
 class Asgi:
     """Asks an application over its ASGI interface."""
 
-    application: Application
-    runner: asyncio.Runner
+    application: Application = field(repr=False)
+    runner: asyncio.Runner = field(repr=False)
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        """Show only its name: all that it holds would hide, as a warning, what a failing test tells."""
+        printer.text("Asgi()")
 
     def get(
         self,
@@ -152,7 +172,7 @@ def started() -> Iterator[Callable[..., Asgi]]:
     with asyncio.Runner() as runner:
 
         def start(home: Path, **settings: object) -> Asgi:
-            chosen = load_settings(home=home, **settings)
+            chosen = load_settings(home=home, **{"auth": {"stale_seconds": LONGEST_RUN}, **settings})
             asgi = Asgi(create_app(chosen, connect(None, home)), runner)
             asgi.application.services.knowledge.refresh()
             running.append(asgi)

@@ -14,6 +14,7 @@ from mosaics.places import ObjectPrefix
 from server.cli.serve import _prepare
 from server.settings import Settings, SettingsError, load_settings
 from tests.conftest import ROOT
+from tests.syntax import tree_of
 
 
 @pytest.fixture(autouse=True)
@@ -246,7 +247,7 @@ def test_the_environment_is_read_nowhere_else() -> None:
         for path in (ROOT / folder).rglob("*.py"):
             if "node_modules" in path.parts:
                 continue
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            for node in ast.walk(tree_of(path)):
                 if isinstance(node, ast.Attribute) and node.attr in readers:
                     found.add(str(path.relative_to(ROOT)))
     # these set variables that libraries and child processes read
@@ -281,7 +282,7 @@ def _service(text: str, group: str, last: str) -> bool:
 
 def test_the_block_cache_of_gdal_follows_its_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GDAL_CACHEMAX", "256")
-    monkeypatch.setattr("mosaics.gdal.self_test", lambda: None)  # it holds only before anything was warped
+    monkeypatch.setattr("server.cli.serve.self_test", lambda: None)  # only before anything was warped
     _prepare(load_settings(home=tmp_path, gdal={"cache_megabytes": 77}))
     assert os.environ["GDAL_CACHEMAX"] == "77"
 

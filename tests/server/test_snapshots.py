@@ -190,7 +190,7 @@ def test_a_broken_item_is_left_out_alone_and_comes_back(knowledge: Knowledge, ca
 def test_with_old_rights_only_what_is_public_goes_on(
     town: Town, own_home: Path, started: Callable[..., Asgi]
 ) -> None:
-    asgi = started(own_home)
+    asgi = started(own_home, auth={"stale_seconds": 900.0})
     tile = TILE.format("open")
     asgi.application.services.knowledge.policy_at -= 10_000
     basic = "Basic " + base64.b64encode(f"me:{town.key}".encode()).decode()

@@ -180,10 +180,7 @@ def clicked_values(watched: Watched, x: float, y: float, crs: str = "EPSG:2154")
     page.mouse.click(*View.of(page).screen(x, y, crs))
     page.wait_for_selector("#popup-content table")
     rows = page.query_selector_all("#popup-content tr")
-    return {
-        row.query_selector("th").inner_text(): row.query_selector("td").inner_text()  # type: ignore[union-attr]
-        for row in rows
-    }
+    return {row.query_selector("th").inner_text(): row.query_selector("td").inner_text() for row in rows}
 
 
 def test_a_click_on_the_map_tells_the_pixels_true_values(colours: Opener, server: Server) -> None:

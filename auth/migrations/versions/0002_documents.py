@@ -237,7 +237,7 @@ def recorded(document: dict[str, Any]) -> dict[str, Any]:
         ]
     if told.get("area", "everywhere") != "everywhere":
         import shapely  # noqa: PLC0415 - only homes with areas need it
-        from shapely.geometry import mapping  # noqa: PLC0415
+        from shapely.geometry import mapping  # noqa: PLC0415 - likewise
 
         told["area"] = mapping(shapely.from_wkb(base64.b64decode(told["area"])))
     return told

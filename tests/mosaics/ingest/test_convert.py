@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 from rasterio.enums import ColorInterp, MaskFlags
 from rio_cogeo.cogeo import cog_validate
 
@@ -213,8 +214,6 @@ def test_twelve_bits_become_sixteen(
 def test_descriptions_units_and_scales_are_kept(
     make_image: Callable[..., Path], converted: Callable[..., Path]
 ) -> None:
-    import rasterio  # noqa: PLC0415 - only to write what the fixture doesn't
-
     path = make_image(np.ones((3, 20, 20), dtype="int16"))
     with rasterio.open(path, "r+") as target:
         target.descriptions = ("one", "", "three")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 from auth import edits
 from auth.credentials import new_key
@@ -22,20 +22,13 @@ from auth.models import (
 from auth.reach import Selector, Window
 from auth.rules import new_forbid, new_grant, new_membership
 from server.areas import area_of_box
-from server.metrics import Metrics
-from server.routes.health import Readiness
-from server.routes.table import routes
 from server.routing import Route
 from tests.conftest import Reply, Town
-from tests.server.conftest import TILE, Asgi
+from tests.server.conftest import TILE, Asgi, declared_routes
 
 GRANTED, HIDDEN = TILE.format("granted"), TILE.format("hidden")
 NOW = datetime.now(UTC).replace(microsecond=0)
-ROUTES = {
-    route.id: route
-    for route in routes(Metrics(None), Readiness(cast("Any", None)))
-    if route.path.startswith(("/admin", "/keys"))
-}
+ROUTES = {route.id: route for route in declared_routes() if route.path.startswith(("/admin", "/keys"))}
 
 
 @dataclass(frozen=True)
