@@ -106,6 +106,9 @@ def test_what_is_the_same_for_all_is_worked_out_once():
         assert all(a is b for a, b in zip(one.allowances, other.allowances, strict=True))
         assert all(a is b for a, b in zip(one.refusals, other.refusals, strict=True))
     assert one.refusals
+    assert held.standing.closures(DAYS[0]) is held.standing.closures(DAYS[0])
+    first, second = (held.standing.given("alpha", Action.TILE, DAYS[0]) for _ in range(2))
+    assert first is second
     conditional = rights(
         [grant("g0", area=EVERYWHERE, conditions=Conditions(origins=frozenset({"https://a.example"})))]
     )
