@@ -120,6 +120,9 @@ def _pixels(picture: Picture, *, full: bool) -> NDArray[np.uint8]:
 
 
 def _on_white(picture: Picture) -> NDArray[np.uint8]:
+    if np.count_nonzero(picture.alpha) == np.count_nonzero(picture.alpha == 255):
+        paper = cv2.cvtColor(cv2.bitwise_not(picture.alpha), cv2.COLOR_GRAY2RGB)
+        return np.asarray(cv2.bitwise_or(picture.rgb, paper), np.uint8)  # where it is white nothing is drawn
     alpha = picture.alpha[..., None].astype("uint16")
     mixed = (picture.rgb.astype("uint16") * alpha + 255 * (255 - alpha) + 127) // 255
     white: NDArray[np.uint8] = mixed.astype("uint8")

@@ -48,6 +48,18 @@ def test_jpeg_shows_white_where_there_is_nothing() -> None:
     assert np.abs(pixels[:, :32] - picture(partial=True).rgb[:, :32]).mean() < 6
 
 
+@pytest.mark.parametrize("between", [False, True])
+def test_jpeg_is_of_the_picture_laid_on_white_paper(between: bool) -> None:
+    dice = np.random.default_rng(3)
+    alpha = dice.choice([0, 128, 255] if between else [0, 255], (40, 56)).astype("uint8")
+    rgb = dice.integers(0, 256, (40, 56, 3), "uint8")
+    rgb[alpha == 0] = 0
+    share = alpha[..., np.newaxis] / 255
+    laid = np.floor(rgb * share + 255 * (1 - share) + 0.5).astype("uint8")
+    plain = Picture(rgb=laid, alpha=np.full(alpha.shape, 255, "uint8"))
+    assert encode(Picture(rgb=rgb, alpha=alpha), "jpg").data == encode(plain, "jpg").data
+
+
 @pytest.mark.parametrize("image_format", ["webp", "avif"])
 @pytest.mark.parametrize("partial", [True, False])
 def test_what_is_shown_and_what_is_not(image_format: Format, partial: bool) -> None:
