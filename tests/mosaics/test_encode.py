@@ -60,6 +60,16 @@ def test_jpeg_is_of_the_picture_laid_on_white_paper(between: bool) -> None:
     assert encode(Picture(rgb=rgb, alpha=alpha), "jpg").data == encode(plain, "jpg").data
 
 
+@pytest.mark.parametrize("partial", [True, False])
+def test_a_png_that_must_be_small_is_as_small_as_libpng_makes_it(partial: bool) -> None:
+    source = picture(partial=partial)
+    quick, small = encode(source, "png").data, encode(source, "png", thorough=True).data
+    assert np.array_equal(decoded(quick), decoded(small))
+    assert encode_within(source, "png", len(small)) is not None
+    assert encode_within(source, "png", len(small) - 1) is None
+    assert len(small) < len(quick) * 0.8
+
+
 @pytest.mark.parametrize("image_format", ["webp", "avif"])
 @pytest.mark.parametrize("partial", [True, False])
 def test_what_is_shown_and_what_is_not(image_format: Format, partial: bool) -> None:
