@@ -212,11 +212,11 @@ def _narrowed_all(
         made, code = kept
         if made is not None:
             left.append(made)
-        elif refusals is not None:
+        elif refusals is not None and code is not None:
             refusals.append(
                 Refusal(
                     grant_id=allowance.grant_id,
-                    code=code or "no_grant",
+                    code=code,
                     selector=allowance.selector,
                     acquired=allowance.acquired,
                 )
