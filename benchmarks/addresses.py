@@ -66,8 +66,7 @@ def address(engine: str, scene: Scene, look: Look, tile: Tile) -> str:
     zoom, x, y = tile
     place = f"WebMercatorQuad/{zoom}/{x}/{y}.{look.extension}"
     if engine == "flux":
-        layer = f"cold:{scene.name}" if scene.name.startswith("cold-") else scene.name
-        return f"/tiles/{quote(layer)}/{place}?style={look.style}"
+        return f"/tiles/{quote(scene.layer)}/{place}?style={look.style}"
     if engine == "titiler":
         query = (("url", str(scene.path)), ("tilesize", "256"), *look.titiler)
         return f"/cog/tiles/{place}?{urlencode(query)}"

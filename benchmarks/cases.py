@@ -11,6 +11,8 @@ from typing import Final
 from benchmarks.addresses import COLOUR, HILLSHADE, NDVI, STRETCHED, Look, address
 from benchmarks.data import Scene
 from benchmarks.load import Run, hammer, replay
+from benchmarks.many import MANY
+from benchmarks.memory import Endurance, endure
 from benchmarks.servers import Engine, empty, nginx
 from benchmarks.traces import Tile, Viewport, lanes, random_tiles, sessions
 from benchmarks.world import World
@@ -29,7 +31,7 @@ class Case:
     name: str
     title: str
     kind: str
-    """tiles, sessions, hit, access or cold."""
+    """tiles, sessions, hit, access, cold or memory."""
     scene: str
     look: Look
     bars: dict[tuple[str, str], float] = field(default_factory=dict)
@@ -118,8 +120,15 @@ CASES: Final = (
         rivals=("titiler", "mapserver"),
         bars={("cold", "titiler"): 2},
     ),
+    Case(
+        name="memory",
+        title="what a worker holds while maps of 200 scenes are looked at for 30 minutes, tile cache on",
+        kind="memory",
+        scene="many",
+        look=STRETCHED,
+    ),
 )
-"""Not here: the zero-decode path, which is not built, and 30 minutes over 200 scenes."""
+"""Not here: the zero-decode path, which is not built."""
 
 Take = Callable[[Measure], None]
 
@@ -136,10 +145,20 @@ class Plan:
     pans: int = 6
     view: Viewport = field(default_factory=Viewport)
     hit_seconds: int = 4
+    many: int = MANY
+    minutes: float = 30.0
 
 
 QUICK: Final = Plan(
-    runs=1, tiles=64, at_least=1.0, users=8, pans=2, view=Viewport(columns=3, rows=2), hit_seconds=2
+    runs=1,
+    tiles=64,
+    at_least=1.0,
+    users=8,
+    pans=2,
+    view=Viewport(columns=3, rows=2),
+    hit_seconds=2,
+    many=24,
+    minutes=1.0,
 )
 
 
@@ -151,6 +170,29 @@ def run_case(case: Case, world: World, plan: Plan, take: Take) -> None:
     """
     kinds = {"tiles": _run_tiles, "sessions": _run_sessions, "hit": _run_hit, "access": _run_access}
     kinds.get(case.kind, _run_cold)(case, world, plan, take)
+
+
+def run_memory(world: World, plan: Plan) -> Endurance:
+    """Run our server for long, and nobody else's.
+
+    Args:
+        world: Whose scenes are all looked at.
+        plan: How long, and by how many.
+
+    Raises:
+        EngineMissingError: If it can't be started.
+    """
+    scenes = list(world.scenes.values())
+    with world.engine("flux", scenes[0], STRETCHED, cache=True) as engine:
+        return endure(
+            engine,
+            scenes,
+            minutes=plan.minutes,
+            users=plan.users,
+            pans=plan.pans,
+            view=plan.view,
+            tell=world.tell,
+        )
 
 
 def ordered(names: Sequence[str], number: int) -> list[str]:

@@ -35,10 +35,14 @@ class Scene:
     """One file that all engines serve."""
 
     name: str
-    """Its collection and file name."""
+    """Its file name."""
     path: Path
     sensor: str
     """What it is banked as."""
+    collection: str
+    """What it is banked into."""
+    layer: str
+    """What of our server shows it: its collection, or it alone."""
     bounds: tuple[float, float, float, float]
     """Left, bottom, right, top of the largest upright box inside it, metres of EPSG:3857."""
 
@@ -65,16 +69,20 @@ def make_scenes(folder: Path, size: int, tell: Callable[[str], None]) -> dict[st
         place.mkdir(parents=True)
         _make_all(place, size, tell)
         stamp.write_text(json.dumps({"version": _VERSION, "size": size}))
-    sensors = {"rgb-jpeg": "rgb", "dsm": "dsm"}
-    return {
-        path.stem: Scene(
-            name=path.stem,
-            path=path,
-            sensor=sensors.get(path.stem, "pleiades"),
-            bounds=inside(path),
-        )
-        for path in sorted(place.glob("*.tif"))
-    }
+    return {path.stem: _scene(path) for path in sorted(place.glob("*.tif"))}
+
+
+def _scene(path: Path) -> Scene:
+    name = path.stem
+    is_cold = name.startswith("cold-")
+    return Scene(
+        name=name,
+        path=path,
+        sensor={"rgb-jpeg": "rgb", "dsm": "dsm"}.get(name, "pleiades"),
+        collection="cold" if is_cold else name,
+        layer=f"cold:{name}" if is_cold else name,
+        bounds=inside(path),
+    )
 
 
 def inside(path: Path) -> tuple[float, float, float, float]:
@@ -92,26 +100,27 @@ def _make_all(place: Path, size: int, tell: Callable[[str], None]) -> None:
     plain = place / "plain.tmp"
     options: dict[str, Any] = {"BLOCKSIZE": 512, "NUM_THREADS": 2, "OVERVIEWS": "IGNORE_EXISTING"}
     tell("making uint16-deflate and uint16-zstd")
-    _write(plain, size, 4, "uint16", _optical(size, "uint16"))
+    _write(plain, size, 4, "uint16", optical(size, "uint16"))
     for codec, level in (("DEFLATE", 6), ("ZSTD", 9)):
         wanted = {"COMPRESS": codec, "LEVEL": level, "PREDICTOR": "STANDARD"}
-        _copy(plain, place / f"uint16-{codec.lower()}.tif", options | wanted)
+        copy_as_cog(plain, place / f"uint16-{codec.lower()}.tif", options | wanted)
     tell("making rgb-jpeg")
-    _write(plain, size, 3, "uint8", _optical(size, "uint8"))
-    _copy(plain, place / "rgb-jpeg.tif", options | {"COMPRESS": "JPEG", "QUALITY": 85})
+    _write(plain, size, 3, "uint8", optical(size, "uint8"))
+    copy_as_cog(plain, place / "rgb-jpeg.tif", options | {"COMPRESS": "JPEG", "QUALITY": 85})
     tell("making dsm")
     _write(plain, size, 1, "float32", _terrain(size))
     floating = {"COMPRESS": "ZSTD", "LEVEL": 9, "PREDICTOR": "FLOATING_POINT"}
-    _copy(plain, place / "dsm.tif", options | floating)
+    copy_as_cog(plain, place / "dsm.tif", options | floating)
     tell("making the small scenes")
     for number in range(COLD_FILES):
-        _write(plain, COLD_SIZE, 4, "uint16", _optical(COLD_SIZE, "uint16", seed=number + 1))
+        _write(plain, COLD_SIZE, 4, "uint16", optical(COLD_SIZE, "uint16", seed=number + 1))
         wanted = {"COMPRESS": "DEFLATE", "PREDICTOR": "STANDARD"}
-        _copy(plain, place / f"cold-{number}.tif", options | wanted)
+        copy_as_cog(plain, place / f"cold-{number}.tif", options | wanted)
     plain.unlink()
 
 
-def _copy(plain: Path, path: Path, options: dict[str, Any]) -> None:
+def copy_as_cog(plain: Path, path: Path, options: dict[str, Any]) -> None:
+    """Write a raster as a COG whose overviews are averages, with more of GDAL's options."""
     rasterio.shutil.copy(plain, path, driver="COG", RESAMPLING="AVERAGE", BIGTIFF="IF_SAFER", **options)
 
 
@@ -133,11 +142,12 @@ def _write(path: Path, size: int, bands: int, data_type: str, strip: Strip) -> N
         interleave="pixel",
         photometric="RGB" if bands == 3 else "MINISBLACK",
     ) as file:
-        for row, rows in _strips(size):
+        for row, rows in strips(size):
             file.write(strip(row, rows, noise).astype(data_type), window=Window(0, row, size, rows))
 
 
-def _strips(size: int) -> Iterator[tuple[int, int]]:
+def strips(size: int) -> Iterator[tuple[int, int]]:
+    """Give first row and number of rows of the strips that scenes are made in."""
     for row in range(0, size, _STRIP):
         yield row, min(_STRIP, size - row)
 
@@ -153,7 +163,8 @@ def _clouds(size: int, seed: int) -> np.ndarray:
     return field
 
 
-def _optical(size: int, data_type: str, seed: int = 0) -> Strip:
+def optical(size: int, data_type: str, seed: int = 0) -> Strip:
+    """Give what makes the strips of a picture: four bands of uint16, or three of uint8."""
     ground, green = _clouds(size, seed), _clouds(size, seed + 100)
     low, high, grain = (300.0, 2600.0, 12.0) if data_type == "uint16" else (20.0, 235.0, 4.0)
     shares = ((1.0, -0.2), (0.9, 0.1), (0.8, -0.1), (0.5, 0.9))

@@ -9,6 +9,7 @@ from datetime import date
 from typing import Any
 
 from benchmarks.cases import CASES, Case, Measure
+from benchmarks.memory import BAR_MEGABYTES, FLAT, Endurance
 
 _MEGABYTE = 1_000_000
 QUIET_LOAD = 0.5
@@ -60,6 +61,16 @@ class Line:
     spread: tuple[float, float] | None
     """The least and the most of these ratios."""
     bar: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """All that a benchmark found."""
+
+    lines: Sequence[Line] = ()
+    endurance: Endurance | None = None
+    missing: Sequence[str] = ()
+    """Cases that could not be run, and why."""
 
 
 def lines(measures: Iterable[Measure], cases: Sequence[Case] = CASES) -> list[Line]:
@@ -131,27 +142,69 @@ def _short(value: float) -> str:
 
 def table(found: Sequence[Line]) -> str:
     """Give the lines as a Markdown table, which a terminal shows well too."""
-    rows = [_HEADINGS, *(cells(line) for line in found)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
+    return _table([_HEADINGS, *(cells(line) for line in found)])
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     padded = [" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
     rule = "|".join("-" * (width + 2) for width in widths)
     return "\n".join([f"| {padded[0]} |", f"|{rule}|", *(f"| {row} |" for row in padded[1:])])
 
 
-def as_document(found: Sequence[Line], machine: Machine, missing: Sequence[str] = ()) -> str:
-    """Give the dated section for docs/benchmarks.md; on a busy machine no bar is claimed."""
+def memory_table(endurance: Endurance) -> str:
+    """Give what each worker held, megabytes, as a Markdown table."""
+    rows: list[tuple[str, ...]] = [
+        ("worker", "RSS after warm-up", "at the end", "largest", "bar", "a minute", "flat", "PSS at the end")
+    ]
+    for number, worker in enumerate(endurance.workers, 1):
+        sizes = (worker.warm, worker.end, worker.largest)
+        rows.append(
+            (
+                *(str(number), *(f"{size:.0f}" for size in sizes), f"<= {BAR_MEGABYTES}"),
+                *(f"{worker.slope:+.2f}", f"<= {FLAT:g}", f"{worker.proportional:.0f}"),
+            )
+        )
+    return _table(rows)
+
+
+def memory_summary(endurance: Endurance) -> str:
+    """Say how long, over what, and whether it passed."""
+    rate = endurance.answered / endurance.minutes / 60
+    trouble = f", {endurance.failed} failed" if endurance.failed else ""
+    trouble += f", {endurance.died} workers died" if endurance.died else ""
+    return (
+        f"memory: {endurance.minutes:g} minutes over {endurance.scenes} scenes, {endurance.answered} tiles "
+        f"({rate:.0f}/s){trouble}: {'passed' if endurance.passed else 'NOT passed'}"
+    )
+
+
+def tables(found: Found) -> str:
+    """Give all tables, for a terminal."""
+    parts = [table(found.lines)] if found.lines else []
+    if found.endurance is not None:
+        parts += [memory_table(found.endurance), memory_summary(found.endurance)]
+    return "\n\n".join(parts)
+
+
+def as_document(found: Found, machine: Machine) -> str:
+    """Give the dated section for docs/benchmarks.md; on a busy machine no bar of speed is claimed."""
     about = (
         f"{machine.cores} cores of {machine.processor}; load {machine.load:.1f} before the first case; "
         f"scenes of {machine.size} x {machine.size} px; cached tiles asked with {machine.client}; medians "
-        f"of {max((line.runs for line in found), default=0)} paired runs in alternating order."
+        f"of {max((line.runs for line in found.lines), default=0)} paired runs in alternating order."
     )
-    said = [f"### {machine.day.day} {machine.day:%B %Y}", "", about, ""]
-    if not machine.is_quiet:
-        said += ["The machine was busy: ratios are hints, and no bar is claimed by them.", ""]
-    said.append(table(found))
-    said += ["", *(f"- not run: {line}" for line in missing)]
+    said = [f"### {machine.day.day} {machine.day:%B %Y}", ""]
+    if found.lines:
+        said += [about, ""]
+        if not machine.is_quiet:
+            said += ["The machine was busy: ratios are hints, and no bar is claimed by them.", ""]
+        said += [table(found.lines), ""]
+    if found.endurance is not None:
+        said += [memory_table(found.endurance), "", f"- {memory_summary(found.endurance)}"]
+    said += [f"- not run: {line}" for line in found.missing]
     if machine.is_quiet:
-        said += [f"- below its bar: {_shortfall(line)}" for line in found if is_short(line)]
+        said += [f"- below its bar: {_shortfall(line)}" for line in found.lines if is_short(line)]
     return "\n".join(said).rstrip() + "\n"
 
 
@@ -164,14 +217,12 @@ def _shortfall(line: Line) -> str:
     return f"{line.case} ({line.phase}) against {line.engine}: x {line.ratio:.2f} of {line.bar:g}"
 
 
-def as_json(
-    found: Sequence[Line], measures: Sequence[Measure], machine: Machine, missing: Sequence[str] = ()
-) -> dict[str, Any]:
-    """Give all for programs: the lines, and each run without its single latencies."""
+def as_json(found: Found, measures: Sequence[Measure], machine: Machine) -> dict[str, Any]:
+    """Give all for programs: the lines, each run without its single latencies, and samples of memory."""
     return {
         "machine": {**vars(machine), "day": machine.day.isoformat(), "quiet": machine.is_quiet},
-        "missing": list(missing),
-        "lines": [vars(line) for line in found],
+        "missing": list(found.missing),
+        "lines": [vars(line) for line in found.lines],
         "runs": [
             {
                 **{name: getattr(m, name) for name in ("case", "phase", "engine", "number")},
@@ -181,4 +232,16 @@ def as_json(
             }
             for m in measures
         ],
+        "memory": None if found.endurance is None else _endurance_as_json(found.endurance),
+    }
+
+
+def _endurance_as_json(endurance: Endurance) -> dict[str, Any]:
+    return {
+        **{name: getattr(endurance, name) for name in ("scenes", "minutes", "answered", "failed", "died")},
+        "bar_megabytes": BAR_MEGABYTES,
+        "flat_megabytes_a_minute": FLAT,
+        "passed": endurance.passed,
+        "workers": [vars(worker) for worker in endurance.workers],
+        "samples": [vars(sample) for sample in endurance.samples],
     }

@@ -44,11 +44,14 @@ class Engine:
     headers: tuple[tuple[str, str], ...] = ()
     """Sent with each request."""
 
+    def workers(self) -> tuple[int, ...]:
+        """Give the ids of the processes that answer requests, and of what they started."""
+        roots = [process.pid for process in self.processes]
+        return tuple(pid for root in roots for pid in _descendants(root)) or tuple(roots)
+
     def memory(self) -> tuple[int, ...]:
         """Give the resident bytes of each process that answers requests, the largest first."""
-        roots = [process.pid for process in self.processes]
-        below = [pid for root in roots for pid in _descendants(root)]
-        sizes = sorted((_resident(pid) for pid in below or roots), reverse=True)
+        sizes = sorted((_resident(pid) for pid in self.workers()), reverse=True)
         return tuple(size for size in sizes[:WORKERS] if size)
 
 

@@ -66,6 +66,26 @@ def sessions(box: Box, zooms: range, users: int, pans: int, *, view: Viewport, s
     return [_session(box, zooms, pans, view, dice) for _ in range(users)]
 
 
+def tours(
+    boxes: Sequence[Box], zooms: range, users: int, pans: int, *, view: Viewport, seed: int
+) -> list[list[tuple[int, Tile]]]:
+    """Give what some users ask who share many places: one list each, of the number of a place and a tile.
+
+    Each place gets one session, of one user, who looks at one place after the other.
+    """
+    dice = random.Random(seed)  # noqa: S311 - a trace, not a secret
+    order = list(range(len(boxes)))
+    dice.shuffle(order)
+    return [
+        [
+            (place, tile)
+            for place in order[user::users]
+            for tile in _session(boxes[place], zooms, pans, view, dice)
+        ]
+        for user in range(min(users, len(order)))
+    ]
+
+
 def _session(box: Box, zooms: range, pans: int, view: Viewport, dice: random.Random) -> list[Tile]:
     left, bottom, right, top = box
     x = dice.uniform(left, right)

@@ -64,10 +64,7 @@ class World:
 
 
 def bank(home: Path, scenes: dict[str, Scene], *, public: bool, tell: Callable[[str], None]) -> str:
-    """Bank the scenes into a home and give a key that opens them, by a licence and an area.
-
-    Each is a collection of its own, but the small ones, which are scenes of one named cold.
-    """
+    """Bank the scenes into a home and give a key that opens them, by a licence and an area."""
     if not public:
         for command in (
             ("licence", "add", "bench", "--title", "Benchmark"),
@@ -89,14 +86,14 @@ def bank(home: Path, scenes: dict[str, Scene], *, public: bool, tell: Callable[[
 def _collections(scenes: dict[str, Scene]) -> dict[str, list[Scene]]:
     found: dict[str, list[Scene]] = {}
     for scene in scenes.values():
-        found.setdefault("cold" if scene.name.startswith("cold-") else scene.name, []).append(scene)
+        found.setdefault(scene.collection, []).append(scene)
     return found
 
 
 def _area(folder: Path) -> Path:
     """Write the area of the grant: wide, so that it contains the scenes but has to be looked at."""
     path = folder / "area.geojson"
-    ring = [[4.0, 45.0], [6.5, 45.0], [6.5, 46.5], [4.0, 46.5], [4.0, 45.0]]
+    ring = [[-179.0, -60.0], [179.0, -60.0], [179.0, 60.0], [-179.0, 60.0], [-179.0, -60.0]]
     path.write_text(json.dumps({"type": "Polygon", "coordinates": [ring]}))
     return path
 

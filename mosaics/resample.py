@@ -17,10 +17,10 @@ Positions = NDArray[np.float32]
 lies nowhere."""
 
 _FLAGS: Final = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
-_WIDER: Final = {"i1": "i2", "i4": "f8", "u4": "f8", "i8": "f8", "u8": "f8"}
-"""Types that OpenCV does not interpolate, and what holds them."""
+_WIDER: Final = {"i1": "f4", "i2": "f4"}
+"""Small types that OpenCV interpolates not at all, or to a 32nd of a sample only, and what holds them."""
 _SMOOTHED_IN: Final = {"u2": "f4", **_WIDER}
-"""Types that OpenCV does not smooth, or slowly, and what holds them."""
+"""Small types that OpenCV does not smooth, or slowly, and what holds them."""
 _CHANNELS: Final = 4
 """Bands that OpenCV takes at once, and the number that it is quickest with."""
 _NEGLIGIBLE: Final = 0.004
@@ -63,6 +63,9 @@ def resample(
         there = on_data if there is None else there & on_data
     if there is not None and there.all():
         there = None
+    if there is not None and not np.isfinite(at.sum()):
+        # what lies nowhere is blanked in the end; until then it lies outside
+        at = np.nan_to_num(at, nan=_OUTSIDE, posinf=_OUTSIDE, neginf=_OUTSIDE)
     if resampling == "nearest":
         out = _nearest(chosen(samples, bands), at)
     elif valid is None:
@@ -134,10 +137,34 @@ def _interpolated(
         samples = chosen(samples, bands, room=_CHANNELS if len(bands) > 1 else 1)
         bands = range(len(bands))
     kernels = _kernels(spread)
-    types = _WIDER if kernels is None else _SMOOTHED_IN
-    held = samples.astype(types.get(samples.dtype.str[1:], samples.dtype), copy=False)
-    found = _remapped(_smoothed(held, kernels), at, resampling)
-    return _as(samples.dtype, chosen(found, bands))
+    if samples.dtype.itemsize > 2:
+        held, middle = _about_zero(samples)
+    else:
+        types = _WIDER if kernels is None else _SMOOTHED_IN
+        held, middle = samples.astype(types.get(samples.dtype.str[1:], samples.dtype), copy=False), 0.0
+    found = chosen(_remapped(_smoothed(held, kernels), at, resampling), bands)
+    return _as(samples.dtype, found.astype("f8") + middle if middle else found)
+
+
+def _about_zero(
+    samples: NDArray[Any], known: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[np.float32], float]:
+    """Give samples as floats of 32 bits, which OpenCV interpolates exactly, less a value from among them.
+
+    Without that, numbers of more bits would lose what they differ by. It is 0 where 32 bits hold them.
+
+    Args:
+        samples: Shape (rows, columns, bands).
+        known: Where they hold data, shape (rows, columns); None: everywhere.
+    """
+    if samples.dtype.itemsize <= 2 or samples.dtype == np.float32:
+        return samples.astype("f4", copy=known is not None), 0.0
+    some = samples if known is None else samples[known]
+    if not some.size:
+        return np.zeros(samples.shape, "f4"), 0.0
+    middle = float(some.flat[some.size // 2])
+    wide = samples.astype("f8") - middle
+    return (wide if known is None else np.where(known[..., np.newaxis], wide, 0)).astype("f4"), middle
 
 
 def _weighted(  # noqa: PLR0917 - private, called once
@@ -150,18 +177,17 @@ def _weighted(  # noqa: PLR0917 - private, called once
 ) -> NDArray[Any]:
     """Interpolate over the samples that hold data; shape (height, width, len(bands)), of their type."""
     dtype, kernels = samples.dtype, _kernels(spread)
-    exact = (dtype.itemsize > 2 and dtype.kind != "f") or dtype.itemsize == 8
-    kind, room = np.dtype("f8" if exact else "f4"), _CHANNELS - 1
-    known = valid > 0
+    room, known = _CHANNELS - 1, valid > 0
     parts = []
     for first in range(0, len(bands), room):
         some = bands[first : first + room]
-        held = chosen(samples, some, room=_CHANNELS).astype(kind)
+        held, middle = _about_zero(chosen(samples, some, room=_CHANNELS), known)
         held[..., room] = 1
         found = _remapped(_smoothed(blanked(held, known), kernels), at, resampling)
-        shares = np.maximum(found[..., room:], np.asarray(1e-5, kind))
+        shares = np.maximum(found[..., room:], np.float32(1e-5))
         sums = chosen(found, range(len(some)))
-        parts.append(_as(dtype, np.divide(sums, shares, out=sums)))
+        means = np.divide(sums, shares, out=sums)
+        parts.append(_as(dtype, means.astype("f8") + middle if middle else means))
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
 
 

@@ -95,9 +95,12 @@ def nearest_level(factors: Sequence[float], density: tuple[float, float]) -> int
     return min(range(len(factors)), key=lambda place: abs(math.log(factors[place]) - wanted))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def transformer(source: str, target: str) -> Transformer:
-    """Give the way between two systems (x east, y north); kept, safe to share between threads."""
+    """Give the way between two systems (x east, y north); kept, safe to share between threads.
+
+    One takes some 20 kB, and 35 kB more in each thread that uses it.
+    """
     return Transformer.from_crs(source, target, always_xy=True)
 
 

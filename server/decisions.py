@@ -28,10 +28,13 @@ class _Kept(NamedTuple):
 class Decisions:
     """The one `decide`, asked once for equal questions; used on the event loop only.
 
-    An answer is kept until a right begins or ends; another epoch of the rights is another question.
+    An answer is kept until a right begins or ends; another epoch of the rights is another question. What
+    belongs to an earlier epoch, or an earlier state of the catalogue, is forgotten: it is not asked again.
     """
 
     def __init__(self, size: int = 4096) -> None:
+        self._epoch: int | None = None
+        self._sequence: int | None = None
         self._kept: LRUCache[tuple[object, ...], _Kept] = LRUCache(size)
         self._rules = Rules()
         self._layers: LRUCache[tuple[object, ...], Layer] = LRUCache(size)
@@ -48,6 +51,10 @@ class Decisions:
         exhausted: frozenset[str],
     ) -> tuple[Decision, SceneFilter]:
         """Give the decision and the filter that is made of it."""
+        if snapshot.epoch != self._epoch:
+            self._epoch = snapshot.epoch
+            self._kept.clear()
+            self._rules = Rules()
         asked_from = circumstances if snapshot.conditional or principal.caveats else UNKNOWN
         question = (snapshot.epoch, principal, action, asked_from, exhausted)
         kept = self._kept.get(question)
@@ -68,6 +75,7 @@ class Decisions:
         Raises:
             LayerNotFoundError: If there is none, or nothing of it is left.
         """
+        self._turn_to(index)
         view = (index.sequence, opened.digest, layer_id)
         layer = self._layers.get(view)
         if layer is None:
@@ -86,8 +94,17 @@ class Decisions:
 
     def layers(self, index: CatalogIndex, opened: SceneFilter) -> tuple[Layer, ...]:
         """Give all collections of which a filter leaves something."""
+        self._turn_to(index)
         view = (index.sequence, opened.digest)
         layers = self._lists.get(view)
         if layers is None:
             layers = self._lists[view] = list_layers(index, opened)
         return layers
+
+    def _turn_to(self, index: CatalogIndex) -> None:
+        """Forget the layers of another state of the catalogue: each holds all its scenes."""
+        if index.sequence != self._sequence:
+            self._sequence = index.sequence
+            self._layers.clear()
+            self._collections.clear()
+            self._lists.clear()

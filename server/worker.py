@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
 import os
 import signal
 from collections.abc import Awaitable, Callable
@@ -23,12 +25,15 @@ from server.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+_M_ARENA_MAX = -8
+"""Of glibc's malloc.h."""
 UNREADY_SECONDS = 0.3
 """How long a worker that was told to stop still answers everything, but says that it is not ready."""
 
 
 def run(settings: Settings, port: int, metrics_folder: Path) -> None:
     """Serve until SIGTERM; every worker listens on the same port (SO_REUSEPORT)."""
+    one_arena()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, port, metrics_folder))
 
@@ -37,6 +42,16 @@ def one_thread_each() -> None:
     """Keep libraries from starting threads of their own: tiles are made in several threads already."""
     cv2.setNumThreads(1)
     numexpr.set_num_threads(1)
+
+
+def one_arena() -> None:
+    """Let all threads allocate from one arena of glibc's; called before the first thread starts.
+
+    With one a thread, decoded blocks come and go between tiles that stay, and each arena keeps the holes:
+    100 MB and more (docs/benchmarks.md). Other C libraries have no arenas, and are left alone.
+    """
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def server_of(asgi: Callable[[Any, Any, Any], Awaitable[None]], address: str, port: int) -> Server:

@@ -22,6 +22,9 @@ def bench(
     runs: Annotated[
         int | None, typer.Option(min=1, max=100, help="Paired runs of each case. [default: 5]")
     ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.1, max=1440, help="Length of the case of memory. [default: 30]")
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="One short run of each case.")] = False,
     size: Annotated[
         int | None, typer.Option(help="Columns and rows of the scenes it makes. [default: 12288]")
@@ -43,7 +46,7 @@ def bench(
         fail("bench needs the source tree: an installed package does not hold the folder benchmarks")
     options: list[str | Path] = [part for name in case or () for part in ("--case", name)]
     options += [part for name in without or () for part in ("--without", name)]
-    for flag, value in (("--runs", runs), ("--size", size), ("--json", json_file)):
+    for flag, value in (("--runs", runs), ("--minutes", minutes), ("--size", size), ("--json", json_file)):
         if value is not None:
             options += [flag, str(value)]
     given = (("--quick", quick), ("--document", document), ("--list", listing))

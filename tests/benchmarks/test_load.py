@@ -12,7 +12,7 @@ import pytest
 from benchmarks.addresses import STRETCHED
 from benchmarks.cases import Case, Measure, ordered
 from benchmarks.load import AnswerBrokenError, Run, answer_length, percentile, read_wrk, replay
-from benchmarks.report import Machine, as_document, is_short, lines, paired, table
+from benchmarks.report import Found, Machine, as_document, is_short, lines, paired, table
 from benchmarks.traces import Viewport, bounds, lanes, random_tiles, sessions, tile_range
 
 BOX = (566_067.0, 5_734_678.0, 574_554.0, 5_743_195.0)
@@ -142,7 +142,8 @@ def test_a_busy_machine_claims_no_bar() -> None:
     found = lines([measured("flux", 0, 10), measured("other", 0, 10)], [CASE])
     told = {
         load: as_document(
-            found, Machine(day=date(2026, 1, 2), processor="P", cores=2, load=load, client="c", size=512)
+            Found(lines=found),
+            Machine(day=date(2026, 1, 2), processor="P", cores=2, load=load, client="c", size=512),
         )
         for load in (0.3, 5.0)
     }

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import server.hits
 from mosaics.filters import SceneFilter, SceneRule, SceneSet
+from mosaics.models import Bounds, Frame
+from mosaics.resolve import ResolvedTile
 from server.dispatcher import Dispatcher
 from server.resolutions import Resolutions, Resolved
 from tests.server.hits.pair import GRANTED, OPEN, Pair, by_key
@@ -60,7 +62,8 @@ def test_what_metered_rights_resolve_to_is_not_shared(pair: Pair) -> None:
     plain, metered = SceneFilter((rule,)), SceneFilter((replace(rule, metered=True, label="g"),))
     assert plain.digest == metered.digest
     layer = services.decisions.layer(services.knowledge.index, "open", plain)
-    known, value = Resolutions(), Resolved(None, "key")
+    frame = Frame(crs="EPSG:3857", bounds=Bounds(0, 0, 1, 1), width=256, height=256)
+    known, value = Resolutions(), Resolved(ResolvedTile(frame=frame, contributions=()), "key")
     known.put(layer, plain, "tile", value)
     assert known.get(layer, plain, "tile") is value
     assert known.get(layer, plain, "other tile") is None

@@ -1,0 +1,88 @@
+"""Random worlds (affine, system, type, layout, nothing): the fast reader against rio-tiler, by one kernel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mosaics.fast import FastReader
+from tests.conformance.same_level import PLAIN_UP_TO, NotingCache, levels, reference, shift
+from tests.conftest import SCALE
+from tests.mosaics.test_fast import TOP, VIEWS, WORLDS, Nobody, density, frame_of, made
+
+OFFSETS = {"float64": 1e9, "int32": 2_000_000_000, "uint32": 4_000_000_000}
+"""What large numbers lie around, so that few bits would not tell them apart."""
+
+
+@given(
+    world=WORLDS,
+    view=VIEWS,
+    dtype=st.sampled_from(sorted(TOP)),
+    sigma=st.floats(0.8, 3.0),
+)
+@settings(
+    deadline=None,
+    max_examples=max(150, round(2000 * SCALE)),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_no_pixel_differs_by_a_grey_level(
+    tmp_path: Path, world: dict[str, Any], view: dict[str, Any], dtype: str, sigma: float
+) -> None:
+    """99 of 100 pixels, and no tile lies a tenth of a pixel beside; but for frames that leave the CRS."""
+    world = {**world, "dtype": dtype, "sigma": sigma, "offset": OFFSETS.get(dtype, 0)}
+    one, placed = made(tmp_path / "a.tif", world)
+    levels.cache_clear()
+    frame = frame_of(world, placed, view)
+    indexes = list(range(1, min(world["bands"], 3) + 1))
+    noting = NotingCache()
+    found = FastReader(reference=Nobody(), blocks=noting).read(one, indexes, frame, "bilinear")
+    spread = density(placed, frame, world["crs"])
+    if not noting.levels or max(spread) > PLAIN_UP_TO:
+        return
+    try:
+        data, valid = reference(
+            Path(one.href), 0, 1, indexes, frame=frame, resampling="bilinear", spread=spread
+        )
+    except Exception:  # noqa: BLE001 - GDAL gives up on frames that leave the CRS, in several ways
+        return
+    differ = found.valid != valid
+    assert differ.sum() <= 0.005 * differ.size + sum(differ.shape) / 4, "only at the very edge of a pixel"
+    both = found.valid & valid
+    if both.sum() < 200:
+        return
+    ours, theirs = (each.astype("f8") * (255 / TOP[dtype]) for each in (found.data, data))
+    apart = np.abs(ours - theirs).mean(axis=0)
+    assert (apart[both] < 1).mean() >= 0.99
+    beside = shift(*((each - each[:, both].mean()).mean(axis=0) for each in (ours, theirs)), both)
+    assert beside is None or beside <= 0.1
+    assert (found.data[:, ~found.valid] == 0).all()
+
+
+@pytest.mark.parametrize("by", [(0.0, 0.0), (0.05, 0.0), (0.0, -0.1), (0.3, 0.4), (-0.5, 0.0)])
+@pytest.mark.parametrize("grain", [0.0, 4.0])
+def test_a_shift_is_measured(by: tuple[float, float], grain: float) -> None:
+    """Of half a pixel, and of less than a tenth; where pictures are grainy too."""
+    dice = np.random.default_rng(3)
+    wide = cv2.GaussianBlur(dice.normal(size=(640, 640)), (0, 0), 6.0) * 800 + 100
+    columns, rows = np.meshgrid(np.arange(160.0), np.arange(160.0))
+    one, other = (
+        cv2.remap(wide, (4 * (columns + dx)).astype("f4"), (4 * (rows + dy)).astype("f4"), cv2.INTER_CUBIC)
+        + grain * dice.normal(size=(160, 160))
+        for dx, dy in ((0.0, 0.0), by)
+    )
+    found = shift(one, other, np.ones((160, 160), bool))
+    assert found == pytest.approx(np.hypot(*by), rel=0.1, abs=0.02)
+
+
+def test_nothing_is_measured_where_nothing_shows() -> None:
+    flat, line = np.full((100, 100), 7.0), np.tile(np.arange(100.0), (100, 1))
+    everywhere = np.ones((100, 100), bool)
+    assert shift(flat, flat, everywhere) is None
+    assert shift(line, line + 1, everywhere) is None, "along a line it may have moved by anything"
+    assert shift(line, line.T, np.zeros((100, 100), bool)) is None
