@@ -112,7 +112,9 @@ def _compare(cases: list[Case], plan: Plan, size: int, folder: Path) -> tuple[li
     if any(case.kind == "access" for case in cases):
         wanted = {case.scene: scenes[case.scene] for case in cases if case.kind == "access"}
         bank(folder / "public", wanted, public=True, tell=tell)
-    world = World(work=WORK, folder=folder, scenes=scenes, key=key, tell=tell)
+    drawn = {case.scene: scenes[case.scene] for case in cases if case.kind == "visual"}
+    visual_key = bank(folder / "visual", drawn, public=False, visual=True, tell=tell) if drawn else ""
+    world = World(work=WORK, folder=folder, scenes=scenes, key=key, visual_key=visual_key, tell=tell)
 
     def take(measure: Measure) -> None:
         run = measure.run

@@ -20,6 +20,8 @@ from benchmarks.world import World
 CONNECTIONS: Final = 8
 WARM_SCENE: Final = "uint16-deflate"
 """What engines have served before they meet files that they never opened."""
+VISUAL_SHARE: Final = 16
+"""How many times more tiles drawn ahead are asked for than others."""
 NATIVE: Final = 18
 """WebMercatorQuad's zoom nearest to 0.5 m at 45 degrees."""
 
@@ -31,7 +33,7 @@ class Case:
     name: str
     title: str
     kind: str
-    """tiles, sessions, hit, access, cold or memory."""
+    """tiles, sessions, hit, visual, access, cold or memory."""
     scene: str
     look: Look
     bars: dict[tuple[str, str], float] = field(default_factory=dict)
@@ -103,6 +105,16 @@ CASES: Final = (
         bars={("warm", "empty"): 0.7, ("warm", "nginx"): 0.3},
     ),
     Case(
+        name="visual",
+        title="random tiles drawn ahead (`bank --visual`), with key, licence and area check, no tile cache",
+        kind="visual",
+        scene="rgb-jpeg",
+        look=COLOUR,
+        rivals=("empty",),
+        zooms=(16, 17, NATIVE),
+        bars={("warm", "empty"): 0.5},
+    ),
+    Case(
         name="access",
         title="a cached tile with a key against the same tile of a public layer",
         kind="access",
@@ -128,7 +140,6 @@ CASES: Final = (
         look=STRETCHED,
     ),
 )
-"""Not here: the zero-decode path, which is not built."""
 
 Take = Callable[[Measure], None]
 
@@ -169,6 +180,7 @@ def run_case(case: Case, world: World, plan: Plan, take: Take) -> None:
         EngineMissingError: If an engine can't be started.
     """
     kinds = {"tiles": _run_tiles, "sessions": _run_sessions, "hit": _run_hit, "access": _run_access}
+    kinds["visual"] = _run_visual
     kinds.get(case.kind, _run_cold)(case, world, plan, take)
 
 
@@ -276,6 +288,30 @@ def _run_hit(case: Case, world: World, plan: Plan, take: Take) -> None:
         _hammer_all(case, plan, engines, take)
 
 
+def _run_visual(case: Case, world: World, plan: Plan, take: Take) -> None:
+    """Ask for tiles that were drawn ahead, and the empty handler for a body as large as their median."""
+    scene = world.scenes[case.scene]
+    static = world.folder / "static"
+    static.mkdir(exist_ok=True)
+    tiles = random_tiles(scene.bounds, case.zooms, plan.tiles * VISUAL_SHARE, 1)
+    paths = [address("flux", scene, case.look, tile) for tile in tiles]
+    with contextlib.ExitStack() as stack:
+        flux = stack.enter_context(world.engine("flux-visual", scene, case.look))
+        bodies = sorted((_fetch(flux, path) for path in paths[:101]), key=len)
+        (static / "tile.jpg").write_bytes(bodies[len(bodies) // 2])
+        nothing = stack.enter_context(empty(static / "tile.jpg", world.folder))
+        engines = {"flux": (flux, paths), "empty": (nothing, ["/"])}
+        for engine, asked in engines.values():
+            hammer(engine.port, asked, engine.headers, connections=CONNECTIONS * 4, seconds=2)
+        for number in range(plan.runs):
+            for name in ordered(tuple(engines), number):
+                engine, asked = engines[name]
+                run = hammer(
+                    engine.port, asked, engine.headers, connections=CONNECTIONS, seconds=plan.hit_seconds
+                )
+                take(_measure(case, "warm", engine, name, number=number, run=run))
+
+
 def _run_access(case: Case, world: World, plan: Plan, take: Take) -> None:
     scene = world.scenes[case.scene]
     path = address("flux", scene, case.look, world.middle(scene))
@@ -288,11 +324,13 @@ def _run_access(case: Case, world: World, plan: Plan, take: Take) -> None:
 
 def _hammer_all(case: Case, plan: Plan, engines: dict[str, tuple[Engine, str]], take: Take) -> None:
     for engine, path in engines.values():  # each worker has the tile, and is warm
-        hammer(engine.port, path, engine.headers, connections=CONNECTIONS * 4, seconds=1)
+        hammer(engine.port, [path], engine.headers, connections=CONNECTIONS * 4, seconds=1)
     for number in range(plan.runs):
         for name in ordered(tuple(engines), number):
             engine, path = engines[name]
-            run = hammer(engine.port, path, engine.headers, connections=CONNECTIONS, seconds=plan.hit_seconds)
+            run = hammer(
+                engine.port, [path], engine.headers, connections=CONNECTIONS, seconds=plan.hit_seconds
+            )
             take(_measure(case, "warm", engine, name, number=number, run=run))
 
 

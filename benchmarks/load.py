@@ -6,9 +6,11 @@ import asyncio
 import re
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import uvloop
@@ -231,21 +233,49 @@ def has_wrk() -> bool:
 
 
 def hammer(
-    port: int, path: str, headers: Sequence[tuple[str, str]] = (), *, connections: int = 8, seconds: int = 3
+    port: int,
+    paths: Sequence[str],
+    headers: Sequence[tuple[str, str]] = (),
+    *,
+    connections: int = 8,
+    seconds: int = 3,
 ) -> Run:
-    """Ask for one path as fast as a server answers: with wrk where it is installed, else as `replay` does."""
+    """Ask for paths in turn as fast as a server answers: with wrk where it is installed, else as `replay`."""
     if not has_wrk():
-        return replay(port, [[path]] * connections, headers, at_least=seconds)
+        lanes = [list(paths[number % len(paths) :: connections]) for number in range(connections)]
+        return replay(port, lanes, headers, at_least=seconds)
     more = [part for name, value in headers for part in ("-H", f"{name}: {value}")]
-    address = f"http://127.0.0.1:{port}{path}"
-    done = subprocess.run(
-        ["wrk", "--latency", "-t1", f"-c{connections}", f"-d{seconds}s", *more, address],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=seconds + 30,
-    )
+    address = f"http://127.0.0.1:{port}{paths[0]}"
+    with tempfile.TemporaryDirectory() as folder:
+        if len(paths) > 1:
+            script = Path(folder) / "paths.lua"
+            script.write_text(wrk_script(paths), encoding="utf-8")
+            more += ["-s", str(script)]
+        done = subprocess.run(
+            ["wrk", "--latency", "-t1", f"-c{connections}", f"-d{seconds}s", *more, address],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=seconds + 30,
+        )
     return read_wrk(done.stdout)
+
+
+def wrk_script(paths: Sequence[str]) -> str:
+    """Write what makes wrk ask for paths in turn; the requests are formatted once, before it begins."""
+    listed = ",\n".join(f'"{path}"' for path in paths)
+    return f"""local paths = {{
+{listed}
+}}
+local requests, turn = {{}}, 0
+init = function()
+  for number, path in ipairs(paths) do requests[number] = wrk.format("GET", path) end
+end
+request = function()
+  turn = turn % #requests + 1
+  return requests[turn]
+end
+"""
 
 
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}

@@ -26,12 +26,19 @@ class World:
     scenes: dict[str, Scene]
     key: str
     """Opens the keyed home."""
+    visual_key: str = ""
+    """Opens the home whose tiles were drawn ahead; empty where there is none."""
     tell: Callable[[str], None]
 
     @property
     def keyed(self) -> Path:
         """The home whose layers a licence guards."""
         return self.folder / "keyed"
+
+    @property
+    def visual(self) -> Path:
+        """The home whose tiles were drawn ahead, guarded by a licence too."""
+        return self.folder / "visual"
 
     @property
     def public(self) -> Path:
@@ -49,6 +56,9 @@ class World:
         data = scene.path.parent
         if name == "flux":
             context = servers.flux(self.keyed, data, ready, self.folder, key=self.key, cache=cache)
+        elif name == "flux-visual":
+            ready = address("flux", scene, look, self.middle(scene))
+            context = servers.flux(self.visual, data, ready, self.folder, key=self.visual_key, cache=cache)
         elif name == "flux-public":
             ready = address("flux", scene, look, self.middle(scene))
             context = servers.flux(self.public, data, ready, self.folder, cache=cache)
@@ -63,7 +73,9 @@ class World:
             yield engine
 
 
-def bank(home: Path, scenes: dict[str, Scene], *, public: bool, tell: Callable[[str], None]) -> str:
+def bank(
+    home: Path, scenes: dict[str, Scene], *, public: bool, tell: Callable[[str], None], visual: bool = False
+) -> str:
     """Bank the scenes into a home and give a key that opens them, by a licence and an area."""
     if not public:
         for command in (
@@ -75,6 +87,7 @@ def bank(home: Path, scenes: dict[str, Scene], *, public: bool, tell: Callable[[
     for collection, together in _collections(scenes).items():
         tell(f"banking {collection}{' for everybody' if public else ''}")
         options = ["--collection", collection, "--sensor", together[0].sensor, "--datetime", "2026-05-12"]
+        options += ["--visual"] if visual else []
         options += ["--public"] if public else ["--licence", "bench"]
         paths = [str(scene.path) for scene in together]
         for outcome in json.loads(_flux(home, scenes, "bank", *paths, *options, "--json")):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
 import re
@@ -16,7 +17,7 @@ import shapely
 from shapely.geometry import shape
 
 from mosaics.errors import SceneUnreadableError
-from mosaics.models import Band, Scene
+from mosaics.models import VISUAL_BLOCK, Band, Scene, Visual
 from mosaics.places import ObjectAddress, is_object
 
 if TYPE_CHECKING:
@@ -165,6 +166,7 @@ def scene_from_item(item: dict[str, Any], *, root: Path, sequence: int) -> Scene
             attribution=properties.get("flux:attribution", ""),
             colormap=tuple((value, (r, g, b, a)) for value, (r, g, b, a) in asset.get("flux:colormap", ())),
             sequence=sequence,
+            visual=_visual_from(item, root),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         named = item.get("id") if isinstance(item, dict) else None
@@ -186,6 +188,84 @@ def of_new_state(item: dict[str, Any], href: str, etag: str) -> dict[str, Any] |
     if asset.get("href") != href or asset.get(_ETAG) == etag:
         return None
     return {**item, "assets": {**item["assets"], "data": {**asset, _ETAG: etag}}}
+
+
+def with_visual(item: dict[str, Any], visual: Visual, *, sha256: str, root: Path) -> dict[str, Any]:
+    """Give a scene's item with its companion, in place of one that it had.
+
+    Args:
+        item: As `scene_to_item` wrote it.
+        visual: The companion.
+        sha256: Hex digest of its file.
+        root: The home's data folder.
+    """
+    levels = visual.zooms[1] - visual.zooms[0]
+    cell = visual.span / VISUAL_BLOCK / 2**levels
+    left, top = visual.origin
+    asset = {
+        "href": _href(visual.href, root),
+        "type": COG_MEDIA_TYPE,
+        "roles": ["visual"],
+        "proj:code": visual.crs,
+        "proj:shape": [side * VISUAL_BLOCK * 2**levels for side in (visual.rows, visual.columns)],
+        "proj:transform": [cell, 0.0, left, 0.0, -cell, top],
+        "file:size": visual.file_size,
+        "file:checksum": _SHA256_MULTIHASH + sha256,
+        "flux:grid": visual.grid_id,
+        "flux:zooms": list(visual.zooms),
+        "flux:style": visual.style_id,
+        "flux:style_digest": visual.style_digest,
+        "flux:renderer_version": visual.renderer_version,
+        "flux:format": visual.image_format,
+        "flux:quality": visual.quality,
+        "flux:source_generation": visual.source_generation,
+        "flux:source_bands": _bands_digest(item),
+    }
+    if visual.source_state is not None:
+        asset["flux:source_state"] = list(visual.source_state)
+    return {**item, "assets": {**item["assets"], "visual": asset}}
+
+
+def _visual_from(item: dict[str, Any], root: Path) -> Visual | None:
+    """Read the companion; one that is not of these bands, or not written as we do, is none."""
+    asset = item["assets"].get("visual")
+    try:
+        if asset is None or asset["flux:source_bands"] != _bands_digest(item):
+            return None
+        cell, _, left, _, _, top = asset["proj:transform"]
+        coarsest, finest = asset["flux:zooms"]
+        if asset["flux:format"] not in {"jpg", "webp"}:
+            return None
+        side = VISUAL_BLOCK * 2 ** (finest - coarsest)
+        state = asset.get("flux:source_state")
+        height, width = asset["proj:shape"]
+        return Visual(
+            href=_path(asset["href"], root),
+            file_size=asset["file:size"],
+            source_generation=asset["flux:source_generation"],
+            source_state=None if state is None else (state[0], state[1]),
+            style_id=asset["flux:style"],
+            style_digest=asset["flux:style_digest"],
+            renderer_version=asset["flux:renderer_version"],
+            image_format=asset["flux:format"],
+            quality=asset["flux:quality"],
+            grid_id=asset["flux:grid"],
+            zooms=(coarsest, finest),
+            crs=asset["proj:code"],
+            origin=(left, top),
+            span=cell * side,
+            columns=width // side,
+            rows=height // side,
+        )
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError):
+        return None
+
+
+def _bands_digest(item: dict[str, Any]) -> str:
+    """Digest what rendering takes of the item beside the style: bands with their ranges, palette, kind."""
+    data = item["assets"]["data"]
+    looks = [item["properties"].get("flux:kind"), data.get("bands"), data.get("flux:colormap")]
+    return hashlib.sha256(json.dumps(looks, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def bounding_box(footprint: BaseGeometry) -> list[float]:

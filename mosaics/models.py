@@ -66,6 +66,48 @@ class Band:
     """Full width at half maximum, micrometres."""
 
 
+VISUAL_BLOCK: Final = 256
+"""Pixels along the side of a block of a companion."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Visual:
+    """A scene's companion: its default style as a COG whose blocks are the tiles of a grid, ready to send."""
+
+    href: str
+    """Absolute path of the COG."""
+    file_size: int
+    """Bytes of it."""
+    source_generation: str
+    """Of the scene that it was rendered from."""
+    source_state: tuple[int, int] | None
+    """Size and time of writing (ns) of the scene's file then; None: it is no local file."""
+    style_id: str
+    """The style it was rendered in."""
+    style_digest: str
+    """Of that style then."""
+    renderer_version: int
+    """What rendered it."""
+    image_format: Literal["jpg", "webp"]
+    """What its blocks are."""
+    quality: int
+    """Of their encoding, 1 to 100."""
+    grid_id: str
+    """Tile matrix set that its blocks are tiles of."""
+    zooms: tuple[int, int]
+    """Coarsest and finest; each is a level of the file."""
+    crs: str
+    """Of the grid, such as EPSG:3857."""
+    origin: tuple[float, float]
+    """Upper left corner of all its levels, in the CRS."""
+    span: float
+    """Side of a block of the coarsest level, in the CRS."""
+    columns: int
+    """Of blocks, at the coarsest level; twice as many at each finer one."""
+    rows: int
+    """Of blocks, at the coarsest level."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scene:
     """One acquisition as it is served: what tiles and rights need of its STAC item."""
@@ -106,6 +148,8 @@ class Scene:
     """Palette of a class image: (value, (red, green, blue, alpha)); empty for others."""
     sequence: int = 0
     """Catalogue sequence of the last change of this scene."""
+    visual: Visual | None = None
+    """Its companion, where banking made one of the scene as it is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

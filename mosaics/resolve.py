@@ -15,7 +15,7 @@ from shapely.geometry.base import BaseGeometry
 from mosaics.catalog.index import whole_earth
 from mosaics.filters import Opening, SceneFilter
 from mosaics.geodesy import lonlat_transformer
-from mosaics.layers import Layer, TimeSpan
+from mosaics.layers import ANY_TIME, Layer, TimeSpan
 from mosaics.models import Frame, Scene
 from mosaics.registry import Registry
 from mosaics.styles import Style
@@ -54,6 +54,8 @@ class ResolvedTile:
     """The first has the say where several are valid."""
     ground_resolution: float = 0.0
     """Of the frame, metres per pixel, finest over both axes."""
+    default_time: bool = False
+    """True where no time was asked for."""
     resolution_refused: bool = False
     """True when no scene of the layer is open at this resolution, here or anywhere."""
 
@@ -122,6 +124,7 @@ def resolve(
         frame=frame,
         contributions=tuple(contributions),
         ground_resolution=ground_resolution,
+        default_time=span == ANY_TIME,
         resolution_refused=not contributions
         and not any(scene_filter.opening(scene, ground_resolution) for scene in layer.scenes),
     )

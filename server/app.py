@@ -18,11 +18,11 @@ from auth.store import SqlPolicyStore
 from auth.tokens import TrustedIssuer
 from auth.usage import SqlUsageStore, UsageStore
 from mosaics.catalog.sql import SqlCatalog
-from mosaics.encode import Quality
 from mosaics.fast import FastReader
 from mosaics.grids import load_grids
 from mosaics.read import GuardedReader, RioTilerReader
 from mosaics.sensors import load_sensors
+from mosaics.stored import StoredBlocks
 from mosaics.styles import load_styles
 from mosaics.tiff.blocks import BlockCache
 from server.admission import Admission
@@ -97,11 +97,8 @@ def build_services(settings: Settings, engine: sa.Engine, peppers: Peppers | Non
         sensors=sensors,
         styles=load_styles(_sub(extra, "styles")),
         reader=GuardedReader(_reader(settings), settings.readable_roots),
-        quality=Quality(
-            jpg=settings.tiles.jpg_quality,
-            webp=settings.tiles.webp_quality,
-            avif=settings.tiles.avif_quality,
-        ),
+        quality=settings.tiles.quality,
+        stored=StoredBlocks(roots=settings.readable_roots, most_files=settings.tiles.open_files),
         decisions=Decisions(),
         resolutions=Resolutions(),
         meter=_meter(settings, SqlUsageStore(engine), desk),

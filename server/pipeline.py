@@ -20,6 +20,8 @@ from mosaics.layers import Layer
 from mosaics.models import EncodedTile, Frame
 from mosaics.resolve import Contribution, ResolvedTile, resolve
 from mosaics.stopping import Stop
+from mosaics.stored import Unread
+from mosaics.visual import StoredBlock, stored_block
 from server.access import AccessDeniedError
 from server.cache.single_flight import Flight
 from server.client import Client
@@ -97,9 +99,13 @@ async def serve_tile(
     if known is None:
         frame = tile_frame(services, request)
         tile = _resolve(services, layer, scene_filter, frame, request.style, request.time)
-        known = Resolved(tile, tile.key(services.quality.word(request.image_format)))
+        known = Resolved(
+            tile,
+            tile.key(services.quality.word(request.image_format)),
+            stored_block(tile, request.image_format, services.quality),
+        )
         services.resolutions.put(layer, scene_filter, request, known)
-    made = await _made(services, known.tile, request.image_format, known.key, client)
+    made = await _made(services, known, request.image_format, client)
     return _accounted(made, known.tile)
 
 
@@ -118,8 +124,8 @@ async def serve_preview(
     """Serve a light picture of a whole layer; None if it can't be made as small as `max_bytes`."""
     tile = _resolve(services, layer, scene_filter, frame, style, time)
     if max_bytes is None:
-        key = tile.key(services.quality.word(image_format))
-        return _accounted(await _made(services, tile, image_format, key, client), tile)
+        known = Resolved(tile, tile.key(services.quality.word(image_format)))
+        return _accounted(await _made(services, known, image_format, client), tile)
 
     def make(stop: Stop) -> Made:
         failures: list[SceneUnreadableError] = []
@@ -170,32 +176,43 @@ def _resolve(  # noqa: PLR0917 - private, called twice
     return tile
 
 
-async def _made(
-    services: Services, tile: ResolvedTile, image_format: Format, key: str, client: Client
-) -> ServedTile:
+async def _made(services: Services, known: Resolved, image_format: Format, client: Client) -> ServedTile:
     """Look the tile up by its content, or make it and keep it."""
+    tile = known.tile
     if not tile.contributions:
         nothing = empty(image_format, tile.frame.width, tile.frame.height)
-        return ServedTile(tile=nothing, key=key, cached=True)
-    served = await _kept(services, key, partial(make_tile, services, tile, image_format), client)
+        return ServedTile(tile=nothing, key=known.key, cached=True)
+    make = partial(make_tile, services, tile, image_format)
+    served = await _kept(services, known.key, make, client, known.block)
     assert served is not None, "only a bound on its bytes leaves no tile"
     return served
 
 
 async def _kept(
-    services: Services, key: str, make: Callable[[Stop], Made], client: Client
+    services: Services,
+    key: str,
+    make: Callable[[Stop], Made],
+    client: Client,
+    block: StoredBlock | None = None,
 ) -> ServedTile | None:
-    """Give what is kept under a content key: of memory, of the disk, or made now, once for all who ask."""
+    """Give what is kept under a content key: of memory, drawn ahead, of the disk, or made now, once for all.
+
+    A block that was drawn ahead is kept nowhere else: the system holds its file's pages.
+    """
     found = services.cache.get(key)
+    if found is None and block is not None:
+        ahead = services.stored.at_once(block)
+        found = ahead if isinstance(ahead, EncodedTile) else None
+        block = block if ahead is Unread.LATER else None
     if found is not None:
         return ServedTile(tile=found, key=key, cached=True)
+    look = _look(services, key, block)
 
     async def look_or_make(flight: Flight) -> Made:
-        if services.deep_cache is not services.cache:
-            loop = asyncio.get_running_loop()
-            deep = await loop.run_in_executor(services.cache_threads, services.deep_cache.get, key)
-            if deep is not None:
-                return Made(tile=deep, cached=True)
+        if look is not None:
+            kept = await asyncio.get_running_loop().run_in_executor(services.cache_threads, look)
+            if kept is not None:
+                return Made(tile=kept, cached=True)
 
         def work() -> Made:
             flight.begin()
@@ -210,6 +227,18 @@ async def _kept(
     if made.tile is None:
         return None
     return ServedTile(tile=made.tile, key=key if made.whole else None, cached=made.cached)
+
+
+def _look(services: Services, key: str, block: StoredBlock | None) -> Callable[[], EncodedTile | None] | None:
+    """Give what looks a tile up where that may take a moment; None: there is nowhere to look."""
+    deep = services.deep_cache.get if services.deep_cache is not services.cache else None
+    if block is None:
+        return None if deep is None else partial(deep, key)
+
+    def look() -> EncodedTile | None:
+        return services.stored.read(block) or (None if deep is None else deep(key))
+
+    return look
 
 
 async def in_turn(services: Services, work: Callable[[], T], client: Client) -> T:

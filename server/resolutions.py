@@ -11,6 +11,7 @@ from cachetools import LRUCache
 from mosaics.filters import SceneFilter
 from mosaics.layers import Layer
 from mosaics.resolve import ResolvedTile
+from mosaics.visual import StoredBlock
 
 _OVERHEAD: Final = 1000
 """Bytes that an entry costs: key, request, frame, content key."""
@@ -19,10 +20,11 @@ _EACH: Final = 120
 
 
 class Resolved(NamedTuple):
-    """The scenes of a tile, and its content key."""
+    """The scenes of a tile, its content key, and the block drawn ahead that it may be."""
 
     tile: ResolvedTile
     key: str
+    block: StoredBlock | None = None
 
 
 class Resolutions:

@@ -12,6 +12,7 @@ from mosaics.models import EncodedTile
 from mosaics.read import SceneReader
 from mosaics.registry import Registry
 from mosaics.sensors import Sensor
+from mosaics.stored import StoredBlocks
 from mosaics.styles import Style
 from server.admission import Admission
 from server.cache.base import TileCache
@@ -48,6 +49,8 @@ class Services:
     reader: SceneReader
     quality: Quality
     """What pictures lose in each format."""
+    stored: StoredBlocks
+    """Tiles that banking drew ahead."""
     cache: TileCache
     """In memory, quick enough for the event loop."""
     deep_cache: TileCache

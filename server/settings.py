@@ -29,7 +29,7 @@ from pydantic_settings import (
 )
 from pydantic_settings import SettingsError as SourceError
 
-from mosaics.encode import DEFAULT_QUALITY
+from mosaics.encode import DEFAULT_QUALITY, Quality
 from mosaics.places import DataRoot, ObjectPrefix, is_object
 from server.fetch import is_safe
 
@@ -178,6 +178,11 @@ class TileSettings(BaseModel, frozen=True, extra="forbid"):
     """Quality of AVIF; likewise."""
     public_max_age_seconds: int = Field(default=300, ge=0)
     """How long shared caches may keep tiles and files below /public/."""
+
+    @property
+    def quality(self) -> Quality:
+        """What pictures lose in each format."""
+        return Quality(jpg=self.jpg_quality, webp=self.webp_quality, avif=self.avif_quality)
 
 
 class S3Settings(BaseModel, frozen=True, extra="forbid"):

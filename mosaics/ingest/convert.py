@@ -300,7 +300,7 @@ def _disk_errors(name: str, folder: Path) -> Iterator[None]:
     try:
         yield
     except (RasterioError, OSError, MemoryError, IngestError) as error:
-        if _is_disk_full(error, folder):
+        if is_disk_full(error, folder):
             raise IngestError(
                 f"{name}: no space left (or none allowed) on the disk of the bank ({folder.parent}); about "
                 "three times the size of the image is needed while it is converted. Free some, or choose "
@@ -312,7 +312,8 @@ def _disk_errors(name: str, folder: Path) -> Iterator[None]:
         raise IngestError(f"{name}: it can't be converted: {reason}") from error
 
 
-def _is_disk_full(error: BaseException, folder: Path) -> bool:
+def is_disk_full(error: BaseException, folder: Path) -> bool:
+    """Tell whether writing below a folder failed because there is, or was, no room."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
@@ -89,6 +90,27 @@ class LocalFile:
             found.append(os.pread(self._descriptor, length, offset))
         self.check()
         return found
+
+    def read_cached(self, offset: int, length: int) -> bytes | None:
+        """Read a range that the system holds in memory; None: it does not, or can't tell without waiting.
+
+        Raises:
+            FileChangedError: If the file was replaced or written to since it was opened.
+            OSError: If it can't be read.
+        """
+        buffer = bytearray(length)
+        try:
+            count = os.preadv(self._descriptor, [buffer], offset, os.RWF_NOWAIT)
+        except (BlockingIOError, NotImplementedError):
+            return None
+        except OSError as error:
+            if error.errno == errno.EOPNOTSUPP:
+                return None
+            raise
+        if count != length:
+            return None
+        self.check()
+        return bytes(buffer)
 
     def check(self) -> None:
         """Refuse to go on with a file that was written to, or with one whose name means another now.

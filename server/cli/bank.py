@@ -6,10 +6,11 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
@@ -22,14 +23,23 @@ from mosaics.errors import CatalogUnavailableError, IngestError
 from mosaics.ingest.bank import Bank, BankOptions, BankResult
 from mosaics.ingest.sandbox import Sandbox
 from mosaics.ingest.scan import scan
+from mosaics.ingest.visual import VisualMaker
 from mosaics.places import ObjectAddress, is_object
 from mosaics.sensors import find_sensor, load_sensors
 from mosaics.styles import load_styles
 from server.cli.context import FAILED, Context, context_of, fail, messages, told
 from server.quicklook import quicklook_maker
 from server.storage import scene_files
+from server.visuals import visual_maker
 
 _DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%S"]
+
+
+class Drawn(StrEnum):
+    """Formats of tiles that are drawn ahead."""
+
+    JPG = "jpg"
+    WEBP = "webp"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,13 +51,23 @@ class Outcome:
     result: BankResult | None
     """None: refused."""
     reason: str = ""
-    """Why it was refused."""
+    """Why it was refused, or why its tiles were not drawn."""
+    visual: Literal["made", "unchanged", "failed"] | None = None
+    """What became of its tiles; None: none were asked for."""
+
+    @property
+    def failed(self) -> bool:
+        """Something that was asked for was not done."""
+        return self.result is None or self.visual == "failed"
 
     def row(self) -> dict[str, Any]:
         """Give the outcome for programs."""
         result = self.result
         if result is None:
             return {"path": str(self.path), "status": "refused", "reason": self.reason}
+        visual: dict[str, str] = {} if self.visual is None else {"visual": self.visual}
+        if self.visual == "failed":
+            visual["reason"] = self.reason
         return {
             "path": str(self.path),
             "status": result.status,
@@ -56,6 +76,7 @@ class Outcome:
             "scene": result.scene_id,
             "in_place": result.in_place if result.status == "banked" else None,
             "messages": list(result.messages),
+            **visual,
         }
 
 
@@ -79,6 +100,12 @@ def bank(
         typer.Option("--datetime", formats=_DATES, help="Acquisition, UTC. [default: from file or name]"),
     ] = None,
     public: Annotated[bool, typer.Option("--public", help="Let everybody see the collection.")] = False,
+    visual: Annotated[
+        bool, typer.Option("--visual", help="Draw the tiles of the default style ahead, in Web Mercator.")
+    ] = False,
+    visual_format: Annotated[
+        Drawn, typer.Option(help="Format of the tiles drawn ahead; webp is for clients that ask for it.")
+    ] = Drawn.JPG,
     as_json: Annotated[bool, typer.Option("--json", help="Print what became of each file as JSON.")] = False,
 ) -> None:
     """Bank images: check, convert where needed, measure and catalogue them.
@@ -86,7 +113,9 @@ def bank(
     A valid COG below a configured data root, a folder or a prefix of the store, is served where it lies;
     anything else readable is converted into the home.
     A file that can't be served is refused by name and reason, the others go on and the exit status is 1.
-    The same file again, or a copy of it, changes nothing.
+    The same file again, or a copy of it, changes nothing; with --visual its tiles are drawn if they are not,
+    or not as they would be now. They take about as much room as the image, and are sent as they lie there to
+    whoever may see the whole tile.
     """
     context = context_of(command)
     with told():
@@ -111,7 +140,8 @@ def bank(
             objects=scene_files(context.settings).objects,
             quicklook=quicklook_maker(context.settings),
         )
-        outcomes = [*missing, *_bank_all(banker, files, options, quiet=as_json)]
+        maker = visual_maker(context.settings, context.catalog, visual_format.value) if visual else None
+        outcomes = [*missing, *_bank_all(banker, maker, files, options, quiet=as_json)]
     with told():
         if public:
             _publish(context, outcomes)
@@ -121,7 +151,7 @@ def bank(
         print(json.dumps([outcome.row() for outcome in outcomes], ensure_ascii=False, indent=1))
     if not outcomes:
         fail("nothing to bank: no .tif, .tiff or .jp2 file there")
-    if any(outcome.result is None for outcome in outcomes):
+    if any(outcome.failed for outcome in outcomes):
         raise typer.Exit(FAILED)
 
 
@@ -147,7 +177,12 @@ def _address(text: str) -> ObjectAddress:
 
 
 def _bank_all(
-    banker: Bank, files: list[Path | ObjectAddress], options: BankOptions, *, quiet: bool
+    banker: Bank,
+    maker: VisualMaker | None,
+    files: list[Path | ObjectAddress],
+    options: BankOptions,
+    *,
+    quiet: bool,
 ) -> Iterator[Outcome]:
     known = {collection_id for collection_id in (options.collection_id,) if collection_id}
     new = {c for c in known if banker.catalog.collection(c) is None}
@@ -155,11 +190,13 @@ def _bank_all(
         for path in files:
             report.begin(path)
             outcome = _bank_one(banker, path, options, report)
+            if maker is not None and outcome.result is not None:
+                outcome = _drawn(outcome, outcome.result, maker, report)
             report.end()
             if outcome.result is not None and outcome.result.collection_id in new:
                 new.discard(outcome.result.collection_id)
                 messages.print(f"collection {outcome.result.collection_id} made")
-            if not quiet or outcome.result is None:
+            if not quiet or outcome.failed:
                 _tell(outcome)
             yield outcome
 
@@ -175,6 +212,17 @@ def _bank_one(banker: Bank, path: Path | ObjectAddress, options: BankOptions, re
         fail(str(error))
 
 
+def _drawn(outcome: Outcome, result: BankResult, maker: VisualMaker, report: _Report) -> Outcome:
+    """Draw a scene's tiles; where that fails the scene is banked all the same."""
+    try:
+        visual = maker.make(result.collection_id, result.scene_id, report.stage)
+    except IngestError as error:
+        return replace(outcome, visual="failed", reason=str(error))
+    except CatalogUnavailableError as error:
+        fail(str(error))
+    return replace(outcome, visual=visual)
+
+
 def _tell(outcome: Outcome) -> None:
     if outcome.result is None:
         name = outcome.path if isinstance(outcome.path, str) else outcome.path.name
@@ -187,6 +235,11 @@ def _tell(outcome: Outcome) -> None:
     messages.print(line, markup=False, soft_wrap=True)
     for message in result.messages:
         messages.print(f"  {message}", markup=False, soft_wrap=True, style="dim")
+    if outcome.visual == "failed":
+        messages.print(f"  tiles not drawn: {outcome.reason}", style="red", markup=False, soft_wrap=True)
+    elif outcome.visual is not None:
+        words = "tiles drawn" if outcome.visual == "made" else "tiles drawn before"
+        messages.print(f"  {words}", markup=False, soft_wrap=True, style="dim")
 
 
 def _make_licence(context: Context, licence: str) -> None:

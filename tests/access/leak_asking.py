@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.access.leak_numbers import feature_info, feature_statistics, point, statistics, wmts_feature_info
 from tests.access.leak_oracle import visible
-from tests.access.leak_pictures import check_tile, preview, sign, wmts_tile, xyz_tile
+from tests.access.leak_pictures import ahead_tile, check_tile, preview, sign, wmts_tile, xyz_tile
 from tests.access.leak_requests import draw_tile, kvp, said
 from tests.access.leak_told import check_capabilities, info, layer, layers, tilejson, wmts_capabilities
 from tests.access.leak_world import World, draw
@@ -48,7 +48,7 @@ def check_everything(world: World, seed: int, seen: Counter[str] | None = None) 
     """Draw rights and a caller, and ask every route something."""
     rnd = random.Random(seed)
     draw(world, rnd)
-    for ask in EXERCISED.values():
+    for ask in (*EXERCISED.values(), ahead_tile):
         ask(world, rnd, Counter() if seen is None else seen)
 
 

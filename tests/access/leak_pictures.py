@@ -109,6 +109,16 @@ def xyz_tile(world: World, rnd: random.Random, seen: Counter[str], more: str = "
     check_tile(world, asked, reply, seen, "sign" if more else "xyz_tile")
 
 
+def ahead_tile(world: World, rnd: random.Random, seen: Counter[str]) -> None:
+    """Ask for a tile that may have been drawn ahead."""
+    asked = replace(draw_tile(world, rnd, grids=("WebMercatorQuad",)), style=None, time=None)
+    extension = rnd.choice((".jpg", ".webp", ""))
+    target = f"/tiles/{asked.layer}/{asked.tms}/{asked.z}/{asked.x}/{asked.y}{extension}"
+    said(target)
+    reply = world.get(target, accept="image/webp")
+    check_tile(world, asked, reply, seen, "ahead_tile")
+
+
 def wmts_tile(world: World, rnd: random.Random, seen: Counter[str]) -> None:
     asked = draw_tile(world, rnd)
     when = (asked.time or "default").replace("/", "--")

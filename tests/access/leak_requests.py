@@ -68,9 +68,15 @@ def draw_time(rnd: random.Random) -> str | None:
     return rnd.choice((None, None, None, rnd.choice(days), f"{days[0]}/{days[1]}"))
 
 
-def draw_tile(world: World, rnd: random.Random, *, scales: tuple[int, ...] = (1,)) -> Asked:
+def draw_tile(
+    world: World,
+    rnd: random.Random,
+    *,
+    scales: tuple[int, ...] = (1,),
+    grids: tuple[str, ...] = GRIDS,
+) -> Asked:
     layer = draw_layer(world, rnd)
-    tms = rnd.choice(GRIDS)
+    tms = rnd.choice(grids)
     matrices = grid_document(tms)["tileMatrices"]
     degrees = tms.startswith("World")
     native = next(z for z, m in enumerate(matrices) if m["cellSize"] * (111_320 if degrees else 0.75) < 0.9)

@@ -51,7 +51,7 @@ _EPOCHS = itertools.count(1_000_000)
 
 
 def bank_scenes(folder: Path) -> Path:
-    """Bank five scenes and give their home."""
+    """Bank five scenes, their tiles drawn ahead, and give their home."""
     upright = Affine.translation(X0, Y0) @ Affine.scale(0.5, -0.5)
     turned = Affine.translation(X0 + 40, Y0 - 90) @ Affine.rotation(21) @ Affine.scale(0.7, -0.7)
     west, north = TO_LONLAT.transform(X0 + 30, Y0 - 20)
@@ -93,7 +93,8 @@ def bank_scenes(folder: Path) -> Path:
         path = folder / f"{name}.tif"
         colours = {"photometric": "RGB"} if len(data) == 3 else {}
         _write(path, data, crs, transform, **more, **colours)
-        lines.append(["bank", str(path), "--collection", collection, "--sensor", sensor])
+        ahead = ["--visual", "--visual-format", "webp" if name in {"turned", "relief"} else "jpg"]
+        lines.append(["bank", str(path), "--collection", collection, "--sensor", sensor, *ahead])
     for done in run_all(folder / "home", *lines):
         assert done.status == 0, done.stderr
     return folder / "home"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -14,12 +15,23 @@ import mosaics.compose
 import mosaics.filters
 import mosaics.resolve
 import mosaics.values
+import server.pipeline
+from mosaics.encode import Format, Quality
 from mosaics.filters import SceneFilter
 from mosaics.models import Bounds
+from mosaics.resolve import ResolvedTile
+from mosaics.visual import StoredBlock, stored_block
 from tests.access.leak_numbers import feature_statistics, point, statistics, wmts_feature_info
-from tests.access.leak_pictures import preview, same_tile, wmts_tile, xyz_tile
+from tests.access.leak_pictures import ahead_tile, preview, same_tile, wmts_tile, xyz_tile
 from tests.access.leak_told import info, layer, layers, tilejson
 from tests.access.leak_world import World, draw
+
+
+def _uncut(tile: ResolvedTile, image_format: Format, quality: Quality) -> StoredBlock | None:
+    """Find a block as if no area cut any scene."""
+    whole = tuple(dataclasses.replace(each, mask=None) for each in tile.contributions)
+    return stored_block(dataclasses.replace(tile, contributions=whole), image_format, quality)
+
 
 DEFENCES: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], tuple[Any, ...]]] = {
     "the cut at pixel centres": (
@@ -56,6 +68,10 @@ DEFENCES: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], tuple[Any, ...]]
     "the window of dates": (
         lambda p: p.setattr(mosaics.filters.SceneSet, "_in_window", lambda *_: True),
         (wmts_tile,),
+    ),
+    "the mask of tiles drawn ahead": (
+        lambda p: p.setattr(server.pipeline, "stored_block", _uncut),
+        (ahead_tile,),
     ),
     "the mask in the key of the cache": (
         lambda p: p.setattr(

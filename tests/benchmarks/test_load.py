@@ -11,9 +11,10 @@ import pytest
 
 from benchmarks.addresses import STRETCHED
 from benchmarks.cases import Case, Measure, ordered
-from benchmarks.load import AnswerBrokenError, Run, answer_length, percentile, read_wrk, replay
+from benchmarks.load import AnswerBrokenError, Run, answer_length, hammer, percentile, read_wrk, replay
 from benchmarks.report import Found, Machine, as_document, is_short, lines, paired, table
 from benchmarks.traces import Viewport, bounds, lanes, random_tiles, sessions, tile_range
+from tests.conftest import need_program
 
 BOX = (566_067.0, 5_734_678.0, 574_554.0, 5_743_195.0)
 CASE = Case(
@@ -189,3 +190,12 @@ def test_lanes_keep_every_tile() -> None:
     dealt = lanes(tiles, 8)
     assert len(dealt) == 8
     assert sorted(tile for lane in dealt for tile in lane) == sorted(tiles)
+
+
+def test_wrk_asks_for_paths_in_turn(port: int) -> None:
+    need_program("wrk")
+    paths = ["/a", "/b?c=d", "/e"]
+    run = hammer(port, paths, [("X-API-Key", "k")], connections=1, seconds=1)
+    assert run.failed == 0
+    turn = [(paths[number % 3], "k") for number in range(4)]
+    assert Pages.asked[:4] == [turn[1], turn[2], turn[0], turn[1]]  # wrk takes one to try the script

@@ -14,8 +14,8 @@ import shapely
 
 from mosaics.errors import SceneUnreadableError
 from mosaics.ingest.acquisition import acquired_from_tags
-from mosaics.item import AssetFacts, bounding_box, scene_from_item, scene_to_item
-from mosaics.models import Band, Scene
+from mosaics.item import AssetFacts, bounding_box, scene_from_item, scene_to_item, with_visual
+from mosaics.models import Band, Scene, Visual
 
 ROOT = Path("/home/of/bank")
 BANKED = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
@@ -179,3 +179,73 @@ def test_acquisition_of_tags(tags: dict[str, str], expected: datetime | None) ->
     found = acquired_from_tags(tags)
     assert found == expected
     assert found is None or found.utcoffset() == timedelta(0)
+
+
+VISUAL = Visual(
+    href="/home/of/bank/visuals/pleiades/PHR_1.0123.tif",
+    file_size=77,
+    source_generation=DIGEST,
+    source_state=(1234, 1_700_000_000_123_456_789),
+    style_id="natural",
+    style_digest="0" * 16,
+    renderer_version=2,
+    image_format="jpg",
+    quality=85,
+    grid_id="WebMercatorQuad",
+    zooms=(12, 15),
+    crs="EPSG:3857",
+    origin=(111_319.5, 5_311_971.75),
+    span=9783.939620502561,
+    columns=2,
+    rows=1,
+)
+
+
+def with_companion(visual: Visual = VISUAL) -> dict[str, Any]:
+    item = with_visual(item_of(), visual, sha256="ef" * 32, root=ROOT)
+    return json.loads(json.dumps(item, allow_nan=False))
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"source_state": None}, {"href": "/elsewhere/a.tif"}, {"image_format": "webp"}]
+)
+def test_a_companion_comes_back_as_it_was(changes: dict[str, Any]) -> None:
+    visual = dataclasses.replace(VISUAL, **changes)
+    assert scene_from_item(with_companion(visual), root=ROOT, sequence=4).visual == visual
+    assert pystac.Item.from_dict(with_companion(visual)).assets["visual"].roles == ["visual"]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"href": None},
+        {"href": "../outside.tif"},
+        {"proj:transform": [1, 2]},
+        {"proj:shape": None},
+        {"flux:zooms": [3]},
+        {"flux:source_state": [1]},
+        {"flux:source_bands": "0" * 16},
+        {"flux:style_digest": ...},
+        {"flux:format": "png"},
+    ],
+)
+def test_a_companion_that_can_not_be_read_is_none(broken: dict[str, Any]) -> None:
+    item = with_companion()
+    for name, value in broken.items():
+        if value is ...:
+            del item["assets"]["visual"][name]
+        else:
+            item["assets"]["visual"][name] = value
+    assert scene_from_item(item, root=ROOT, sequence=4).visual is None
+
+
+def test_a_companion_is_of_the_bands_that_were_drawn() -> None:
+    for change in (
+        lambda item: item["assets"]["data"]["bands"][0]["flux:percentiles"].update({"2": 11.0}),
+        lambda item: item["assets"]["data"].update({"flux:colormap": []}),
+        lambda item: item["properties"].update({"flux:kind": "sar"}),
+    ):
+        item = with_companion()
+        assert scene_from_item(item, root=ROOT, sequence=4).visual is not None
+        change(item)
+        assert scene_from_item(item, root=ROOT, sequence=4).visual is None
