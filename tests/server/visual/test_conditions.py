@@ -12,191 +12,36 @@ import itertools
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
-import rasterio
 from PIL import Image
-from rasterio.windows import Window
 from structlog.testing import capture_logs
 
-from mosaics.models import EncodedTile
 from mosaics.registry import BUILT_IN
-from mosaics.stored import StoredBlocks, Unread
-from mosaics.visual import StoredBlock
 from tests.conftest import (
-    Reply,
-    Server,
-    need_program,
-    serving,
-    tool_environment,
     write_raster,
 )
 from tests.server.conftest import Asgi, run_all
+from tests.server.visual.world import (
+    EDGE,
+    Drawn,
+    Recorded,
+    X,
+    Y,
+    Z,
+    address,
+    texture,
+    tile_range,
+    visual_of,
+)
 
-Z, X, Y = 17, 66052, 47859
-"""A tile wholly within the scenes; its children are at their native zoom."""
-EDGE = 17, 66051, 47858
-"""A tile that the scenes reach into, at their upper left corner."""
 DAY = "2024-05-17"
 SEQUENCES = itertools.count(1000)
 """Of catalogues that differ."""
-
-
-def address(
-    layer: str = "open",
-    tile: tuple[int, int, int] = (Z, X, Y),
-    end: str = ".jpg",
-    grid: str = "WebMercatorQuad",
-) -> str:
-    z, x, y = tile
-    return f"/tiles/{layer}/{grid}/{z}/{x}/{y}{end}"
-
-
-@dataclass
-class Recorded(StoredBlocks):
-    """Notes what was given."""
-
-    given: list[StoredBlock] = dataclasses.field(default_factory=list)
-    asked: list[StoredBlock] = dataclasses.field(default_factory=list)
-
-    def at_once(self, block: StoredBlock) -> EncodedTile | Unread:
-        self.asked.append(block)
-        found = super().at_once(block)
-        if isinstance(found, EncodedTile):
-            self.given.append(block)
-        return found
-
-    def read(self, block: StoredBlock) -> EncodedTile | None:
-        found = super().read(block)
-        if found is not None:
-            self.given.append(block)
-        return found
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A home with companions, asked in this process."""
-
-    home: Path
-    asgi: Asgi
-    plain: Asgi
-    """The same home, where all tiles are made."""
-    stored: Recorded
-    keys: dict[str, str]
-
-    def ask(self, path: str, key: str | None = None, **headers: str) -> tuple[Reply, bool]:
-        """Give the answer, and whether its pixels were drawn ahead."""
-        self.stored.given.clear()
-        shown = {"x-api-key": self.keys[key]} if key else {}
-        reply = self.asgi.get(path, {**shown, **headers})
-        return reply, bool(self.stored.given)
-
-    def check(self, path: str, key: str | None = None, *, ahead: bool, **headers: str) -> Reply:
-        """Ask, and compare with the home where all tiles are made."""
-        reply, found = self.ask(path, key, **headers)
-        shown = {"x-api-key": self.keys[key]} if key else {}
-        made = self.plain.get(path, {**shown, **headers})
-        assert (reply.status, reply.body, reply.headers["etag"]) == (
-            made.status,
-            made.body,
-            made.headers["etag"],
-        )
-        assert reply.status == 200
-        assert found == ahead
-        return reply
-
-    @property
-    def services(self) -> Any:
-        return self.asgi.application.services
-
-
-def area(path: Path, west: float, east: float) -> str:
-    ring = [[west, 40], [east, 40], [east, 50], [west, 50], [west, 40]]
-    path.write_text(json.dumps({"type": "Polygon", "coordinates": [ring]}))
-    return str(path)
-
-
-def texture(rows: int, columns: int, seed: int) -> np.ndarray:
-    """Give three bands of blobs of some 30 pixels, like nowhere else."""
-    noise = np.random.default_rng(seed).integers(1, 256, (rows // 30 + 2, columns // 30 + 2, 3)).astype("u1")
-    smooth = cv2.resize(noise, (columns, rows), interpolation=cv2.INTER_CUBIC)
-    return np.moveaxis(np.maximum(smooth, 1), -1, 0)
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    """Bank scenes with companions: `open` for all, `granted`, two that lie over each other, one in WebP."""
-    folder = tmp_path_factory.mktemp("drawn")
-    home = folder / "home"
-    paths = {}
-    for number, name in enumerate(("open", "granted", "older", "newer", "webp")):
-        pixels = texture(1000, 1300, number)
-        day = "20240510" if name == "older" else "20240517"
-        paths[name] = str(write_raster(folder / f"{name}_{day}.tif", pixels, photometric="RGB"))
-    bands = texture(1000, 1300, 77)
-    pixels = np.stack([*bands, bands[0][::-1]]).astype("uint16") * 9
-    paths["multi"] = str(write_raster(folder / "multi_20240517.tif", pixels))
-    cut = area(folder / "cut.geojson", 1.4175, 1.421)
-    around = area(folder / "around.geojson", 1, 2)
-    lines = [
-        ["bank", paths["open"], "--collection", "open", "--public", "--visual", "--json"],
-        ["bank", paths["granted"], "--collection", "granted", "--licence", "l", "--visual"],
-        ["bank", paths["older"], "--collection", "pair", "--public", "--visual"],
-        ["bank", paths["newer"], "--collection", "pair", "--public", "--visual"],
-        ["bank", paths["webp"], "--collection", "webp", "--public", "--visual", "--visual-format", "webp"],
-        ["bank", paths["multi"], "--collection", "multi", "--public", "--visual", "--sensor", "pleiades"],
-        *(["institution", "add", name] for name in ("whole", "cut", "around", "coarse", "none")),
-        ["grant", "add", "whole", "--licence", "l"],
-        ["grant", "add", "cut", "--licence", "l", "--area", cut],
-        ["grant", "add", "around", "--licence", "l", "--area", around],
-        ["grant", "add", "coarse", "--licence", "l", "--gsd", "0.6"],
-        *(["key", "create", name] for name in ("whole", "cut", "around", "coarse", "none")),
-    ]
-    done = run_all(home, *lines)
-    assert [each.status for each in done] == [0] * len(lines), [each.stderr for each in done]
-    (row,) = json.loads(done[0].stdout)
-    assert (row["status"], row["visual"]) == ("banked", "made")
-    names = ("whole", "cut", "around", "coarse", "none")
-    keys = {name: each.stdout.strip() for name, each in zip(names, done[-5:], strict=True)}
-    return home, keys
-
-
-@pytest.fixture(scope="module")
-def drawn(made: tuple[Path, dict[str, str]], started: Callable[..., Asgi]) -> Drawn:
-    home, keys = made
-    kept = {"cache_megabytes": 0, "disk_cache_megabytes": 0}
-    asgi, plain = started(home, tiles=kept), started(home, tiles=kept)
-    stored = Recorded(roots=asgi.application.services.stored.roots)
-    object.__setattr__(asgi.application.services, "stored", stored)
-    nowhere = StoredBlocks(roots=())
-    object.__setattr__(plain.application.services, "stored", nowhere)
-    return Drawn(home, asgi, plain, stored, keys)
-
-
-def visual_of(drawn: Drawn, collection: str) -> Any:
-    index = drawn.services.knowledge.index
-    return next(scene.visual for key, scene in index.scenes.items() if key[0] == collection)
-
-
-def tile_range(drawn: Drawn, collection: str) -> Iterator[tuple[int, int, int]]:
-    """Give all tiles of a companion, those beside the scene included."""
-    visual = visual_of(drawn, collection)
-    grid = drawn.services.grids.get("WebMercatorQuad")
-    for z in range(visual.zooms[0], visual.zooms[1] + 1):
-        matrix = grid.matrix(z)
-        many = 2 ** (z - visual.zooms[0])
-        x0 = round((visual.origin[0] - matrix.origin[0]) / matrix.span)
-        y0 = round((matrix.origin[1] - visual.origin[1]) / matrix.span)
-        for y in range(y0, y0 + visual.rows * many):
-            for x in range(x0, x0 + visual.columns * many):
-                yield z, x, y
 
 
 def test_every_tile_is_the_files_own_bytes(drawn: Drawn) -> None:
@@ -468,83 +313,3 @@ def test_banking_again_says_what_became_of_the_tiles(
     (row,) = json.loads(plain.stdout)
     assert (plain.status, row["status"]) == (0, "unchanged")
     assert "visual" not in row
-
-
-# Decoders.
-
-
-def pixels_by(name: str, data: bytes, folder: Path, suffix: str) -> np.ndarray:
-    if name == "pillow":
-        return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
-    if name == "opencv":
-        return cv2.imdecode(np.frombuffer(data, "u1"), cv2.IMREAD_COLOR)[..., ::-1].astype(int)
-    program = need_program("gdal_translate")
-    source, result = folder / f"a{suffix}", folder / "a.tif"
-    source.write_bytes(data)
-    subprocess.run([program, "-q", source, result], env=tool_environment(), check=True, timeout=60)
-    with rasterio.open(result) as made:
-        return np.moveaxis(made.read([1, 2, 3]), 0, -1).astype(int)
-
-
-@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
-@pytest.mark.parametrize("decoder", ["pillow", "opencv", "gdal"])
-@pytest.mark.parametrize(("layer", "end"), [("open", ".jpg"), ("webp", ".webp")])
-def test_decoders_show_the_tile_that_is_made(
-    drawn: Drawn, tmp_path: Path, decoder: str, layer: str, end: str
-) -> None:
-    for tile in ((Z, X, Y), (18, X * 2, Y * 2), (17, X + 1, Y)):
-        reply = drawn.check(address(layer, tile, end), ahead=True)
-        exact = np.asarray(Image.open(io.BytesIO(drawn.plain.get(address(layer, tile, ".png")).body)))
-        shown = pixels_by(decoder, reply.body, tmp_path, end)
-        assert np.abs(shown - exact[..., :3].astype(int)).mean() < 3
-        assert shift(shown, exact) < 0.1
-
-
-def shift(shown: np.ndarray, exact: np.ndarray) -> float:
-    """Give by how many pixels two pictures are apart: the move that explains most of their difference."""
-    before, after = (image[..., :3].astype(float).mean(axis=2) for image in (exact, shown))
-    slopes = np.column_stack([slope.ravel() for slope in np.gradient(before)])
-    moved = np.linalg.lstsq(slopes, (before - after).ravel(), rcond=None)[0]
-    return float(np.hypot(*moved))
-
-
-def test_a_shift_is_noticed() -> None:
-    picture = np.moveaxis(texture(256, 258, 9), 0, -1)
-    assert shift(picture[:, :256], picture[:, :256]) == 0
-    assert shift(picture[:, 1:257], picture[:, :256]) > 0.8
-
-
-@pytest.mark.parametrize("layer", ["open", "webp"])
-def test_gdal_reads_the_companion_as_one_picture(drawn: Drawn, layer: str) -> None:
-    visual = visual_of(drawn, layer)
-    for z in range(visual.zooms[0], visual.zooms[1] + 1):
-        level = visual.zooms[1] - z
-        options = {"overview_level": level - 1} if level else {}
-        with rasterio.open(visual.href, **options) as source:
-            for tile in tile_range(drawn, layer):
-                if tile[0] != z:
-                    continue
-                bounds = drawn.services.grids.get("WebMercatorQuad").frame(*tile).bounds
-                column, row = ~source.transform * (bounds.left, bounds.top)
-                window = Window(round(column), round(row), 256, 256)
-                exact = Image.open(io.BytesIO(drawn.plain.get(address(layer, tile, ".png")).body)).convert(
-                    "RGBA"
-                )
-                rgba = np.asarray(exact).astype(int)
-                valid = rgba[..., 3] > 0
-                assert ((source.dataset_mask(window=window) > 0) == valid).all()
-                if valid.all():
-                    shown = np.moveaxis(source.read([1, 2, 3], window=window), 0, -1)
-                    assert np.abs(shown - rgba[..., :3]).mean() < 3
-
-
-def test_workers_serve_it_over_http(made: tuple[Path, dict[str, str]], drawn: Drawn) -> None:
-    home, keys = made
-    server: Server
-    with serving(
-        home, workers=1, FLUX_TILES__CACHE_MEGABYTES="0", FLUX_TILES__DISK_CACHE_MEGABYTES="0"
-    ) as server:
-        for tile in ((Z, X, Y), (Z, X, Y), (18, X * 2, Y * 2)):
-            reply = server.get(address("granted", tile), {"x-api-key": keys["whole"]})
-            assert reply.status == 200
-            assert reply.body == drawn.plain.get(address("granted", tile), {"x-api-key": keys["whole"]}).body
