@@ -31,6 +31,9 @@ log = structlog.get_logger(__name__)
 _MARGIN: Final = {"nearest": 1, "bilinear": 1, "cubic": 2}
 """Samples around a position that take part in it."""
 
+_OPENED_BYTES: Final = 20_000
+"""What an open file takes beside where its blocks lie: mostly tags and its coordinate system."""
+
 _TRIES: Final = 8
 """A file that is replaced while it is read is read anew."""
 
@@ -48,6 +51,11 @@ class _Opened(NamedTuple):
     raster: TiffRaster | None
     """None: the reference reads it."""
 
+    @property
+    def size_bytes(self) -> int:
+        """About what it takes to keep it."""
+        return _OPENED_BYTES + (0 if self.raster is None else self.raster.layout.size_bytes)
+
 
 @dataclass(kw_only=True)
 class FastReader:
@@ -60,9 +68,12 @@ class FastReader:
     """Where files are opened."""
     most_files: int = 512
     """Kept open at the same time."""
+    most_file_bytes: int = 64_000_000
+    """Of what is known of open files: of large ones, where their blocks lie."""
     _lock: Lock = field(default_factory=Lock, init=False)
     _open: OrderedDict[tuple[str, str], _Opened] = field(default_factory=OrderedDict, init=False)
     """By place and generation, the last used at the end."""
+    _open_bytes: int = field(default=0, init=False)
 
     def read(
         self,
@@ -133,15 +144,24 @@ class FastReader:
         except LayoutUnsupportedError as error:
             log.debug("read_by_reference", why=str(error))
             raster = None
+        opened = _Opened(file, raster)
         with self._lock:
-            self._open[key] = _Opened(file, raster)
-            while len(self._open) > self.most_files:
-                self._open.popitem(last=False)
+            self._drop(key)
+            self._open[key] = opened
+            self._open_bytes += opened.size_bytes
+            while len(self._open) > self.most_files or self._open_bytes > self.most_file_bytes:
+                self._drop(next(iter(self._open)))
         return raster
 
     def _forget(self, scene: Scene) -> None:
         with self._lock:
-            self._open.pop((scene.href, scene.generation), None)
+            self._drop((scene.href, scene.generation))
+
+    def _drop(self, key: tuple[str, str]) -> None:
+        """Keep a file no longer; the lock is held."""
+        known = self._open.pop(key, None)
+        if known is not None:
+            self._open_bytes -= known.size_bytes
 
 
 def _check_image(raster: TiffRaster, scene: Scene, bands: int) -> None:

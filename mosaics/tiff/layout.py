@@ -99,6 +99,12 @@ class TiffLayout:
     alpha: int | None
     """Which sample is alpha, from 0."""
 
+    @property
+    def size_bytes(self) -> int:
+        """What the places of all its blocks take."""
+        held = (*self.levels, *(mask for mask in self.masks if mask is not None))
+        return sum(level.offsets.nbytes + level.lengths.nbytes for level in held)
+
 
 def parse_layout(read: ReadRange) -> TiffLayout:
     """Read the directories of a file.
