@@ -29,7 +29,7 @@ from mosaics.warp import Mesh, inverted, mesh, nearest_level, positions, transfo
 log = structlog.get_logger(__name__)
 
 _MARGIN: Final = {"nearest": 1, "bilinear": 1, "cubic": 2}
-"""Samples around a position that take part in it."""
+"""Samples around a position that take part in it; so many times more where pixels become fewer."""
 
 _OPENED_BYTES: Final = 20_000
 """What an open file takes beside where its blocks lie: mostly tags and its coordinate system."""
@@ -185,7 +185,11 @@ def _read(
     density = found.density
     number = nearest_level([raster.scale(place)[0] for place in range(len(raster.levels))], density)
     level, scale = raster.levels[number], raster.scale(number)
-    window = _window(found, scale, (level.height, level.width), _MARGIN[resampling])
+    spread = density[0] / scale[0], density[1] / scale[1]
+    factor = max(1, round(min(spread))) if resampling != "nearest" else 1
+    factor = min(factor, max(level.width, level.height))  # from far away all of it is one
+    margin = _MARGIN[resampling] * max(1, math.ceil(max(spread)))
+    window = _window(found, scale, (level.height, level.width), margin, factor)
     if window is None:
         return _nothing(raster, len(indexes), frame)
     rows, columns = window
@@ -195,9 +199,6 @@ def _read(
     samples, bands, known = pixels.samples, pixels.bands, pixels.valid
     at = positions(found, frame, scale, (columns.start, rows.start))
     there = None if _lies_within(found, (full.height, full.width)) else inside(samples.shape, at)
-    spread = density[0] / scale[0], density[1] / scale[1]
-    factor = max(1, round(min(spread))) if resampling != "nearest" else 1
-    factor = min(factor, max(samples.shape[:2]))  # from far away all of it is one
     if factor > 1:  # the file has no overview near: what one would hold is made here
         samples, known = averaged(pixels.values, known, factor)
         bands = range(len(indexes))
@@ -262,16 +263,21 @@ def _nothing(raster: TiffRaster, bands: int, frame: Frame) -> Raster:
 
 
 def _window(
-    found: Mesh, scale: tuple[float, float], shape: tuple[int, int], margin: int
+    found: Mesh, scale: tuple[float, float], shape: tuple[int, int], margin: int, factor: int
 ) -> tuple[slice, slice] | None:
-    """Give the rows and columns of a level that a frame needs; None where it lies beside it."""
+    """Give the rows and columns of a level that a frame needs; None where it lies beside it.
+
+    They begin and end with squares of `factor` samples, which are the same whichever part of a level is read.
+    """
     slices = []
-    for values, factor, length in ((found.rows, scale[1], shape[0]), (found.columns, scale[0], shape[1])):
+    for values, each, length in ((found.rows, scale[1], shape[0]), (found.columns, scale[0], shape[1])):
         known = values[np.isfinite(values)]
         if not known.size:
             return None
-        first = max(0, math.floor(max(known.min() / factor - 0.5, -1e9)) - margin)
-        last = min(length, math.ceil(min(known.max() / factor + 0.5, 1e9)) + margin)
+        first = max(0, math.floor(max(known.min() / each - 0.5, -1e9)) - margin) // factor * factor
+        last = min(
+            length, math.ceil((math.ceil(min(known.max() / each + 0.5, 1e9)) + margin) / factor) * factor
+        )
         if first >= last:
             return None
         slices.append(slice(first, last))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
@@ -19,14 +20,12 @@ lies nowhere."""
 _FLAGS: Final = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
 _WIDER: Final = {"i1": "f4", "i2": "f4"}
 """Small types that OpenCV interpolates not at all, or to a 32nd of a sample only, and what holds them."""
-_SMOOTHED_IN: Final = {"u2": "f4", **_WIDER}
-"""Small types that OpenCV does not smooth, or slowly, and what holds them."""
 _CHANNELS: Final = 4
 """Bands that OpenCV takes at once, and the number that it is quickest with."""
-_NEGLIGIBLE: Final = 0.004
-"""Share of a neighbour below which nothing is smoothed: pixels that are a fortieth fewer."""
-_WIDEST: Final = 1 / 3
-"""Share of a neighbour at which all three weigh the same; with more the middle would weigh less than they."""
+_PLAIN_UP_TO: Final = 1 / 0.95
+"""Samples in an output pixel up to which GDAL's warper interpolates between four and widens nothing."""
+_SNAP: Final = 0.05
+"""How near to a whole number a width is taken for that, by GDAL's warper."""
 _OUTSIDE: Final = -1e6
 """A position that lies nowhere."""
 
@@ -136,13 +135,11 @@ def _interpolated(
     if samples.shape[2] not in {1, _CHANNELS}:
         samples = chosen(samples, bands, room=_CHANNELS if len(bands) > 1 else 1)
         bands = range(len(bands))
-    kernels = _kernels(spread)
     if samples.dtype.itemsize > 2:
         held, middle = _about_zero(samples)
     else:
-        types = _WIDER if kernels is None else _SMOOTHED_IN
-        held, middle = samples.astype(types.get(samples.dtype.str[1:], samples.dtype), copy=False), 0.0
-    found = chosen(_remapped(_smoothed(held, kernels), at, resampling), bands)
+        held, middle = samples.astype(_WIDER.get(samples.dtype.str[1:], samples.dtype), copy=False), 0.0
+    found = chosen(_widened(held, at, resampling, spread), bands)
     return _as(samples.dtype, found.astype("f8") + middle if middle else found)
 
 
@@ -176,14 +173,14 @@ def _weighted(  # noqa: PLR0917 - private, called once
     spread: tuple[float, float],
 ) -> NDArray[Any]:
     """Interpolate over the samples that hold data; shape (height, width, len(bands)), of their type."""
-    dtype, kernels = samples.dtype, _kernels(spread)
+    dtype = samples.dtype
     room, known = _CHANNELS - 1, valid > 0
     parts = []
     for first in range(0, len(bands), room):
         some = bands[first : first + room]
         held, middle = _about_zero(chosen(samples, some, room=_CHANNELS), known)
         held[..., room] = 1
-        found = _remapped(_smoothed(blanked(held, known), kernels), at, resampling)
+        found = _widened(blanked(held, known), at, resampling, spread)
         shares = np.maximum(found[..., room:], np.float32(1e-5))
         sums = chosen(found, range(len(some)))
         means = np.divide(sums, shares, out=sums)
@@ -191,25 +188,60 @@ def _weighted(  # noqa: PLR0917 - private, called once
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
 
 
-def _kernels(spread: tuple[float, float]) -> tuple[NDArray[np.float32], ...] | None:
-    """Give what widens the reach of each sample along columns and rows; None: nothing worth while.
+def _widened(
+    samples: NDArray[Any], at: Positions, resampling: Resampling, spread: tuple[float, float]
+) -> NDArray[Any]:
+    """Interpolate with a triangle as wide as an output pixel, as GDAL's warper does where they become fewer.
 
-    With the interpolation after it that is like a triangle `spread` samples wide, which GDAL's warper uses
-    where pixels become fewer, so that fine detail does not turn into noise: the sum of both filters has the
-    variance of the wider triangle.
+    So fine detail does not turn into noise. Two neighbours at a time are read by one bilinear look between
+    them, in the ratio of their weights: four looks where a triangle reaches up to two samples.
     """
-    sides = [min(max(0.0, (width * width - 1) / 12), _WIDEST) for width in spread]
-    if max(sides) <= _NEGLIGIBLE:
-        return None
-    return tuple(np.array([side, 1 - 2 * side, side], "f4") for side in sides)
+    if resampling != "bilinear" or max(spread) <= _PLAIN_UP_TO:
+        return _remapped(samples, at, resampling)
+    held = samples.astype("f4", copy=False)
+    across, along = (_looks(at[..., axis], _reach(spread[axis])) for axis in (0, 1))
+    lines = []
+    for row, weight in along:
+        parts = [
+            (_remapped(held, np.asarray(cv2.merge((column, row)), "float32"), resampling), each)
+            for column, each in across
+        ]
+        lines.append((_averaged_by(parts), weight))
+    return _averaged_by(lines)
 
 
-def _smoothed(samples: NDArray[Any], kernels: tuple[NDArray[np.float32], ...] | None) -> NDArray[Any]:
-    if kernels is None:
-        return samples
-    across, along = kernels
-    found: NDArray[Any] = cv2.sepFilter2D(samples, -1, across, along, borderType=cv2.BORDER_REPLICATE)
-    return found.reshape(samples.shape)
+_Weighed = tuple[NDArray[Any], NDArray[np.float32]]
+"""A picture, and the weight of each of its pixels."""
+
+
+def _averaged_by(parts: Sequence[_Weighed]) -> NDArray[Any]:
+    """Average pictures by their weights."""
+    found, so_far = parts[0]
+    for part, weight in parts[1:]:
+        found = cv2.blendLinear(found, part, so_far, weight).reshape(part.shape)
+        so_far = so_far + weight
+    return found
+
+
+def _reach(width: float) -> float:
+    """Give how many samples away a triangle ends, from the samples in an output pixel."""
+    whole = float(round(width))
+    return max(1.0, whole if abs(width - whole) < _SNAP else width)
+
+
+def _looks(at: NDArray[np.float32], reach: float) -> list[_Weighed]:
+    """Give where to look between two neighbours along an axis, and with which weight."""
+    if reach == 1.0:
+        return [(np.ascontiguousarray(at), np.ones(at.shape, "f4"))]
+    before = np.floor(at)
+    part, steep, furthest = at - before, np.float32(1 / reach), math.ceil(reach)
+    found = []
+    for first in range(1 - furthest, furthest + 1, 2):
+        near = np.maximum(0, 1 - np.abs(part - np.float32(first)) * steep)
+        far = np.maximum(0, 1 - np.abs(np.float32(first + 1) - part) * steep)
+        weight = near + far
+        found.append((before + np.float32(first) + far / np.maximum(weight, np.float32(1e-9)), weight))
+    return found
 
 
 def _remapped(samples: NDArray[Any], at: Positions, resampling: Resampling) -> NDArray[Any]:

@@ -17,7 +17,7 @@ from mosaics.models import Frame
 
 Array = NDArray[np.float64]
 
-LARGEST_ERROR: Final = 0.125
+LARGEST_ERROR: Final = 0.03
 """Pixels of the level that is read by which an interpolated position may be off."""
 
 _STEPS: Final = (64, 16, 4)

@@ -41,10 +41,9 @@ LEAST = 32
 GROUPS = ("more", "fewer", "averaged")
 """What becomes of a file's pixels: more of them, fewer, or so few that no overview is near and squares are
 averaged first."""
-SHAPE = "where pixels become fewer the fast reader's kernel has the variance of GDAL's, not its shape"
-MESH = "positions are interpolated to an eighth of a pixel, which shows where pictures are sharp"
-NOT_YET = {("", "fewer"): SHAPE, ("", "averaged"): SHAPE, ("geostationary_cog_mask.tif", "more"): MESH}
-"""Why some pixels differ by more: (file, "" for all; group) -> reason."""
+APART = {"more": 0.001, "fewer": 0.01, "averaged": 0.05}
+"""Share of pixels that may be valid for one reader only. GDAL shows some beyond a geostationary satellite's
+horizon; the last squares that are averaged reach beyond the image, and count as whole ones here."""
 GRIDS = load_grids()
 LOCAL = ("2154_50cm", "2972_50cm", "2975_50cm", "4467_50cm", "4471_50cm", "5490_50cm")
 UNREAL = {"skeletons"}
@@ -310,10 +309,7 @@ def compared(path: Path) -> dict[str, Tally] | str:
 
 @pytest.mark.parametrize("group", GROUPS)
 @pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(IMAGERY)) for path in FILES])
-def test_tiles_are_those_of_rio_tiler(path: Path, group: str, request: pytest.FixtureRequest) -> None:
-    for name in ("", path.name):
-        if (name, group) in NOT_YET:
-            request.applymarker(pytest.mark.xfail(strict=False, reason=NOT_YET[name, group]))
+def test_tiles_are_those_of_rio_tiler(path: Path, group: str) -> None:
     found = compared(path)
     if isinstance(found, str):
         pytest.skip(found)
@@ -322,7 +318,7 @@ def test_tiles_are_those_of_rio_tiler(path: Path, group: str, request: pytest.Fi
         pytest.skip("none of its zooms is of this kind")
     told = f"{tally.share:.4f} near, mean {tally.mean:.3f}, {tally.apart} valid for one only"
     assert tally.share >= 0.99, told
-    assert tally.apart <= (0.03 if tally.may_hide_nan else 0.001) * tally.pixels + 5, told
+    assert tally.apart <= (0.03 if tally.may_hide_nan else APART[group]) * tally.pixels + 5, told
     for moved, frame in tally.shifts:
         assert moved <= 0.1, frame
 

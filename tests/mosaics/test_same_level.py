@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mosaics.fast import FastReader
-from tests.conformance.same_level import PLAIN_UP_TO, NotingCache, levels, reference, shift
+from tests.conformance.same_level import NotingCache, reference, shift
 from tests.conftest import SCALE
 from tests.mosaics.test_fast import TOP, VIEWS, WORLDS, Nobody, density, frame_of, made
 
+NUMBERS = itertools.count()
+"""Each file gets its own name: what is known of one by its name is kept."""
 OFFSETS = {"float64": 1e9, "int32": 2_000_000_000, "uint32": 4_000_000_000}
 """What large numbers lie around, so that few bits would not tell them apart."""
 
@@ -23,8 +26,8 @@ OFFSETS = {"float64": 1e9, "int32": 2_000_000_000, "uint32": 4_000_000_000}
 @given(
     world=WORLDS,
     view=VIEWS,
-    dtype=st.sampled_from(sorted(TOP)),
-    sigma=st.floats(0.8, 3.0),
+    zoom=st.one_of(st.floats(0.25, 1.0), st.floats(1.0, 8.0)),
+    pixels=st.tuples(st.sampled_from(sorted(TOP)), st.floats(0.8, 3.0)),
 )
 @settings(
     deadline=None,
@@ -32,28 +35,35 @@ OFFSETS = {"float64": 1e9, "int32": 2_000_000_000, "uint32": 4_000_000_000}
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_no_pixel_differs_by_a_grey_level(
-    tmp_path: Path, world: dict[str, Any], view: dict[str, Any], dtype: str, sigma: float
+    tmp_path: Path, world: dict[str, Any], view: dict[str, Any], zoom: float, pixels: tuple[str, float]
 ) -> None:
     """99 of 100 pixels, and no tile lies a tenth of a pixel beside; but for frames that leave the CRS."""
+    dtype, sigma = pixels
     world = {**world, "dtype": dtype, "sigma": sigma, "offset": OFFSETS.get(dtype, 0)}
-    one, placed = made(tmp_path / "a.tif", world)
-    levels.cache_clear()
-    frame = frame_of(world, placed, view)
+    one, placed = made(tmp_path / f"{next(NUMBERS)}.tif", world)
+    frame = frame_of(world, placed, {**view, "zoom": zoom})
     indexes = list(range(1, min(world["bands"], 3) + 1))
     noting = NotingCache()
     found = FastReader(reference=Nobody(), blocks=noting).read(one, indexes, frame, "bilinear")
-    spread = density(placed, frame, world["crs"])
-    if not noting.levels or max(spread) > PLAIN_UP_TO:
+    if not noting.levels:
         return
+    across, along = density(placed, frame, world["crs"])
+    factor = max(1, min(round(min(across, along)), max(world["size"])))
+    spread = across / factor, along / factor
     try:
         data, valid = reference(
-            Path(one.href), 0, 1, indexes, frame=frame, resampling="bilinear", spread=spread
+            Path(one.href), 0, factor, indexes, frame=frame, resampling="bilinear", spread=spread
         )
     except Exception:  # noqa: BLE001 - GDAL gives up on frames that leave the CRS, in several ways
         return
     differ = found.valid != valid
-    assert differ.sum() <= 0.005 * differ.size + sum(differ.shape) / 4, "only at the very edge of a pixel"
+    rim = sum(differ.shape) / (4 if factor == 1 else 1)  # the last squares reach beyond the image
+    assert differ.sum() <= 0.005 * differ.size + rim, "only at the very edge of a pixel"
     both = found.valid & valid
+    if (
+        max(spread) > 1
+    ):  # at the rim GDAL widens over what is left of the image, we go on with its last samples
+        both = cv2.erode(np.pad(both, 1).astype("u1"), np.ones((5, 5)))[1:-1, 1:-1] > 0
     if both.sum() < 200:
         return
     ours, theirs = (each.astype("f8") * (255 / TOP[dtype]) for each in (found.data, data))
