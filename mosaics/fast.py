@@ -203,7 +203,8 @@ def _read(
         samples, known = averaged(pixels.values, known, factor)
         bands = range(len(indexes))
         at = (at + np.float32(0.5)) / np.float32(factor) - np.float32(0.5)
-        spread = spread[0] / factor, spread[1] / factor
+        alone = samples.shape[:2] == (1, 1)  # there is nothing beside it that a pixel could reach
+        spread = (1.0, 1.0) if alone else (spread[0] / factor, spread[1] / factor)
     data, valid = resample(samples, bands, known, at, resampling, spread=spread, there=there)
     return Raster(
         data=np.moveaxis(data, -1, 0),

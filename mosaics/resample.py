@@ -26,6 +26,9 @@ _PLAIN_UP_TO: Final = 1 / 0.95
 """Samples in an output pixel up to which GDAL's warper interpolates between four and widens nothing."""
 _SNAP: Final = 0.05
 """How near to a whole number a width is taken for that, by GDAL's warper."""
+_FURTHEST: Final = 16.0
+"""Samples that a triangle reaches at most, along the axis of which pixels are so many times fewer than along the
+other: each two more are a look more at all pixels."""
 _OUTSIDE: Final = -1e6
 """A position that lies nowhere."""
 
@@ -226,7 +229,7 @@ def _averaged_by(parts: Sequence[_Weighed]) -> NDArray[Any]:
 def _reach(width: float) -> float:
     """Give how many samples away a triangle ends, from the samples in an output pixel."""
     whole = float(round(width))
-    return max(1.0, whole if abs(width - whole) < _SNAP else width)
+    return min(max(1.0, whole if abs(width - whole) < _SNAP else width), _FURTHEST)
 
 
 def _looks(at: NDArray[np.float32], reach: float) -> list[_Weighed]:

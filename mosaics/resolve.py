@@ -20,7 +20,7 @@ from mosaics.models import Frame, Scene
 from mosaics.registry import Registry
 from mosaics.styles import Style
 
-RENDERER_VERSION = 3
+RENDERER_VERSION = 4
 """Raised with every change of reading, rendering or encoding that changes pixels."""
 
 
