@@ -27,7 +27,7 @@ _PLAIN_UP_TO: Final = 1 / 0.95
 _SNAP: Final = 0.05
 """How near to a whole number a width is taken for that, by GDAL's warper."""
 _FURTHEST: Final = 16.0
-"""Samples that a triangle reaches at most, along the axis of which pixels are so many times fewer than along the
+"""Samples that a triangle reaches at most, where pixels are so many times fewer along one axis than along the
 other: each two more are a look more at all pixels."""
 _OUTSIDE: Final = -1e6
 """A position that lies nowhere."""

@@ -67,7 +67,7 @@ FROM: Final = frozenset({b"origin", b"referer", b"x-forwarded-for"})
 
 _GIVEN: Final = frozenset({200, 204, 304})
 _SCHEMES: Final = frozenset({"http", "https"})
-_OVERHEAD: Final = 1500
+_OVERHEAD: Final = 2400
 """Bytes that an answer takes beside its body."""
 
 

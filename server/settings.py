@@ -159,7 +159,7 @@ class TileSettings(BaseModel, frozen=True, extra="forbid"):
 
     empty: Literal["transparent", "204", "404"] = "transparent"
     """Answer inside the grid where there is no data."""
-    cache_megabytes: int = Field(default=128, ge=0)
+    cache_megabytes: int = Field(default=64, ge=0)
     """Memory for encoded tiles, per worker."""
     memo_entries: int = Field(default=50_000, ge=0)
     """Whole answers remembered for requests that are exactly the same, per worker; 0: none. Their bodies

@@ -273,6 +273,7 @@ def test_every_setting_is_used() -> None:
             )
             alone = group == "http" and re.search(rf"\bhttp\.{last}\b", text)
             alone = alone or used in {"s3.secret_key", "s3.secret_key_file"}  # used as s3.secret()
+            alone = alone or (group == "tiles" and last.endswith("_quality"))  # used as tiles.quality
             assert alone or any(re.search(form, text) for form in forms) or _service(text, group, last), used
 
 
