@@ -34,7 +34,7 @@ class Resolutions:
     one that is gone holds all the scenes of a catalogue that is no longer.
     """
 
-    def __init__(self, max_bytes: int = 16_000_000) -> None:
+    def __init__(self, max_bytes: int = 10_000_000) -> None:
         self._kept: LRUCache[tuple[int, str, Hashable], tuple[ReferenceType[Layer], Resolved]] = LRUCache(
             max_bytes, getsizeof=lambda kept: _OVERHEAD + _EACH * len(kept[1].tile.contributions)
         )
