@@ -34,10 +34,14 @@ OFFSETS = {"float64": 1e9, "int32": 2_000_000_000, "uint32": 4_000_000_000}
     max_examples=max(150, round(2000 * SCALE)),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-def test_no_pixel_differs_by_a_grey_level(
+def test_pixels_agree_to_a_grey_level(
     tmp_path: Path, world: dict[str, Any], view: dict[str, Any], zoom: float, pixels: tuple[str, float]
 ) -> None:
-    """99 of 100 pixels, and no tile lies a tenth of a pixel beside; but for frames that leave the CRS."""
+    """99 of 100 pixels, nine in ten of them to less, and no tile lies a tenth of a pixel beside.
+
+    Two that add the same samples in another order round some of the values near a half differently: of whole
+    numbers that is a grey level. But for frames that leave the CRS.
+    """
     dtype, sigma = pixels
     world = {**world, "dtype": dtype, "sigma": sigma, "offset": OFFSETS.get(dtype, 0)}
     one, placed = made(tmp_path / f"{next(NUMBERS)}.tif", world)
@@ -66,9 +70,11 @@ def test_no_pixel_differs_by_a_grey_level(
         both = cv2.erode(np.pad(both, 1).astype("u1"), np.ones((5, 5)))[1:-1, 1:-1] > 0
     if both.sum() < 200:
         return
-    ours, theirs = (each.astype("f8") * (255 / TOP[dtype]) for each in (found.data, data))
-    apart = np.abs(ours - theirs).mean(axis=0)
-    assert (apart[both] < 1).mean() >= 0.99
+    grey = TOP[dtype] / 255 if TOP[dtype] > 255 else 1
+    ours, theirs = (each.astype("f8") / grey for each in (found.data, data))
+    apart = np.abs(ours - theirs)[:, both]
+    assert (apart <= 1).mean() >= 0.99
+    assert (apart < 1).mean() >= 0.9
     beside = shift(*((each - each[:, both].mean()).mean(axis=0) for each in (ours, theirs)), both)
     assert beside is None or beside <= 0.1
     assert (found.data[:, ~found.valid] == 0).all()
