@@ -106,7 +106,7 @@ CASES: Final = (
     ),
     Case(
         name="visual",
-        title="random tiles drawn ahead (`bank --visual`), with key, licence and area check, no tile cache",
+        title="random tiles drawn ahead (`bank --visual`), read from their file, with key, licence and area check",
         kind="visual",
         scene="rgb-jpeg",
         look=COLOUR,
@@ -289,14 +289,17 @@ def _run_hit(case: Case, world: World, plan: Plan, take: Take) -> None:
 
 
 def _run_visual(case: Case, world: World, plan: Plan, take: Take) -> None:
-    """Ask for tiles that were drawn ahead, and the empty handler for a body as large as their median."""
+    """Ask for tiles that were drawn ahead, and the empty handler for a body as large as their median.
+
+    The caches may be on: no cache holds such a tile.
+    """
     scene = world.scenes[case.scene]
     static = world.folder / "static"
     static.mkdir(exist_ok=True)
     tiles = random_tiles(scene.bounds, case.zooms, plan.tiles * VISUAL_SHARE, 1)
     paths = [address("flux", scene, case.look, tile) for tile in tiles]
     with contextlib.ExitStack() as stack:
-        flux = stack.enter_context(world.engine("flux-visual", scene, case.look))
+        flux = stack.enter_context(world.engine("flux-visual", scene, case.look, cache=True))
         bodies = sorted((_fetch(flux, path) for path in paths[:101]), key=len)
         (static / "tile.jpg").write_bytes(bodies[len(bodies) // 2])
         nothing = stack.enter_context(empty(static / "tile.jpg", world.folder))

@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mosaics.visual import StoredBlock
+
 JSON = "application/json"
 
 
@@ -43,6 +45,8 @@ class Answer:
     """True: below /public/ the address alone makes it; False: host, language or format of the request too."""
     goods: Goods | None = None
     """What it was counted as, where rights, catalogue and request alone make it; None: it is made anew."""
+    stored: StoredBlock | None = None
+    """Where its body lies ready, so that nobody need keep it in memory."""
 
 
 def json_answer(value: Any, *, status: int = 200, media_type: str = JSON, tagged: bool = True) -> Answer:

@@ -198,7 +198,9 @@ def create_app(settings: Settings, engine: sa.Engine, metrics_folder: Path | Non
         Authenticator(peppers=services.peppers, tokens=tokens, gateway=_gateway(settings, metrics)),
         metrics,
         lifespan,
-        hits=new_hits(settings, services.knowledge, services.meter, table) if remembering else None,
+        hits=new_hits(settings, services.knowledge, services.meter, services.stored, table)
+        if remembering
+        else None,
     )
     return Application(asgi=asgi, services=services, readiness=readiness)
 

@@ -35,7 +35,7 @@ from server.errors import (
     answer_for,
     fact_of,
 )
-from server.hits import Asked, Hit, Hits
+from server.hits import Asked, Found, Hits
 from server.identity import NOTHING_SHOWN, Presented, presented, without_credentials
 from server.metrics import Metrics
 from server.requests import (
@@ -103,14 +103,14 @@ class Dispatcher:
         if scope["type"] == "http":
             started = time.perf_counter()
             found = None if self._hits is None else self._hits.find(scope)
-            if not isinstance(found, Hit):
+            if not isinstance(found, Found):
                 await self._http(scope, receive, send, started, found)
                 return
-            headers = [*found.before, (b"x-request-id", next(_REQUEST_IDS)), *found.after]
-            await send({"type": "http.response.start", "status": found.status, "headers": headers})
-            await send({"type": "http.response.body", "body": found.body})
-            took = time.perf_counter() - started
-            self._metrics.observe(found.route_id, found.status, took, len(found.body))
+            hit, body = found
+            headers = [*hit.before, (b"x-request-id", next(_REQUEST_IDS)), *hit.after]
+            await send({"type": "http.response.start", "status": hit.status, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+            self._metrics.observe(hit.route_id, hit.status, time.perf_counter() - started, len(body))
         elif scope["type"] == "lifespan":
             await _run_lifespan(self._lifespan, receive, send)
         else:  # a web socket: nothing here speaks it

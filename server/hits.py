@@ -3,6 +3,7 @@
 A request is known by the digest of its path, its query and of every header but those that are known to mean
 nothing here, so that a header which somebody begins to read tells requests apart by itself. What was
 decided, counted and written for it holds while rights, catalogue and clock leave it; then it is asked anew.
+Of a tile that was drawn ahead the body is not kept: it is read from its file each time.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from auth.credentials import earliest
 from auth.decision import Decision, Principal
 from auth.reach import ANYWHERE_FROM
 from auth.snapshot import PolicySnapshot
+from mosaics.models import EncodedTile
+from mosaics.stored import StoredBlocks
+from mosaics.visual import StoredBlock
 from server.answers import Answer
 from server.authentication import Identity
 from server.call import KEY_PREFIX, PUBLIC_PREFIX, Call
@@ -88,6 +92,10 @@ class Hit:
     """Headers in front of the request's id."""
     after: RawHeaders
     body: bytes
+    """Empty where it is `stored`."""
+    stored: StoredBlock | None
+    size: int
+    """Of the body, bytes."""
     route_id: str
     tally: Tally | None
     """What it counts; None: nothing."""
@@ -97,12 +105,21 @@ class Hit:
     until: datetime
 
 
+class Found(NamedTuple):
+    """An answer that was known, with its body."""
+
+    hit: Hit
+    body: bytes
+
+
 @dataclass(kw_only=True, eq=False)
 class Hits:
     """Remembers answers, least recently used go first; used on the event loop only."""
 
     knowledge: Knowledge
     meter: Meter
+    stored: StoredBlocks
+    """Tiles that were drawn ahead."""
     prefixes: tuple[bytes, ...]
     """What the raw paths of the routes that take part begin with."""
     peer_matters: bool
@@ -122,7 +139,7 @@ class Hits:
     _skipped: frozenset[bytes] = field(default=MEANINGLESS, init=False)
     _salt: bytes = field(default_factory=lambda: os.urandom(16), init=False, repr=False)
 
-    def find(self, scope: Mapping[str, Any]) -> Hit | Asked | None:
+    def find(self, scope: Mapping[str, Any]) -> Found | Asked | None:
         """Look a request up, and count it where it is known.
 
         Args:
@@ -142,12 +159,13 @@ class Hits:
         if name is None:
             return None
         hit = self._hits.get(name)
-        if hit is None or not self._holds(hit):
+        body = self._body(hit) if hit is not None and self._holds(hit) else None
+        if hit is None or body is None:
             return Asked(name, policy, sequence)
         self._hits.move_to_end(name)
         if hit.tally is not None:
             self.meter.add(hit.tally)
-        return hit
+        return Found(hit, body)
 
     def keep(  # noqa: PLR0917 - private to the dispatcher, the values of one exchange
         self,
@@ -178,6 +196,7 @@ class Hits:
         )
         assert until is not None, "midnight comes"
         sent = tuple(headers)
+        stored = answer.stored if status == 200 else None
         place = next(number for number, (name, _) in enumerate(sent) if name == b"x-request-id")
         self._put(
             asked.name,
@@ -185,7 +204,9 @@ class Hits:
                 status=status,
                 before=sent[:place],
                 after=sent[place + 1 :],
-                body=answer.body if status == 200 else b"",
+                body=answer.body if status == 200 and stored is None else b"",
+                stored=stored,
+                size=len(answer.body) if status == 200 else 0,
                 route_id=call.route.id,
                 tally=self._tally(call, answer) if status == 200 else None,
                 trusting=identity.way is not Way.NONE,
@@ -205,6 +226,13 @@ class Hits:
             return False
         known = self.knowledge
         return not hit.trusting or known.clock() - known.policy_at <= known.stale_seconds
+
+    def _body(self, hit: Hit) -> bytes | None:
+        """Give the body of an answer; None: it would have to be waited for, or is another now."""
+        if hit.stored is None:
+            return hit.body
+        tile = self.stored.at_once(hit.stored)
+        return tile.data if isinstance(tile, EncodedTile) and len(tile.data) == hit.size else None
 
     def _name(self, scope: Mapping[str, Any]) -> bytes | None:
         """Digest all of a request that may mean something; what it holds may be a secret, so no more is kept.
@@ -281,13 +309,16 @@ class Hits:
         self._size -= _OVERHEAD + (0 if holders else len(hit.body))
 
 
-def new_hits(settings: Settings, knowledge: Knowledge, meter: Meter, routes: Iterable[Route]) -> Hits:
+def new_hits(
+    settings: Settings, knowledge: Knowledge, meter: Meter, stored: StoredBlocks, routes: Iterable[Route]
+) -> Hits:
     """Make the memory of answers for the routes that take part."""
     http = settings.http
     first = {route.path.split("/")[1] for route in routes if route.memoised} | {KEY_PREFIX, PUBLIC_PREFIX}
     return Hits(
         knowledge=knowledge,
         meter=meter,
+        stored=stored,
         prefixes=tuple(f"/{word}".encode() for word in sorted(first)),
         peer_matters=bool(http.trusted_proxies or settings.gateway.networks) or "*" not in http.allowed_hosts,
         most=settings.tiles.memo_entries,

@@ -59,6 +59,8 @@ class ServedTile:
     """Content key, the strong validator; None where a source file failed, so that nobody keeps it."""
     cached: bool
     """True when no pixel was read for it."""
+    stored: StoredBlock | None = None
+    """The block that it is, where it was drawn ahead."""
     charged: tuple[str, ...] = ()
     """Ids of the metered grants that its pixels needed."""
     ground_resolution: float = 0.0
@@ -200,19 +202,21 @@ async def _kept(
     A block that was drawn ahead is kept nowhere else: the system holds its file's pages.
     """
     found = services.cache.get(key)
-    if found is None and block is not None:
-        ahead = services.stored.at_once(block)
-        found = ahead if isinstance(ahead, EncodedTile) else None
-        block = block if ahead is Unread.LATER else None
     if found is not None:
         return ServedTile(tile=found, key=key, cached=True)
-    look = _look(services, key, block)
+    later = block
+    if block is not None:
+        ahead = services.stored.at_once(block)
+        if isinstance(ahead, EncodedTile):
+            return ServedTile(tile=ahead, key=key, cached=True, stored=block)
+        later = block if ahead is Unread.LATER else None
+    look = _look(services, key, later)
 
     async def look_or_make(flight: Flight) -> Made:
         if look is not None:
             kept = await asyncio.get_running_loop().run_in_executor(services.cache_threads, look)
             if kept is not None:
-                return Made(tile=kept, cached=True)
+                return kept
 
         def work() -> Made:
             flight.begin()
@@ -226,17 +230,26 @@ async def _kept(
     made = await client.wait_for(services.flights.do(key, look_or_make, deadline=client.deadline))
     if made.tile is None:
         return None
-    return ServedTile(tile=made.tile, key=key if made.whole else None, cached=made.cached)
+    return ServedTile(
+        tile=made.tile,
+        key=key if made.whole else None,
+        cached=made.cached,
+        stored=block if made.stored else None,
+    )
 
 
-def _look(services: Services, key: str, block: StoredBlock | None) -> Callable[[], EncodedTile | None] | None:
+def _look(services: Services, key: str, block: StoredBlock | None) -> Callable[[], Made | None] | None:
     """Give what looks a tile up where that may take a moment; None: there is nowhere to look."""
     deep = services.deep_cache.get if services.deep_cache is not services.cache else None
-    if block is None:
-        return None if deep is None else partial(deep, key)
+    if block is None and deep is None:
+        return None
 
-    def look() -> EncodedTile | None:
-        return services.stored.read(block) or (None if deep is None else deep(key))
+    def look() -> Made | None:
+        ahead = None if block is None else services.stored.read(block)
+        if ahead is not None:
+            return Made(tile=ahead, cached=True, stored=True)
+        kept = None if deep is None else deep(key)
+        return None if kept is None else Made(tile=kept, cached=True)
 
     return look
 

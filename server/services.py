@@ -34,6 +34,8 @@ class Made:
     """False where a source file failed: then nobody keeps it."""
     cached: bool = False
     """True when no pixel was read for it."""
+    stored: bool = False
+    """True when it was drawn ahead."""
 
 
 @dataclass(frozen=True, kw_only=True)

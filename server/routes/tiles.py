@@ -64,6 +64,7 @@ async def tile_answer(call: Call, served: ServedTile, layer: Layer, *, negotiate
         by_address=not negotiated,
         headers=(("Vary", "Accept"),) if negotiated else (),
         goods=goods,
+        stored=served.stored,
     )
     return await deliver(call, answer, goods)
 

@@ -13,7 +13,7 @@ from auth.models import Caveat, Grant, Key, Membership, Rate
 from auth.reach import EVERYWHERE, Conditions
 from auth.signing import Signed, sign
 from auth.snapshot import PolicySnapshot
-from server.hits import Hit, Hits
+from server.hits import Found, Hits
 from tests.conftest import Reply, Town
 from tests.server.conftest import TILE, Asgi
 
@@ -58,7 +58,7 @@ class Pair:
 
         def counted(scope: Any) -> Any:
             found = find(scope)
-            self.hits += isinstance(found, Hit)
+            self.hits += isinstance(found, Found)
             return found
 
         self.memo.find = counted
