@@ -106,7 +106,7 @@ CASES: Final = (
     ),
     Case(
         name="visual",
-        title="random tiles drawn ahead (`bank --visual`), read from their file, with key, licence and area check",
+        title="random tiles drawn ahead (`bank --visual`), with key, licence and area check, from their file",
         kind="visual",
         scene="rgb-jpeg",
         look=COLOUR,
@@ -150,8 +150,8 @@ class Plan:
 
     runs: int = 5
     tiles: int = 240
-    at_least: float = 3.0
-    """Seconds of a steady replay; the trace is repeated until then."""
+    tile_seconds: int = 3
+    """Seconds for which warm tiles are asked for."""
     users: int = 8
     pans: int = 6
     view: Viewport = field(default_factory=Viewport)
@@ -163,7 +163,7 @@ class Plan:
 QUICK: Final = Plan(
     runs=1,
     tiles=64,
-    at_least=1.0,
+    tile_seconds=1,
     users=8,
     pans=2,
     view=Viewport(columns=3, rows=2),
@@ -217,9 +217,10 @@ def _asked(engine: str, scene: Scene, look: Look, tiles: Sequence[Sequence[Tile]
 
 
 def _run_tiles(case: Case, world: World, plan: Plan, take: Take) -> None:
-    """Replay random tiles against all engines, which stay up between the runs: all are warm.
+    """Ask for random tiles of all engines, which stay up between the runs: all are warm.
 
-    At native zoom each run asks for other tiles, once, so that blocks have to be decoded.
+    At native zoom each run asks for other tiles, once, so that blocks have to be decoded; else for the same
+    again and again.
     """
     scene = world.scenes[case.scene]
     is_native = case.zooms == (NATIVE,)
@@ -234,9 +235,11 @@ def _run_tiles(case: Case, world: World, plan: Plan, take: Take) -> None:
                 tiles = [lane[:6] for lane in tiles]
             for name in ordered(names, number):
                 engine = engines[name]
-                least = 0.0 if is_native or number < 0 else plan.at_least
                 paths = _asked(name, scene, case.look, tiles)
-                run = replay(engine.port, paths, engine.headers, at_least=least)
+                if is_native or number < 0:
+                    run = replay(engine.port, paths, engine.headers)
+                else:
+                    run = _hammered(engine, [path for lane in paths for path in lane], plan.tile_seconds)
                 if number >= 0:
                     take(_measure(case, "warm", engine, name, number=number, run=run))
 
@@ -309,9 +312,7 @@ def _run_visual(case: Case, world: World, plan: Plan, take: Take) -> None:
         for number in range(plan.runs):
             for name in ordered(tuple(engines), number):
                 engine, asked = engines[name]
-                run = hammer(
-                    engine.port, asked, engine.headers, connections=CONNECTIONS, seconds=plan.hit_seconds
-                )
+                run = _hammered(engine, asked, plan.hit_seconds)
                 take(_measure(case, "warm", engine, name, number=number, run=run))
 
 
@@ -325,15 +326,17 @@ def _run_access(case: Case, world: World, plan: Plan, take: Take) -> None:
         _hammer_all(case, plan, {"flux": (keyed, path), "flux-public": (public, path)}, take)
 
 
+def _hammered(engine: Engine, paths: Sequence[str], seconds: int) -> Run:
+    return hammer(engine.port, paths, engine.headers, connections=CONNECTIONS, seconds=seconds)
+
+
 def _hammer_all(case: Case, plan: Plan, engines: dict[str, tuple[Engine, str]], take: Take) -> None:
     for engine, path in engines.values():  # each worker has the tile, and is warm
         hammer(engine.port, [path], engine.headers, connections=CONNECTIONS * 4, seconds=1)
     for number in range(plan.runs):
         for name in ordered(tuple(engines), number):
             engine, path = engines[name]
-            run = hammer(
-                engine.port, [path], engine.headers, connections=CONNECTIONS, seconds=plan.hit_seconds
-            )
+            run = _hammered(engine, [path], plan.hit_seconds)
             take(_measure(case, "warm", engine, name, number=number, run=run))
 
 

@@ -22,7 +22,6 @@ from rio_tiler.reader import read as rio_tiler_read
 
 from mosaics.errors import SceneUnreadableError
 from mosaics.models import Frame, Raster, Scene
-from mosaics.places import DataRoot, lies_below
 from mosaics.stopping import Stop, go_on, never
 from mosaics.tiff.files import FileChangedError
 from mosaics.tiff.raster import opened_by_gdal
@@ -79,38 +78,6 @@ class SceneReader(Protocol):
         Raises:
             SceneUnreadableError: If the file can't be read.
         """
-
-
-@dataclass(frozen=True)
-class GuardedReader:
-    """A reader that opens nothing outside the data roots, whatever the catalogue says."""
-
-    inner: SceneReader
-    roots: tuple[DataRoot, ...]
-    """Folders, resolved, and prefixes of the store."""
-
-    def read(
-        self,
-        scene: Scene,
-        indexes: Sequence[int],
-        frame: Frame,
-        resampling: Resampling,
-        stop: Stop = never,
-    ) -> Raster:
-        """Read bands of a scene, resampled onto a frame."""
-        self._check(scene)
-        return self.inner.read(scene, indexes, frame, resampling, stop)
-
-    def sample(
-        self, scene: Scene, longitude: float, latitude: float, ground_resolution: float
-    ) -> tuple[float | None, ...] | None:
-        """Read the stored values at a place."""
-        self._check(scene)
-        return self.inner.sample(scene, longitude, latitude, ground_resolution)
-
-    def _check(self, scene: Scene) -> None:
-        if not lies_below(scene.href, self.roots):
-            raise SceneUnreadableError(scene.id)
 
 
 @dataclass(frozen=True, kw_only=True)

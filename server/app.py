@@ -20,7 +20,7 @@ from auth.usage import SqlUsageStore, UsageStore
 from mosaics.catalog.sql import SqlCatalog
 from mosaics.fast import FastReader
 from mosaics.grids import load_grids
-from mosaics.read import GuardedReader, RioTilerReader
+from mosaics.read import RioTilerReader
 from mosaics.sensors import load_sensors
 from mosaics.stored import StoredBlocks
 from mosaics.styles import load_styles
@@ -96,7 +96,7 @@ def build_services(settings: Settings, engine: sa.Engine, peppers: Peppers | Non
         grids=load_grids(_sub(extra, "grids")),
         sensors=sensors,
         styles=load_styles(_sub(extra, "styles")),
-        reader=GuardedReader(_reader(settings), settings.readable_roots),
+        reader=_reader(settings),
         quality=settings.tiles.quality,
         stored=StoredBlocks(roots=settings.readable_roots, most_files=settings.tiles.open_files),
         decisions=Decisions(),

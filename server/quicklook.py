@@ -11,7 +11,7 @@ from mosaics.filters import EVERYTHING
 from mosaics.frames import layer_frame
 from mosaics.layers import ANY_TIME, Layer
 from mosaics.models import Collection, Scene, Text
-from mosaics.read import GuardedReader, RioTilerReader
+from mosaics.read import RioTilerReader
 from mosaics.resolve import resolve
 from mosaics.styles import load_styles
 from server.settings import Settings
@@ -23,7 +23,7 @@ WIDTH = 320
 
 def quicklook_maker(settings: Settings) -> Callable[[Scene], bytes]:
     """Give the function that renders a scene in its default style as a small WebP picture."""
-    reader = GuardedReader(RioTilerReader(files=scene_files(settings)), settings.readable_roots)
+    reader = RioTilerReader(files=scene_files(settings))
     styles = load_styles(settings.data_folder)
 
     def quicklook(scene: Scene) -> bytes:

@@ -9,16 +9,19 @@ from server.settings import Settings
 
 
 def scene_files(settings: Settings) -> SceneFiles:
-    """Give what opens files; without a data root in a store there is none.
+    """Give what opens files, below the folders and prefixes of the settings only.
+
+    Without a data root in a store there is no store.
 
     Args:
         settings: All settings.
     """
     if not any(isinstance(root, ObjectPrefix) for root in settings.data_roots):
-        return SceneFiles()
+        return SceneFiles(roots=settings.readable_roots)
     s3 = settings.s3
     return SceneFiles(
-        ObjectStore(
+        roots=settings.readable_roots,
+        objects=ObjectStore(
             StoreOptions(
                 endpoint=s3.endpoint,
                 region=s3.region,
@@ -27,5 +30,5 @@ def scene_files(settings: Settings) -> SceneFiles:
                 path_style=s3.path_style,
                 timeout_seconds=s3.timeout_seconds,
             )
-        )
+        ),
     )

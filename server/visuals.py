@@ -8,7 +8,7 @@ from mosaics.catalog.base import CatalogWriter
 from mosaics.fast import FastReader
 from mosaics.grids import load_grids
 from mosaics.ingest.visual import GRID, VisualMaker
-from mosaics.read import GuardedReader, RioTilerReader
+from mosaics.read import RioTilerReader
 from mosaics.styles import load_styles
 from mosaics.tiff.blocks import BlockCache
 from server.settings import Settings
@@ -34,7 +34,7 @@ def visual_maker(settings: Settings, catalog: CatalogWriter, image_format: str) 
         catalog=catalog,
         styles=load_styles(settings.data_folder),
         grid=load_grids(settings.data_folder).get(GRID),
-        reader=GuardedReader(reader, settings.readable_roots),
+        reader=reader,
         image_format=cast("Literal['jpg', 'webp']", image_format),
         quality=settings.tiles.quality,
         threads=settings.http.threads,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mosaics.errors import MosaicsError
 from mosaics.models import Scene
-from mosaics.places import ObjectAddress, is_object
+from mosaics.places import DataRoot, ObjectAddress, is_object, lies_below
 from mosaics.tiff.files import LocalFile, RangeFile
 from mosaics.tiff.objects import ObjectStore, ObjectUnreadableError
 
@@ -15,12 +15,18 @@ class ObjectReplacedError(MosaicsError, OSError):
     """Another object lies where the one was that was banked; its rights, date and place are not known."""
 
 
+class OutsideRootsError(MosaicsError, OSError):
+    """It lies where nothing is opened, whatever the catalogue says."""
+
+
 @dataclass(frozen=True)
 class SceneFiles:
     """Where files are opened."""
 
     objects: ObjectStore | None = None
     """The store that objects lie in; None: there is none."""
+    roots: tuple[DataRoot, ...] | None = None
+    """Folders, resolved, and prefixes of the store, outside of which nothing is opened; None: anywhere."""
 
     def open(self, scene: Scene) -> RangeFile:
         """Open the file of a scene.
@@ -28,10 +34,15 @@ class SceneFiles:
         An object must be the very one that was banked: its ETag says so at no cost, the tile's key is made of
         it, and whoever may see the scene need not be allowed to see what was put in its place.
 
+        A file that is open may be read on while it is still the one at its path.
+
         Raises:
+            OutsideRootsError: If it does not lie below a root, links followed.
             ObjectReplacedError: If it is another.
             OSError: If it can't be opened.
         """
+        if self.roots is not None and not lies_below(scene.href, self.roots):
+            raise OutsideRootsError
         if not is_object(scene.href):
             return LocalFile(scene.href)
         address = ObjectAddress.parse(scene.href)

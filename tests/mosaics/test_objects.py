@@ -18,8 +18,8 @@ from scenes import scene
 from mosaics.errors import NobodyWaitsError, SceneUnreadableError
 from mosaics.fast import FastReader
 from mosaics.models import Band, Bounds, Frame, Scene
-from mosaics.places import ObjectPrefix
-from mosaics.read import GuardedReader, RioTilerReader
+from mosaics.places import DataRoot, ObjectPrefix
+from mosaics.read import RioTilerReader
 from mosaics.tiff.blocks import BlockCache
 from mosaics.tiff.objects import CHECK_SECONDS, ObjectStore
 from mosaics.tiff.scene_files import ObjectReplacedError, SceneFiles
@@ -95,8 +95,10 @@ def put(store: Store, path: Path, key: str) -> Scene:
     return scene_of(path, f"s3://{BUCKET}/{key}", store.put(key, path))
 
 
-def reader(objects: ObjectStore | None, cache: int = 200_000_000) -> FastReader:
-    files = SceneFiles(objects)
+def reader(
+    objects: ObjectStore | None, cache: int = 200_000_000, roots: tuple[DataRoot, ...] | None = None
+) -> FastReader:
+    files = SceneFiles(objects, roots)
     return FastReader(reference=RioTilerReader(files=files), blocks=BlockCache(cache), files=files)
 
 
@@ -331,7 +333,7 @@ def test_the_reference_stops_between_requests_when_nobody_waits(
 def test_nothing_outside_the_prefixes_is_asked_for(gate: Gate, store: Store, tmp_path: Path) -> None:
     path = written(tmp_path / "a.tif", *LAYOUTS["jpeg"][:1], **LAYOUTS["jpeg"][1])
     one = put(store, path, "allowed/a.tif")
-    guarded = GuardedReader(reader(gate.objects()), (tmp_path, ObjectPrefix(BUCKET, "allowed/")))
+    guarded = reader(gate.objects(), roots=(tmp_path, ObjectPrefix(BUCKET, "allowed/")))
     assert guarded.read(one, [1], FRAMES[0], "bilinear").valid.all()
     gate.asked()
     for href in (f"s3://{BUCKET}/other/a.tif", "s3://other/allowed/a.tif", f"s3://{BUCKET}/allowed/../a.tif"):

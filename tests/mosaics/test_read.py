@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from mosaics.fast import FastReader
 from mosaics.geodesy import lonlat_transformer
 from mosaics.grids import find_grid, load_grids
 from mosaics.models import Band, Bounds, Frame
-from mosaics.read import GuardedReader, RioTilerReader, SceneReader
+from mosaics.read import RioTilerReader, SceneReader
 from mosaics.tiff.blocks import BlockCache
+from mosaics.tiff.scene_files import SceneFiles
 from tests.conftest import position_pixels, write_raster
 
 ORIGIN = (572_000.0, 6_280_000.0)
@@ -236,18 +238,25 @@ def test_a_broken_file_is_told_as_its_scene(reader: SceneReader, tmp_path: Path)
         reader.read(one, (1,), SAME, "bilinear")
 
 
-def test_the_guard_opens_nothing_outside_its_folders(tmp_path: Path) -> None:
+def test_nothing_is_opened_outside_the_folders(reader: SceneReader, tmp_path: Path) -> None:
     inside, outside = tmp_path / "in", tmp_path / "out"
     one = write(inside / "a.tif", position_pixels(256, 256, 1))
     other = write(outside / "a.tif", position_pixels(256, 256, 1))
     (inside / "link.tif").symlink_to(outside / "a.tif")
-    guarded = GuardedReader(RioTilerReader(), (inside.resolve(),))
+    files = SceneFiles(roots=(inside.resolve(),))
+    assert isinstance(reader, RioTilerReader | FastReader)
+    guarded = replace(reader, files=files)
     assert guarded.read(one, (1,), SAME, "bilinear").valid.all()
     for href in (other.href, str(inside / "link.tif"), str(inside / ".." / "out" / "a.tif")):
         with pytest.raises(SceneUnreadableError):
             guarded.read(scene(href=href), (1,), SAME, "bilinear")
         with pytest.raises(SceneUnreadableError):
             guarded.sample(scene(href=href), 1.4, 43.6, 0.0)
+    Path(one.href).unlink()
+    Path(one.href).symlink_to(outside / "a.tif")  # it was open, and is another now
+    with pytest.raises(SceneUnreadableError):
+        guarded.read(one, (1,), SAME, "bilinear")
+    assert reader.read(one, (1,), SAME, "bilinear").valid.all(), "else it could be read"
 
 
 def test_the_pixels_are_those_of_rasterios_own_warper(reader: SceneReader, tmp_path: Path) -> None:

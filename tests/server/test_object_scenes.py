@@ -135,7 +135,7 @@ def test_a_store_that_fails_is_502_and_others_go_on(asgi: Asgi, gate: Gate, faul
     assert asgi.get(TILE.format("here")).status == 200
     gate.fault = lambda _: None
     # a store that was silent is asked again after some seconds, a tile that failed after one
-    asgi.application.services.reader.inner.files.objects._silent_until = 0.0
+    asgi.application.services.reader.files.objects._silent_until = 0.0
     wait_until(lambda: asgi.get(TILE.format("there")).status == 200, seconds=20)
 
 

@@ -23,7 +23,9 @@ class Remembering:
 
     def __init__(self, home: Path, asgi: Asgi, key: str) -> None:
         self.home, self.asgi, self.key = home, asgi, key
-        self.memo: Hits = asgi.application.asgi._hits  # type: ignore[assignment]  # None only where settings say so
+        memo = asgi.application.asgi._hits
+        assert memo is not None
+        self.memo: Hits = memo
         self.stored: StoredBlocks = asgi.application.services.stored
         self.found = 0
         find = self.memo.find
@@ -33,7 +35,7 @@ class Remembering:
             self.found += isinstance(what, Found)
             return what
 
-        self.memo.find = noted  # type: ignore[method-assign]  # it only listens
+        object.__setattr__(self.memo, "find", noted)
 
     def ask(self, path: str, **headers: str) -> Reply:
         return self.asgi.get(path, {"x-api-key": self.key, **headers})
