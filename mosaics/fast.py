@@ -24,7 +24,7 @@ from mosaics.tiff.files import FileChangedError, RangeFile
 from mosaics.tiff.layout import LayoutUnsupportedError
 from mosaics.tiff.raster import TiffRaster, open_tiff
 from mosaics.tiff.scene_files import SceneFiles
-from mosaics.warp import Mesh, inverted, mesh, nearest_level, positions, transformer
+from mosaics.warp import Extent, inverted, mesh, nearest_level, positions, transformer
 
 log = structlog.get_logger(__name__)
 
@@ -189,8 +189,9 @@ def _read(
     factor = max(1, round(min(spread))) if resampling != "nearest" else 1
     factor = min(factor, max(level.width, level.height))  # from far away all of it is one
     margin = _MARGIN[resampling] * max(1, math.ceil(max(spread)))
-    window = _window(found, scale, (level.height, level.width), margin, factor)
-    if window is None:
+    extent = found.extent
+    window = None if extent is None else _window(extent, scale, (level.height, level.width), margin, factor)
+    if extent is None or window is None:
         return _nothing(raster, len(indexes), frame)
     rows, columns = window
     if (rows.stop - rows.start) * (columns.stop - columns.start) > MOST_PIXELS:
@@ -198,7 +199,7 @@ def _read(
     pixels = raster.pixels(number, rows, columns, indexes, stop)
     samples, bands, known = pixels.samples, pixels.bands, pixels.valid
     at = positions(found, frame, scale, (columns.start, rows.start))
-    there = None if _lies_within(found, (full.height, full.width)) else inside(samples.shape, at)
+    there = None if _lies_within(extent, (full.height, full.width)) else inside(samples.shape, at)
     if factor > 1:  # the file has no overview near: what one would hold is made here
         samples, known = averaged(pixels.values, known, factor)
         bands = range(len(indexes))
@@ -207,7 +208,7 @@ def _read(
         spread = (1.0, 1.0) if alone else (spread[0] / factor, spread[1] / factor)
     data, valid = resample(samples, bands, known, at, resampling, spread=spread, there=there)
     return Raster(
-        data=np.moveaxis(data, -1, 0),
+        data=data.transpose(2, 0, 1),
         valid=np.ones((frame.height, frame.width), dtype=bool) if valid is None else valid,
     )
 
@@ -248,14 +249,10 @@ def _sample(
     return (tuple(float(band.mean()) if band.size else None for band in means),)
 
 
-def _lies_within(found: Mesh, shape: tuple[int, int]) -> bool:
+def _lies_within(extent: Extent, shape: tuple[int, int]) -> bool:
     """Tell whether all pixels lie on the scene; between points positions are linear, so the points tell."""
-    return bool(
-        found.columns.min() >= 0
-        and found.columns.max() <= shape[1]
-        and found.rows.min() >= 0
-        and found.rows.max() <= shape[0]
-    )
+    (left, right), (top, bottom) = extent.columns, extent.rows
+    return extent.complete and left >= 0 and right <= shape[1] and top >= 0 and bottom <= shape[0]
 
 
 def _nothing(raster: TiffRaster, bands: int, frame: Frame) -> Raster:
@@ -264,21 +261,19 @@ def _nothing(raster: TiffRaster, bands: int, frame: Frame) -> Raster:
 
 
 def _window(
-    found: Mesh, scale: tuple[float, float], shape: tuple[int, int], margin: int, factor: int
+    extent: Extent, scale: tuple[float, float], shape: tuple[int, int], margin: int, factor: int
 ) -> tuple[slice, slice] | None:
     """Give the rows and columns of a level that a frame needs; None where it lies beside it.
 
     They begin and end with squares of `factor` samples, which are the same whichever part of a level is read.
     """
     slices = []
-    for values, each, length in ((found.rows, scale[1], shape[0]), (found.columns, scale[0], shape[1])):
-        known = values[np.isfinite(values)]
-        if not known.size:
-            return None
-        first = max(0, math.floor(max(known.min() / each - 0.5, -1e9)) - margin) // factor * factor
-        last = min(
-            length, math.ceil((math.ceil(min(known.max() / each + 0.5, 1e9)) + margin) / factor) * factor
-        )
+    for (least, most), each, length in (
+        (extent.rows, scale[1], shape[0]),
+        (extent.columns, scale[0], shape[1]),
+    ):
+        first = max(0, math.floor(max(least / each - 0.5, -1e9)) - margin) // factor * factor
+        last = min(length, math.ceil((math.ceil(min(most / each + 0.5, 1e9)) + margin) / factor) * factor)
         if first >= last:
             return None
         slices.append(slice(first, last))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
@@ -22,6 +22,15 @@ LARGEST_ERROR: Final = 0.03
 
 _STEPS: Final = (64, 16, 4)
 """Output pixels of a cell whose sides are looked at in their middles; those are points of the mesh too."""
+
+
+class Extent(NamedTuple):
+    """Between which columns and rows of the finest level points lie."""
+
+    columns: tuple[float, float]
+    rows: tuple[float, float]
+    complete: bool
+    """All points lie somewhere."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,18 +64,45 @@ class Mesh:
         """Columns and rows of the finest level that an output pixel spans, as GDAL's warper counts them."""
         points, at_x, at_y = self.points, self.at_x, self.at_y[:, np.newaxis]
         with np.errstate(invalid="ignore"):
-            across = np.abs((points[:, :, 1:] - points[:, :, :-1]) / (at_x[1:] - at_x[:-1]))
-            along = np.abs((points[:, 1:] - points[:, :-1]) / (at_y[1:] - at_y[:-1]))
-        spanned = [_middle(across[axis]) + _middle(along[axis]) for axis in (0, 1)]
-        return max(spanned[0], 1e-9), max(spanned[1], 1e-9)
+            across = np.abs(points[:, :, 1:] - points[:, :, :-1])
+            along = np.abs(points[:, 1:] - points[:, :-1])
+            if not self.cell:
+                across /= at_x[1:] - at_x[:-1]
+                along /= at_y[1:] - at_y[:-1]
+        cell = self.cell or 1
+        columns, rows = (sum(each) / cell for each in zip(_middles(across), _middles(along), strict=True))
+        return _positive(columns), _positive(rows)
+
+    @property
+    def extent(self) -> Extent | None:
+        """Columns and rows between which all points that lie somewhere do; None: none does."""
+        known = self.points.reshape(2, -1)
+        complete = math.isfinite(float(known.sum()))
+        if not complete:
+            known = known[:, np.isfinite(known).all(axis=0)]
+            if not known.size:
+                return None
+        (left, top), (right, bottom) = known.min(axis=1).tolist(), known.max(axis=1).tolist()
+        return Extent((left, right), (top, bottom), complete)
 
 
-def _middle(values: Array) -> float:
-    """Give the median of what is known, the upper one of two; 1 where nothing is."""
-    flat = values.ravel()
-    if not math.isfinite(float(flat.sum())):
-        flat = flat[np.isfinite(flat)]
-    return float(np.partition(flat, flat.size // 2)[flat.size // 2]) if flat.size else 1.0
+def _middles(values: Array) -> tuple[float, float]:
+    """Give the medians of what is known, shape (2, ...), the upper one of two; NaN where nothing is."""
+    flat = values.reshape(2, -1)
+    if math.isfinite(float(flat.sum())):
+        middle = flat.shape[1] // 2
+        columns, rows = np.sort(flat, axis=1)[:, middle].tolist()
+        return columns, rows
+    columns, rows = (_middle(each[np.isfinite(each)]) for each in flat)
+    return columns, rows
+
+
+def _middle(known: Array) -> float:
+    return float(np.partition(known, known.size // 2)[known.size // 2]) if known.size else math.nan
+
+
+def _positive(density: float) -> float:
+    return 1.0 if math.isnan(density) else max(density, 1e-9)
 
 
 Affine = tuple[float, float, float, float, float, float]
@@ -157,13 +193,14 @@ def _points(frame: Frame, way: Transformer | None, inverse: Affine, at_x: Array,
     left, bottom, right, top = frame.bounds
     xs = left + at_x * ((right - left) / frame.width)
     ys = top - at_y * ((top - bottom) / frame.height)
-    x, y = np.tile(xs, ys.size), np.repeat(ys, xs.size)
+    x, y = np.empty((ys.size, xs.size)), np.empty((ys.size, xs.size))
+    x[:], y[:] = xs, ys[:, np.newaxis]
     if way is not None:
         way.transform(x, y, inplace=True)
     a, b, c, d, e, f = inverse
     with np.errstate(invalid="ignore"):  # what lies nowhere is infinite
-        points: Array = np.stack((a * x + b * y + c, d * x + e * y + f))
-    return points.reshape(2, ys.size, xs.size)
+        points: Array = np.array((a * x + b * y + c, d * x + e * y + f))
+    return points
 
 
 def _is_close(points: Array, scale: float) -> bool:
