@@ -191,7 +191,7 @@ def create_app(settings: Settings, engine: sa.Engine, metrics_folder: Path | Non
             engine.dispose()
 
     table = routes(metrics, readiness)
-    remembering = settings.tiles.memo_entries > 0 and settings.tiles.cache_megabytes > 0
+    remembering = settings.tiles.memo_entries > 0
     asgi = Dispatcher(
         services,
         Router(routes=table),

@@ -38,6 +38,7 @@ from server.errors import (
 from server.hits import Asked, Found, Hits
 from server.identity import NOTHING_SHOWN, Presented, presented, without_credentials
 from server.metrics import Metrics
+from server.openings import Opening, Openings
 from server.requests import (
     BadRequestError,
     HttpRequest,
@@ -96,6 +97,7 @@ class Dispatcher:
         self._metrics = metrics
         self._lifespan = lifespan
         self._hits = hits
+        self._openings = Openings(knowledge=services.knowledge)
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -121,7 +123,7 @@ class Dispatcher:
     ) -> None:
         """Answer what is not remembered."""
         exchange = _Exchange()
-        answer = await self._answer(scope, receive, exchange)
+        answer = await self._answer(scope, receive, exchange, asked)
         headers = self._headers(answer, exchange)
         status = answer.status
         if status == 200 and scope["method"] in _READING and matches(exchange.if_none_match, answer.etag):
@@ -132,13 +134,21 @@ class Dispatcher:
             headers.append(("Content-Type", answer.media_type))
         raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
         if self._hits is not None and asked is not None and exchange.call is not None:
+            self._openings.keep(asked, exchange.call, exchange.identity)
             self._hits.keep(asked, exchange.call, exchange.identity, answer, status, raw)
         await send({"type": "http.response.start", "status": status, "headers": raw})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
         self._metrics.observe(exchange.route_id, status, time.perf_counter() - started, len(body))
 
-    async def _answer(self, scope: Scope, receive: Receive, exchange: _Exchange) -> Answer:
+    async def _answer(
+        self, scope: Scope, receive: Receive, exchange: _Exchange, asked: Asked | None
+    ) -> Answer:
         try:
+            opening = None if asked is None else self._openings.find(asked, self._clock())
+            if asked is not None and opening is not None:
+                exchange.receive = receive
+                call = self._again(opening, asked, scope, exchange)
+                return await call.route.handler(call)
             return await self._handle(scope, receive, exchange)
         except asyncio.CancelledError:
             raise
@@ -182,13 +192,13 @@ class Dispatcher:
             raise RouteNotFoundError
         route, values = found
         exchange.enter(route)
-        methods = self._router.methods(route.path)
         if request.method == "OPTIONS":
+            methods = self._router.methods(route.path)
             return Answer(
                 status=204, headers=(_allowed("Access-Control-Allow-Methods", methods), *_PREFLIGHT)
             )
         if request.method not in route.methods:
-            raise MethodNotAllowedError(methods)
+            raise MethodNotAllowedError(self._router.methods(route.path))
         nobody = public or route.ignores_credentials
         shown = NOTHING_SHOWN if nobody else presented(request, path_key)
         try:
@@ -254,6 +264,25 @@ class Dispatcher:
             client=self._client(identity.principal, exchange),
         )
 
+    def _again(self, opening: Opening, asked: Asked, scope: Scope, exchange: _Exchange) -> Call:
+        """Give a request that says what another one did, for its own tile; of errors the form is its own."""
+        before, identity = opening.call, opening.identity
+        exchange.by_page = _header(scope, b"sec-fetch-mode") not in {None, "navigate"}
+        exchange.language = language(before.request.query, _header(scope, b"accept-language"))
+        exchange.public = before.public
+        exchange.shared = before.public and not before.policy.public_conditional
+        exchange.enter(before.route)
+        exchange.principal, exchange.identity = identity.principal, identity
+        exchange.call = replace(
+            before,
+            path={**before.path, **dict(zip(opening.names, asked.tile, strict=True))},
+            now=self._clock(),
+            language=exchange.language,
+            exhausted=self._services.meter.exhausted,
+            client=self._client(identity.principal, exchange),
+        )
+        return exchange.call
+
     def _client(self, principal: Principal, exchange: _Exchange) -> Client:
         """Say whose turn a render takes: institutions have one each, whatever their keys."""
         return Client(
@@ -306,6 +335,11 @@ async def _body(receive: Receive) -> bytes:
         parts.append(part)
         if not message.get("more_body"):
             return b"".join(parts)
+
+
+def _header(scope: Scope, name: bytes) -> str | None:
+    """Give the first value of a header of a request that is not parsed."""
+    return next((value.decode("latin-1") for each, value in scope["headers"] if each.lower() == name), None)
 
 
 def _allowed(header: str, methods: frozenset[str]) -> tuple[str, str]:

@@ -9,6 +9,7 @@ Of a tile that was drawn ahead the body is not kept: it is read from its file ea
 from __future__ import annotations
 
 import os
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -69,6 +70,8 @@ MEANINGLESS: Final = frozenset(
 FROM: Final = frozenset({b"origin", b"referer", b"x-forwarded-for"})
 """Headers that say from where a request comes: they mean nothing while no right asks it."""
 
+_TILE: Final = re.compile(rb"/(\d{1,10})/(\d{1,10})/(\d{1,10}(?:@2x)?(?:\.[a-z]{2,5})?)\Z")
+"""The end of a path that names a tile, every character as it is."""
 _GIVEN: Final = frozenset({200, 204, 304})
 _SCHEMES: Final = frozenset({"http", "https"})
 _OVERHEAD: Final = 2400
@@ -79,6 +82,10 @@ class Asked(NamedTuple):
     """A request that was not known, and what was known when it came."""
 
     name: bytes
+    opening: bytes
+    """Its name but for the tile: requests for other tiles that say the same have the same."""
+    tile: tuple[str, ...]
+    """The three last parts of its path, where they are a tile's; else none."""
     policy: PolicySnapshot
     sequence: int
 
@@ -155,13 +162,16 @@ class Hits:
             return None
         if policy is not self._policy or sequence != self._sequence:
             self._begin(policy, sequence)
-        name = self._name(scope)
-        if name is None:
+        tile = _TILE.search(scope["raw_path"])
+        opening = self._name(scope, None if tile is None else tile.start())
+        if opening is None:
             return None
+        name = opening if tile is None else opening + tile[0]
         hit = self._hits.get(name)
         body = self._body(hit) if hit is not None and self._holds(hit) else None
         if hit is None or body is None:
-            return Asked(name, policy, sequence)
+            parts = () if tile is None else tuple(part.decode() for part in tile.groups())
+            return Asked(name, opening, parts, policy, sequence)
         self._hits.move_to_end(name)
         if hit.tally is not None:
             self.meter.add(hit.tally)
@@ -186,7 +196,7 @@ class Hits:
             status: What it came to, 304 included.
             headers: As they were sent.
         """
-        if not self._may_keep(asked, call, identity, answer, status):
+        if self.most_bytes < _OVERHEAD or not self._may_keep(asked, call, identity, answer, status):
             return
         decisions = [call.decision(action) for action in call.route.actions]
         if any(_metered(decision) for decision in decisions):
@@ -234,15 +244,19 @@ class Hits:
         tile = self.stored.at_once(hit.stored)
         return tile.data if isinstance(tile, EncodedTile) and len(tile.data) == hit.size else None
 
-    def _name(self, scope: Mapping[str, Any]) -> bytes | None:
+    def _name(self, scope: Mapping[str, Any], end: int | None = None) -> bytes | None:
         """Digest all of a request that may mean something; what it holds may be a secret, so no more is kept.
+
+        Args:
+            scope: The request.
+            end: Where the part of its path begins that is not digested.
 
         Returns:
             None for a request that can't be written unambiguously.
         """
         if scope["scheme"] not in _SCHEMES:
             return None
-        parts = [scope["raw_path"], scope["query_string"]]
+        parts = [scope["raw_path"][:end], scope["query_string"]]
         skipped = self._skipped
         for pair in scope["headers"]:
             if pair[0] not in skipped:
@@ -272,10 +286,9 @@ class Hits:
         same = call.policy is asked.policy is self._policy
         if not same or not call.index.sequence == asked.sequence == self._sequence:
             return False
-        if call.exhausted or self.meter.limits(call.principal) or _conditional(call.principal):
+        if call.exhausted or self.meter.limits(call.principal):
             return False
-        portal = any(name.replace("_", "-") in PORTAL_HEADERS for name in call.request.headers)
-        return not portal or identity.way is Way.GATEWAY  # each time that it is not believed is counted
+        return is_settled(call, identity)
 
     def _tally(self, call: Call, answer: Answer) -> Tally | None:
         goods = answer.goods
@@ -324,6 +337,17 @@ def new_hits(
         most=settings.tiles.memo_entries,
         most_bytes=settings.tiles.cache_megabytes * 1_000_000,
     )
+
+
+def is_settled(call: Call, identity: Identity) -> bool:
+    """Tell whether the same words again need not be looked at.
+
+    Where from a credential is shown may matter to it alone; and a portal that is not believed is counted.
+    """
+    if _conditional(call.principal):
+        return False
+    portal = any(name.replace("_", "-") in PORTAL_HEADERS for name in call.request.headers)
+    return not portal or identity.way is Way.GATEWAY
 
 
 def _metered(decision: Decision) -> bool:

@@ -162,8 +162,9 @@ class TileSettings(BaseModel, frozen=True, extra="forbid"):
     cache_megabytes: int = Field(default=64, ge=0)
     """Memory for encoded tiles, per worker."""
     memo_entries: int = Field(default=50_000, ge=0)
-    """Whole answers remembered for requests that are exactly the same, per worker; 0: none. Their bodies
-    are those of the cache, and together as large at most."""
+    """Whole answers remembered for requests that are exactly the same, per worker; 0: none, and what a
+    request means is not remembered for its next tile either. Their bodies are those of the cache, and are
+    together as large at most."""
     disk_cache_megabytes: int = Field(default=1000, ge=0)
     """Room in the home for encoded tiles, for all workers together; 0: none are kept there."""
     block_cache_megabytes: int = Field(default=256, ge=0)

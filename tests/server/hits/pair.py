@@ -14,6 +14,7 @@ from auth.reach import EVERYWHERE, Conditions
 from auth.signing import Signed, sign
 from auth.snapshot import PolicySnapshot
 from server.hits import Found, Hits
+from server.openings import Openings
 from tests.conftest import Reply, Town
 from tests.server.conftest import TILE, Asgi
 
@@ -62,6 +63,14 @@ class Pair:
             return found
 
         self.memo.find = counted
+        opening = self.openings.find
+
+        def opened(asked: Any, now: datetime) -> Any:
+            found = opening(asked, now)
+            self.hits += found is not None
+            return found
+
+        self.openings.find = opened
         services = self.remembering.application.services
         now, peppers = self.clock(), services.peppers
         self.keys["ending"] = new_key(
@@ -83,6 +92,10 @@ class Pair:
         hits = self.remembering.application.asgi._hits
         assert hits is not None
         return hits
+
+    @property
+    def openings(self) -> Openings:
+        return self.remembering.application.asgi._openings
 
     @property
     def both(self) -> tuple[Asgi, Asgi]:

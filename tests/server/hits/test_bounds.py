@@ -32,7 +32,7 @@ def test_it_is_bounded_in_answers_and_in_bytes_of_different_bodies(pair: Pair) -
     memo.most_bytes = 3 * server.hits._OVERHEAD + len(tile)
     pair.get(f"{OPEN}?n=23")
     assert len(memo._hits) == 3
-    memo.most_bytes = 10
+    memo.most_bytes = server.hits._OVERHEAD
     pair.get(f"{OPEN}?n=24")
     assert (len(memo._hits), memo.size_bytes, memo._holders) == (0, 0, {})
 

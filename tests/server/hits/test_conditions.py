@@ -129,7 +129,7 @@ def a_header_forgotten(*names: bytes) -> Callable[[Patch, Pair], None]:
 
 def the_query_forgotten(patch: Patch, _pair: Pair) -> None:
     name = Hits._name
-    patch.setattr(Hits, "_name", lambda self, scope: name(self, {**scope, "query_string": b""}))
+    patch.setattr(Hits, "_name", lambda self, scope, *end: name(self, {**scope, "query_string": b""}, *end))
 
 
 def portals_forgotten(patch: Patch, _pair: Pair) -> None:

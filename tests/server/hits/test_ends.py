@@ -11,5 +11,7 @@ from tests.server.hits.scenarios import SCENARIOS
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda s: s.__name__)
-def test_what_is_remembered_ends_with_what_it_hangs_on(pair: Pair, scenario: Callable[[Pair], None]) -> None:
-    scenario(pair)
+def test_what_is_remembered_ends_with_what_it_hangs_on(
+    either: Pair, scenario: Callable[[Pair], None]
+) -> None:
+    scenario(either)
