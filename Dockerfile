@@ -1,6 +1,6 @@
 # The same image serves on one machine or many:
 #   docker build -t dinamis-flux .
-#   docker run -p 8000:8000 -v flux:/data dinamis-flux
+#   docker run -p 8000:8000 --shm-size 640m -v flux:/data dinamis-flux
 #   docker run --rm -v flux:/data -v /srv/imagery:/imagery:ro dinamis-flux bank /imagery
 
 FROM node:22-slim AS page

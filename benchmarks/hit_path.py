@@ -33,6 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from server.app import create_app
 from server.database import connect
 from server.settings import load_settings
+from server.shared import Shared
 from server.worker import server_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -184,7 +185,9 @@ async def measure(home: Path, key: str, asked: int, runs: int, profile: str | No
     Returns:
         Microseconds of processor time by kind.
     """
-    application = create_app(load_settings(home=home), connect(None, home), home / "run" / "metrics")
+    application = create_app(
+        load_settings(home=home), connect(None, home), Shared(metrics=home / "run" / "metrics")
+    )
     application.services.knowledge.refresh()
     kinds = kinds_of(key)
     sent = Sent()

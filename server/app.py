@@ -25,6 +25,7 @@ from mosaics.sensors import load_sensors
 from mosaics.stored import StoredBlocks
 from mosaics.styles import load_styles
 from mosaics.tiff.blocks import BlockCache
+from mosaics.tiff.shelf import Shelf
 from server.admission import Admission
 from server.authentication import Authenticator
 from server.cache.base import TileCache
@@ -47,6 +48,7 @@ from server.routing import Router
 from server.scenes import scene_maker
 from server.services import Services
 from server.settings import Settings
+from server.shared import ALONE, Shared
 from server.snapshots import Knowledge
 from server.storage import scene_files
 from server.usage.meter import Meter
@@ -69,13 +71,16 @@ class Application:
     readiness: Readiness
 
 
-def build_services(settings: Settings, engine: sa.Engine, peppers: Peppers | None = None) -> Services:
+def build_services(
+    settings: Settings, engine: sa.Engine, peppers: Peppers | None = None, shared: Shared = ALONE
+) -> Services:
     """Construct what a server, the seeding or a benchmark is made of.
 
     Args:
         settings: All settings.
         engine: The database, migrated.
         peppers: Secrets of keys; None: from the settings or the home.
+        shared: What workers share.
     """
     extra = settings.data_folder
     pool = ThreadPoolExecutor(settings.http.threads, thread_name_prefix="tile")
@@ -96,7 +101,7 @@ def build_services(settings: Settings, engine: sa.Engine, peppers: Peppers | Non
         grids=load_grids(_sub(extra, "grids")),
         sensors=sensors,
         styles=load_styles(_sub(extra, "styles")),
-        reader=_reader(settings),
+        reader=_reader(settings, shared),
         quality=settings.tiles.quality,
         stored=StoredBlocks(roots=settings.readable_roots, most_files=settings.tiles.open_files),
         decisions=Decisions(),
@@ -120,9 +125,10 @@ def _deep_cache(settings: Settings, cache: TileCache, executor: Executor) -> Til
     return LayeredTileCache(cache, DiskTileCache(settings.tile_cache_folder, size, executor))
 
 
-def _reader(settings: Settings) -> FastReader:
-    """Build the reader of this process; its decoded blocks are shared by all threads."""
-    blocks = BlockCache(settings.tiles.block_cache_megabytes * 1_000_000)
+def _reader(settings: Settings, shared: Shared) -> FastReader:
+    """Build the reader of this process; its decoded blocks are shared by all threads, and by workers."""
+    shelf = None if shared.blocks is None else Shelf(folder=shared.blocks, max_bytes=shared.block_bytes)
+    blocks = BlockCache(settings.tiles.block_cache_megabytes * 1_000_000, shelf)
     files = scene_files(settings)
     return FastReader(
         reference=RioTilerReader(files=files),
@@ -156,17 +162,17 @@ def _rate(per_second: float | None, burst: int) -> Rate | None:
     return None if per_second is None else Rate(per_second=per_second, burst=burst)
 
 
-def create_app(settings: Settings, engine: sa.Engine, metrics_folder: Path | None = None) -> Application:
+def create_app(settings: Settings, engine: sa.Engine, shared: Shared = ALONE) -> Application:
     """Build the application of one worker.
 
     Args:
         settings: All settings.
         engine: The database, migrated; opened in this process.
-        metrics_folder: Where the workers' counters are shared; None: this process alone.
+        shared: What it shares with other workers.
     """
-    services = build_services(settings, engine)
+    services = build_services(settings, engine, shared=shared)
     readiness = Readiness(services)
-    metrics = Metrics(metrics_folder)
+    metrics = Metrics(shared.metrics)
     issuer_threads = ThreadPoolExecutor(len(settings.auth.issuers) or 1, thread_name_prefix="issuer")
     tokens = _tokens(settings, issuer_threads, metrics)
 

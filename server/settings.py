@@ -168,7 +168,10 @@ class TileSettings(BaseModel, frozen=True, extra="forbid"):
     disk_cache_megabytes: int = Field(default=1000, ge=0)
     """Room in the home for encoded tiles, for all workers together; 0: none are kept there."""
     block_cache_megabytes: int = Field(default=256, ge=0)
-    """Memory for decoded blocks of scenes, per worker."""
+    """Memory for decoded blocks of scenes, per worker; of those that workers share, what one has in sight."""
+    shared_block_megabytes: int = Field(default=512, ge=0)
+    """Memory for decoded blocks that two workers or more share, in /dev/shm; 0, or where there is less than
+    64: each decodes for itself."""
     open_files: int = Field(default=512, ge=1)
     """Files of scenes kept open, per worker."""
     jpg_quality: int = Field(default=DEFAULT_QUALITY.jpg, ge=1, le=100)

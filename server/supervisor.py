@@ -9,17 +9,16 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import shutil
 import signal
 import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import structlog
 
 from server.settings import Settings
+from server.shared import Shared
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +31,7 @@ _SETTLE_SECONDS = 1.0
 """At a reload, how long old and new workers serve side by side, and new ones may fail."""
 _SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
-Run = Callable[[Settings, int, Path], None]
+Run = Callable[[Settings, int, Shared], None]
 """Serves until told to stop."""
 
 
@@ -48,8 +47,8 @@ class Supervisor:
     reload: Callable[[], Settings]
     """Reads the settings anew; raises ValueError if they are wrong."""
     run: Run
-    metrics: Path
-    """Where the workers share their counters; gone when the server stops."""
+    shared: Shared
+    """What the workers share."""
     _started: dict[int, float] = field(default_factory=dict, init=False)
     """When each living worker was started, by process id."""
     _leaving: set[int] = field(default_factory=set, init=False)
@@ -60,7 +59,6 @@ class Supervisor:
     def serve(self) -> int:
         """Serve until SIGTERM or SIGINT and give the exit status."""
         port = free_port(self.settings.http.host, self.settings.http.port)
-        folder = self.metrics
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         gc.collect()
         gc.freeze()
@@ -69,43 +67,40 @@ class Supervisor:
             address=f"http://{self.settings.http.host}:{port}",
             workers=self.settings.http.workers,
         )
-        try:
-            for _ in range(self.settings.http.workers):
-                self._start(port, folder)
-            self._watch(port, folder)
-            self._stop_all()
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        for _ in range(self.settings.http.workers):
+            self._start(port)
+        self._watch(port)
+        self._stop_all()
         return 0
 
-    def _watch(self, port: int, folder: Path) -> None:
+    def _watch(self, port: int) -> None:
         while True:
             wait = max(0.0, min(self._due) - time.monotonic()) if self._due else 3600.0
             received = signal.sigtimedwait(_SIGNALS, wait)
             self._reap()
             while self._due and min(self._due) <= time.monotonic():
                 self._due.remove(min(self._due))
-                self._start(port, folder)
+                self._start(port)
             if received is None:
                 continue
             if received.si_signo in {signal.SIGTERM, signal.SIGINT}:
                 return
             if received.si_signo == signal.SIGHUP:
-                self._reload(port, folder)
+                self._reload(port)
 
-    def _start(self, port: int, folder: Path) -> None:
+    def _start(self, port: int) -> None:
         pid = os.fork()
         if pid == 0:
-            self._become_worker(port, folder)
+            self._become_worker(port)
         self._started[pid] = time.monotonic()
 
-    def _become_worker(self, port: int, folder: Path) -> None:
+    def _become_worker(self, port: int) -> None:
         status = 1
         try:
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, signal.SIG_DFL if number != signal.SIGHUP else signal.SIG_IGN)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-            self.run(self.settings, port, folder)
+            self.run(self.settings, port, self.shared)
             status = 0
         except BaseException:
             log.exception("worker_failed")
@@ -131,7 +126,7 @@ class Supervisor:
             log.warning("worker_died", pid=pid, code=os.waitstatus_to_exitcode(status))
             self._due.append(time.monotonic() + (_SLOW_SECONDS if young else 0.0))
 
-    def _reload(self, port: int, folder: Path) -> None:
+    def _reload(self, port: int) -> None:
         """Start workers with the new settings, then let the old ones go; wrong settings change nothing."""
         try:
             fresh = self.reload()
@@ -141,7 +136,7 @@ class Supervisor:
         old, before = set(self._started), self.settings
         self.settings = fresh
         for _ in range(fresh.http.workers):
-            self._start(port, folder)
+            self._start(port)
         time.sleep(_SETTLE_SECONDS)
         self._reap()
         self._due.clear()
@@ -150,7 +145,7 @@ class Supervisor:
             log.error("settings_refused", error="no worker can start with them")
             self.settings, old = before, new
             for _ in range(before.http.workers - len(set(self._started) - new)):
-                self._start(port, folder)
+                self._start(port)
         else:
             log.info("reloaded", workers=fresh.http.workers)
         for pid in old & set(self._started):
@@ -189,15 +184,3 @@ def free_port(host: str, port: int) -> int:
         except OSError as error:
             raise PortTakenError(f"can't listen on {host} port {port}: {error.strerror}") from error
         return int(probe.getsockname()[1])
-
-
-def make_metrics_folder(home: Path) -> Path:
-    """Make an empty folder for this server's counters, and clear what dead servers left."""
-    parent = home / "run"
-    parent.mkdir(parents=True, exist_ok=True)
-    for left in parent.glob("metrics-*"):
-        if not Path(f"/proc/{left.name.removeprefix('metrics-')}").exists():
-            shutil.rmtree(left, ignore_errors=True)
-    folder = parent / f"metrics-{os.getpid()}"
-    folder.mkdir(exist_ok=True)
-    return folder

@@ -8,7 +8,6 @@ import ctypes
 import os
 import signal
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -22,6 +21,7 @@ from granian.server.embed import Server
 from server.app import create_app
 from server.database import connect
 from server.settings import Settings
+from server.shared import Shared
 
 log = structlog.get_logger(__name__)
 
@@ -31,11 +31,11 @@ UNREADY_SECONDS = 0.3
 """How long a worker that was told to stop still answers everything, but says that it is not ready."""
 
 
-def run(settings: Settings, port: int, metrics_folder: Path) -> None:
+def run(settings: Settings, port: int, shared: Shared) -> None:
     """Serve until SIGTERM; every worker listens on the same port (SO_REUSEPORT)."""
     one_arena()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, port, metrics_folder))
+        runner.run(_serve(settings, port, shared))
 
 
 def one_thread_each() -> None:
@@ -69,10 +69,10 @@ def server_of(asgi: Callable[[Any, Any, Any], Awaitable[None]], address: str, po
     )
 
 
-async def _serve(settings: Settings, port: int, metrics_folder: Path) -> None:
+async def _serve(settings: Settings, port: int, shared: Shared) -> None:
     one_thread_each()
     engine = connect(settings.database_url, settings.home)
-    application = create_app(settings, engine, metrics_folder)
+    application = create_app(settings, engine, shared)
     server = server_of(application.asgi, settings.http.host, port)
     loop = asyncio.get_running_loop()
 

@@ -5,22 +5,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import Future
+from itertools import islice
+from random import Random
 from threading import Lock
-from typing import Any, Final, NamedTuple
-
-from numpy.typing import NDArray
+from typing import Final
 
 from mosaics.errors import NobodyWaitsError
-
-
-class Block(NamedTuple):
-    """A decoded block."""
-
-    samples: NDArray[Any]
-    """Shape (rows, columns, samples); nobody writes to it."""
-    whole: bool
-    """Every sample of it is known to hold data."""
-
+from mosaics.stopping import Stop, go_on, never
+from mosaics.tiff.block import Block
+from mosaics.tiff.shelf import Shelf
 
 Decode = Callable[[Sequence[Hashable]], Iterable[Block]]
 """Gives the blocks of keys, in their order, each as soon as it is there."""
@@ -30,36 +23,79 @@ _OVERHEAD: Final = 300
 
 
 class BlockCache:
-    """Least recently used blocks go first."""
+    """Of the half that was used least recently, any block goes.
 
-    def __init__(self, max_bytes: int) -> None:
+    Map sessions come back to the same places in the same order. Where these are a little more than fits, the
+    least recently used block is always the one that is wanted next, and none would ever be found.
+    """
+
+    def __init__(self, max_bytes: int, shelf: Shelf | None = None) -> None:
+        """Start with nothing.
+
+        Args:
+            max_bytes: Of what this process holds or has mapped.
+            shelf: Blocks of all processes that look at the same scenes; None: each decodes for itself.
+        """
         self._max_bytes = max_bytes
+        self._shelf = shelf
         self._lock = Lock()
         self._blocks: OrderedDict[Hashable, Block] = OrderedDict()
         self._size = 0
         self._coming: dict[Hashable, Future[Block]] = {}
+        self._dice = Random(0)  # noqa: S311 - no secret hangs on which block goes
 
     @property
     def size_bytes(self) -> int:
         """What is held now."""
         return self._size
 
-    def get(self, keys: Sequence[Hashable], decode: Decode) -> list[Block]:
+    def get(self, keys: Sequence[Hashable], decode: Decode, stop: Stop = never) -> list[Block]:
         """Give blocks, decoding those that are not there; what another thread decodes is waited for.
 
         Args:
             keys: Which blocks; no key twice.
             decode: Called in this thread with the keys that nobody has or makes; again with those that a
                 thread was to make whose client has gone.
+            stop: Asked where not all are there.
 
         Raises:
+            NobodyWaitsError: If `stop` said so.
             Exception: Whatever `decode` raised, here or in the thread that was waited for.
         """
+        held = self._held(keys) or self._brought(keys)
+        if held is not None:
+            return held
         found: dict[Hashable, Block] = {}
         missing = keys
         while missing:
+            go_on(stop)
             missing = self._found(missing, decode, found)
         return [found[key] for key in keys]
+
+    def _held(self, keys: Sequence[Hashable]) -> list[Block] | None:
+        """Give blocks if all are there."""
+        with self._lock:
+            held = [self._blocks.get(key) for key in keys]
+            found = [block for block in held if block is not None]
+            if len(found) < len(held):
+                return None
+            for key in keys:
+                self._blocks.move_to_end(key)
+        return found
+
+    def _brought(self, keys: Sequence[Hashable]) -> list[Block] | None:
+        """Take blocks from the shelf; give them if all are there then."""
+        if self._shelf is None:
+            return None
+        with self._lock:
+            missing = [key for key in keys if key not in self._blocks and key not in self._coming]
+        for key in missing:
+            block = self._shelf.get(key)
+            if block is not None:
+                with self._lock:
+                    if key not in self._blocks:
+                        self._keep(key, block)
+        return self._held(keys)
 
     def _found(
         self, keys: Sequence[Hashable], decode: Decode, found: dict[Hashable, Block]
@@ -92,7 +128,8 @@ class BlockCache:
         """Make blocks and hand each on as soon as it is there, also when a later one fails."""
         made: dict[Hashable, Block] = {}
         try:
-            for key, block in zip(keys, decode(keys), strict=True):
+            for key, decoded in zip(keys, decode(keys), strict=True):
+                block = decoded if self._shelf is None else self._shelf.put(key, decoded)
                 with self._lock:
                     future = self._coming.pop(key)
                     self._keep(key, block)
@@ -107,12 +144,13 @@ class BlockCache:
         return made
 
     def _keep(self, key: Hashable, block: Block) -> None:
-        """Keep a block and drop the oldest until all fit; the lock is held."""
+        """Keep a block and drop others until all fit; the lock is held."""
         cost = block.samples.nbytes + _OVERHEAD
         if cost > self._max_bytes:
             return
         self._blocks[key] = block
         self._size += cost
         while self._size > self._max_bytes:
-            _, oldest = self._blocks.popitem(last=False)
-            self._size -= oldest.samples.nbytes + _OVERHEAD
+            place = self._dice.randrange(max(1, len(self._blocks) // 2))
+            gone = self._blocks.pop(next(islice(self._blocks, place, None)))
+            self._size -= gone.samples.nbytes + _OVERHEAD

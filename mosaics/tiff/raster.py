@@ -16,7 +16,8 @@ from rasterio.io import DatasetReader
 from mosaics.channels import chosen
 from mosaics.gdal import open_raster
 from mosaics.stopping import Stop, go_on, never
-from mosaics.tiff.blocks import Block, BlockCache
+from mosaics.tiff.block import Block
+from mosaics.tiff.blocks import BlockCache
 from mosaics.tiff.codecs import BlockDamagedError, check_codec, decode
 from mosaics.tiff.files import LocalFile, Range, RangeFile
 from mosaics.tiff.layout import LayoutUnsupportedError, Level, TiffLayout, parse_layout
@@ -173,7 +174,7 @@ class TiffRaster:
             of_key = dict(zip(keys, places, strict=True))
             return self._decoded(level, [of_key[key] for key in missing], stop)
 
-        blocks = self.blocks.get(keys, make)
+        blocks = self.blocks.get(keys, make, stop)
         whole = all(block.whole for block in blocks)
         if len(blocks) == 1:
             top, left = first_row * level.block_height, first_column * level.block_width

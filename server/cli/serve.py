@@ -16,7 +16,8 @@ from server.cli.context import context_of, fail, messages, told
 from server.database import open_database
 from server.pepper import load_peppers
 from server.settings import Settings, SettingsError, load_settings
-from server.supervisor import PortTakenError, Supervisor, make_metrics_folder
+from server.shared import shared_folders
+from server.supervisor import PortTakenError, Supervisor
 
 
 def serve(
@@ -59,12 +60,12 @@ def _prepare(settings: Settings) -> None:
 
 def _supervise(settings: Settings, read: Callable[[], Settings]) -> int:
     # prometheus_client chooses its shared files when it is loaded, so the folder is named before that
-    metrics = make_metrics_folder(settings.home)
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
-    from server.worker import run  # noqa: PLC0415 - everything a worker needs, loaded once before the forks
+    with shared_folders(settings) as shared:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(shared.metrics)
+        from server.worker import run  # noqa: PLC0415 - everything a worker needs, loaded once before the forks
 
-    try:
-        return Supervisor(settings, read, run, metrics).serve()
-    except PortTakenError as error:
-        messages.print(str(error), style="red")
-        return 1
+        try:
+            return Supervisor(settings, read, run, shared).serve()
+        except PortTakenError as error:
+            messages.print(str(error), style="red")
+            return 1

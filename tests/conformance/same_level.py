@@ -19,7 +19,8 @@ from rasterio.transform import Affine, from_bounds
 from rio_tiler.reader import read as rio_tiler_read
 
 from mosaics.models import Frame
-from mosaics.tiff.blocks import Block, BlockCache
+from mosaics.tiff.block import Block
+from mosaics.tiff.blocks import BlockCache
 from mosaics.tiff.layout import Level, parse_layout
 
 PLAIN_UP_TO = 1 / 0.95

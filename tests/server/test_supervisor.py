@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from server.metrics import Metrics
-from server.supervisor import PortTakenError, free_port, make_metrics_folder
+from server.shared import make_metrics_folder
+from server.supervisor import PortTakenError, free_port
 
 
 def test_a_free_port_is_given_and_can_be_listened_on() -> None:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from mosaics.errors import NobodyWaitsError
-from mosaics.tiff.blocks import Block, BlockCache
+from mosaics.tiff.block import Block
+from mosaics.tiff.blocks import BlockCache
 
 
 def block(value: int, size: int = 1000) -> Block:
