@@ -231,9 +231,8 @@ def _whole(file: LocalFile, mask: Level | None) -> NDArray[np.bool_]:
 def _place(known: _Companion, block: StoredBlock) -> Range | None:
     """Give where a block lies in its file; None: it is not there."""
     level = known.levels[block.level]
-    place = 0, block.row, block.column
-    length = int(level.lengths[place])
-    return Range(int(level.offsets[place]), length) if length else None
+    length: int = level.lengths.item(0, block.row, block.column)
+    return Range(level.offsets.item(0, block.row, block.column), length) if length else None
 
 
 def _tile(known: _Companion, block: StoredBlock, data: bytes) -> EncodedTile | Unread:

@@ -5,6 +5,7 @@ The codecs are imagecodecs', which release the interpreter's lock while they wor
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -18,14 +19,36 @@ from mosaics.tiff.layout import LayoutUnsupportedError, Level
 _NONE, _LZW, _JPEG, _DEFLATE, _OLD_DEFLATE, _ZSTD, _WEBP = 1, 5, 7, 8, 32946, 50000, 50001
 _YCBCR, _RGB = 6, 2
 
-_BYTES: Final[dict[int, Callable[[bytes, int], bytes | bytearray]]] = {
+Room = int | memoryview
+"""How many bytes there will be at most, or where they go."""
+
+_BYTES: Final[dict[int, Callable[[bytes, Room], Any]]] = {
     _NONE: lambda data, _: data,
-    _LZW: lambda data, size: imagecodecs.lzw_decode(data, out=size),
-    _DEFLATE: lambda data, size: imagecodecs.deflate_decode(data, out=size),
-    _OLD_DEFLATE: lambda data, size: imagecodecs.deflate_decode(data, out=size),
-    _ZSTD: lambda data, size: imagecodecs.zstd_decode(data, out=size),
+    _LZW: lambda data, room: imagecodecs.lzw_decode(data, out=room),
+    _DEFLATE: lambda data, room: imagecodecs.deflate_decode(data, out=room),
+    _OLD_DEFLATE: lambda data, room: imagecodecs.deflate_decode(data, out=room),
+    _ZSTD: lambda data, room: imagecodecs.zstd_decode(data, out=room),
 }
 """Codecs that give bytes."""
+_SCRATCH_BYTES: Final = 4_000_000
+"""Most that each thread keeps for bytes that become samples in a second step."""
+
+
+class _Scratch(threading.local):
+    """Memory of a thread that is used again: new memory takes as long to get as differences to add up."""
+
+    held = bytearray()
+
+    def room(self, size: int) -> Room:
+        """Give room for so many bytes, until it is asked again."""
+        if size > _SCRATCH_BYTES:
+            return size
+        if len(self.held) < size:
+            self.held = bytearray(size)
+        return memoryview(self.held)[:size]
+
+
+_scratch = _Scratch()
 
 
 class BlockDamagedError(MosaicsError):
@@ -83,7 +106,7 @@ def _decoded(data: bytes, level: Level, shape: tuple[int, int, int]) -> NDArray[
     if level.bits == 1:
         return _bits(data, level, shape)
     size = shape[0] * shape[1] * shape[2] * level.dtype.itemsize
-    raw = _BYTES[level.compression](data, size)
+    raw = _BYTES[level.compression](data, size if level.predictor == 1 else _scratch.room(size))
     if len(raw) < size:
         raise ValueError("too few bytes")
     block = np.frombuffer(raw, level.dtype, count=shape[0] * shape[1] * shape[2]).reshape(shape)

@@ -36,6 +36,8 @@ def standalone(block: bytes, tables: bytes | None, photometric: int) -> bytes:
     """
     if block[:2] != _SOI:
         raise ValueError("the block is no JPEG")
+    if tables is None and block[2:4] in _MARKERS:
+        return block
     end, is_named = _after_applications(block)
     if tables is None and is_named:
         return block
