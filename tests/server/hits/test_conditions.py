@@ -8,12 +8,11 @@ from datetime import timedelta
 
 import pytest
 
-import auth.credentials
 import server.authentication
 import server.hits
 from auth.snapshot import PolicySnapshot
 from server.answers import Answer
-from server.hits import FROM, MEANINGLESS, Hits
+from server.hits import Hits
 from server.usage.meter import Meter
 from tests.server.hits.pair import Pair
 from tests.server.hits.scenarios import (
@@ -41,6 +40,15 @@ from tests.server.hits.scenarios import (
     suspended,
     validators,
 )
+from tests.server.hits.switches import (
+    a_header_forgotten,
+    conditions_of_credentials_forgotten,
+    no_end_of_credentials,
+    peers_forgotten,
+    portals_forgotten,
+    sites_forgotten,
+    the_query_forgotten,
+)
 
 Patch = pytest.MonkeyPatch
 
@@ -62,11 +70,6 @@ def no_look_at_the_age(patch: Patch, _pair: Pair) -> None:
 
 def no_beginning(patch: Patch, _pair: Pair) -> None:
     patch.setattr(Hits, "_holds", lambda self, hit: self.clock() < hit.until)
-
-
-def no_end_of_credentials(patch: Patch, _pair: Pair) -> None:
-    patch.setattr(auth.credentials, "earliest", lambda *_: None)
-    patch.setattr(server.authentication, "earliest", lambda *_: None)
 
 
 def no_end_of_decisions(patch: Patch, _pair: Pair) -> None:
@@ -94,46 +97,6 @@ def metering_forgotten(patch: Patch, _pair: Pair) -> None:
         "_may_keep",
         lambda self, asked, call, who, answer, status: may_keep(self, asked, call, who, free(answer), status),
     )
-
-
-def conditions_of_credentials_forgotten(patch: Patch, _pair: Pair) -> None:
-    patch.setattr(server.hits, "_conditional", lambda _: False)
-
-
-def sites_forgotten(patch: Patch, _pair: Pair) -> None:
-    begin = Hits._begin
-
-    def begins(self: Hits, policy: PolicySnapshot, sequence: int) -> None:
-        begin(self, policy, sequence)
-        self._skipped = MEANINGLESS | FROM
-
-    patch.setattr(Hits, "_begin", begins)
-
-
-def peers_forgotten(patch: Patch, _pair: Pair) -> None:
-    begin = Hits._begin
-
-    def begins(self: Hits, policy: PolicySnapshot, sequence: int) -> None:
-        begin(self, policy, sequence)
-        self._with_peer = False
-
-    patch.setattr(Hits, "_begin", begins)
-
-
-def a_header_forgotten(*names: bytes) -> Callable[[Patch, Pair], None]:
-    def switch_off(patch: Patch, _pair: Pair) -> None:
-        patch.setattr(server.hits, "MEANINGLESS", MEANINGLESS | set(names))
-
-    return switch_off
-
-
-def the_query_forgotten(patch: Patch, _pair: Pair) -> None:
-    name = Hits._name
-    patch.setattr(Hits, "_name", lambda self, scope, *end: name(self, {**scope, "query_string": b""}, *end))
-
-
-def portals_forgotten(patch: Patch, _pair: Pair) -> None:
-    patch.setattr(server.hits, "PORTAL_HEADERS", ())
 
 
 def no_look_at_what_it_was_asked_by(patch: Patch, _pair: Pair) -> None:

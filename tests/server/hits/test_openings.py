@@ -9,10 +9,7 @@ from typing import Any
 
 import pytest
 
-import auth.credentials
-import server.authentication
-import server.openings
-from server.hits import FROM, MEANINGLESS, Asked, Hits
+from server.hits import Asked
 from server.openings import Opening, Openings
 from tests.server.hits.pair import GRANTED, OPEN, Pair, by_key
 from tests.server.hits.scenarios import (
@@ -34,6 +31,15 @@ from tests.server.hits.scenarios import (
     signature_ends,
     suspended,
     validators,
+)
+from tests.server.hits.switches import (
+    a_header_forgotten,
+    conditions_of_credentials_forgotten,
+    no_end_of_credentials,
+    peers_forgotten,
+    portals_forgotten,
+    sites_forgotten,
+    the_query_forgotten,
 )
 from tests.server.hits.test_random_requests import BOX
 
@@ -156,57 +162,12 @@ def no_look_at_the_age(patch: Patch, _pair: Pair) -> None:
     )
 
 
-def no_end_of_credentials(patch: Patch, _pair: Pair) -> None:
-    patch.setattr(auth.credentials, "earliest", lambda *_: None)
-    patch.setattr(server.authentication, "earliest", lambda *_: None)
-
-
 def the_clock_of_then(patch: Patch, pair: Pair) -> None:
     dispatcher = pair.remembering.application.asgi
     again = dispatcher._again
     patch.setattr(
         dispatcher, "_again", lambda opening, *more: replace(again(opening, *more), now=opening.call.now)
     )
-
-
-def conditions_of_credentials_forgotten(patch: Patch, _pair: Pair) -> None:
-    patch.setattr(server.hits, "_conditional", lambda _: False)
-
-
-def sites_forgotten(patch: Patch, _pair: Pair) -> None:
-    begin = Hits._begin
-
-    def begins(self: Hits, *more: Any) -> None:
-        begin(self, *more)
-        self._skipped = MEANINGLESS | FROM
-
-    patch.setattr(Hits, "_begin", begins)
-
-
-def peers_forgotten(patch: Patch, _pair: Pair) -> None:
-    begin = Hits._begin
-
-    def begins(self: Hits, *more: Any) -> None:
-        begin(self, *more)
-        self._with_peer = False
-
-    patch.setattr(Hits, "_begin", begins)
-
-
-def a_header_forgotten(*names: bytes) -> Callable[[Patch, Pair], None]:
-    def switch_off(patch: Patch, _pair: Pair) -> None:
-        patch.setattr(server.hits, "MEANINGLESS", MEANINGLESS | set(names))
-
-    return switch_off
-
-
-def the_query_forgotten(patch: Patch, _pair: Pair) -> None:
-    name = Hits._name
-    patch.setattr(Hits, "_name", lambda self, scope, *end: name(self, {**scope, "query_string": b""}, *end))
-
-
-def portals_forgotten(patch: Patch, _pair: Pair) -> None:
-    patch.setattr(server.hits, "PORTAL_HEADERS", ())
 
 
 def no_look_at_what_it_was_asked_by(patch: Patch, _pair: Pair) -> None:
