@@ -16,8 +16,8 @@ import structlog
 from mosaics.errors import SceneUnreadableError
 from mosaics.models import Frame, Raster, Scene
 from mosaics.read import Resampling, SceneReader
-from mosaics.resample import averaged, inside, resample
-from mosaics.stopping import Stop, never
+from mosaics.resample import averaged, becomes_fewer, inside, resample
+from mosaics.stopping import Stop, go_on, never
 from mosaics.tiff.blocks import BlockCache
 from mosaics.tiff.codecs import BlockDamagedError
 from mosaics.tiff.files import FileChangedError, RangeFile
@@ -83,12 +83,20 @@ class FastReader:
         resampling: Resampling,
         stop: Stop = never,
     ) -> Raster:
-        """Read bands of a scene, resampled onto a frame; `stop` is asked before each block is decoded."""
+        """Read bands of a scene, resampled onto a frame.
+
+        Args:
+            scene: What to read.
+            indexes: 1-based band numbers in the file.
+            frame: Output pixels.
+            resampling: How stored pixels become output pixels.
+            stop: Asked before a file is opened, before each block is decoded, and before pixels become fewer.
+        """
 
         def fast(raster: TiffRaster) -> Raster | None:
             return _read(raster, indexes, frame, resampling, stop)
 
-        found = self._tried(scene, max(indexes), fast)
+        found = self._tried(scene, max(indexes), fast, stop)
         return self.reference.read(scene, indexes, frame, resampling, stop) if found is None else found
 
     def sample(
@@ -99,23 +107,26 @@ class FastReader:
         def fast(raster: TiffRaster) -> tuple[tuple[float | None, ...] | None] | None:
             return _sample(raster, scene, longitude, latitude, ground_resolution)
 
-        found = self._tried(scene, len(scene.bands), fast)
+        found = self._tried(scene, len(scene.bands), fast, never)
         return (
             self.reference.sample(scene, longitude, latitude, ground_resolution)
             if found is None
             else found[0]
         )
 
-    def _tried(self, scene: Scene, bands: int, fast: Callable[[TiffRaster], T | None]) -> T | None:
+    def _tried(
+        self, scene: Scene, bands: int, fast: Callable[[TiffRaster], T | None], stop: Stop
+    ) -> T | None:
         """Read a scene here; None: the reference must.
 
         Raises:
             SceneUnreadableError: If it can't be read, is no longer the image that was banked, or changes all
                 the time.
+            NobodyWaitsError: If `stop` said so.
         """
         for _ in range(_TRIES):
             try:
-                raster = self._raster(scene)
+                raster = self._raster(scene, stop)
                 if raster is None:
                     return None
                 _check_image(raster, scene, bands)
@@ -127,7 +138,7 @@ class FastReader:
                 raise SceneUnreadableError(scene.id) from error
         raise SceneUnreadableError(scene.id)
 
-    def _raster(self, scene: Scene) -> TiffRaster | None:
+    def _raster(self, scene: Scene, stop: Stop) -> TiffRaster | None:
         """Give a scene's open file, which is still the same; None: the reference reads it."""
         key = scene.href, scene.generation
         with self._lock:
@@ -138,6 +149,7 @@ class FastReader:
             with suppress(FileChangedError):
                 known.file.check()
                 return known.raster
+        go_on(stop)
         file = self.files.open(scene)
         try:
             raster: TiffRaster | None = open_tiff(file, self.blocks)
@@ -196,6 +208,8 @@ def _read(
     rows, columns = window
     if (rows.stop - rows.start) * (columns.stop - columns.start) > MOST_PIXELS:
         return None
+    if becomes_fewer(spread):
+        go_on(stop)
     pixels = raster.pixels(number, rows, columns, indexes, stop)
     samples, bands, known = pixels.samples, pixels.bands, pixels.valid
     at = positions(found, frame, scale, (columns.start, rows.start))

@@ -64,6 +64,8 @@ class _Table(NamedTuple):
     """Shape (1, values, channels)."""
     known: NDArray[np.uint8] | None
     """255 where the formula gives a number, same shape; None: it does for all values."""
+    changes: bool = True
+    """False where each value becomes itself."""
 
 
 @lru_cache(maxsize=256)
@@ -101,6 +103,8 @@ def _looked_up(
     samples = np.moveaxis(data, 0, -1)
     unsigned = samples.view(f"u{samples.dtype.itemsize}") if samples.dtype.kind == "i" else samples
     unsigned = np.ascontiguousarray(unsigned)
+    if not table.changes:
+        return unsigned, raster.valid
     found = np.asarray(cv2.LUT(unsigned, table.levels), np.uint8).reshape(samples.shape)
     if table.known is None:
         return found, raster.valid
@@ -120,7 +124,8 @@ def _table(
     if formula is not None:
         found = _coloured(found, formula)
     if known.all():
-        return _Table(found, None)
+        same = dtype == np.uint8 and (found == integers[np.newaxis, :, np.newaxis]).all()
+        return _Table(found, None, changes=not same)
     each = [np.isfinite(channel) for channel in _channels(values, expression)]
     return _Table(found, np.stack(each, axis=-1).view("u1") * np.uint8(255))
 

@@ -65,9 +65,10 @@ def resample(
         there = on_data if there is None else there & on_data
     if there is not None and there.all():
         there = None
-    if there is not None and not np.isfinite(at.sum()):
-        # what lies nowhere is blanked in the end; until then it lies outside
-        at = np.nan_to_num(at, nan=_OUTSIDE, posinf=_OUTSIDE, neginf=_OUTSIDE)
+    if there is not None:
+        # what lies elsewhere or nowhere is blanked in the end; until then it lies on the first sample: OpenCV
+        # takes five times as long for what it must look for outside
+        at = blanked(at, there)
     if resampling == "nearest":
         out = _nearest(chosen(samples, bands), at)
     elif valid is None:
@@ -75,6 +76,15 @@ def resample(
     else:
         out = _weighted(samples, bands, valid, at, resampling, spread)
     return (out, None) if there is None else (blanked(out, there), there)
+
+
+def becomes_fewer(spread: tuple[float, float]) -> bool:
+    """Tell whether pixels are resampled by a wider kernel, which takes several times as long.
+
+    Args:
+        spread: Columns and rows of samples in an output pixel.
+    """
+    return max(spread) > _PLAIN_UP_TO
 
 
 def averaged(
@@ -199,7 +209,7 @@ def _widened(
     So fine detail does not turn into noise. Two neighbours at a time are read by one bilinear look between
     them, in the ratio of their weights: four looks where a triangle reaches up to two samples.
     """
-    if resampling != "bilinear" or max(spread) <= _PLAIN_UP_TO:
+    if resampling != "bilinear" or not becomes_fewer(spread):
         return _remapped(samples, at, resampling)
     held = samples.astype("f4", copy=False)
     across, along = (_looks(at[..., axis], _reach(spread[axis])) for axis in (0, 1))

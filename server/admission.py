@@ -38,12 +38,19 @@ class DeadlinePassedError(Exception):
 class _Ticket:
     """One piece of work and where its outcome goes."""
 
-    __slots__ = ("outcome", "partition", "work")
+    __slots__ = ("at_once", "outcome", "partition", "work")
 
-    def __init__(self, partition: str, work: Callable[[], Any], outcome: asyncio.Future[Any]) -> None:
+    def __init__(
+        self,
+        partition: str,
+        work: Callable[[], Any],
+        outcome: asyncio.Future[Any],
+        at_once: Callable[[], Any] | None,
+    ) -> None:
         self.partition = partition
         self.work = work
         self.outcome = outcome
+        self.at_once = at_once
 
 
 class Admission:
@@ -76,12 +83,21 @@ class Admission:
         """Work in the queue now."""
         return self._waiting
 
-    async def run(self, partition: str, work: Callable[[], T], *, begin_by: float | None = None) -> T:
+    async def run(
+        self,
+        partition: str,
+        work: Callable[[], T],
+        *,
+        at_once: Callable[[], T | None] | None = None,
+        begin_by: float | None = None,
+    ) -> T:
         """Do work in a thread when its turn comes; who is cancelled before that leaves the queue.
 
         Args:
             partition: Whose turn it takes.
             work: What to do; once begun it is done to its end.
+            at_once: Does the same on the event loop, when the turn comes, in about a millisecond and without
+                waiting for anything; or gives None, and then `work` does it.
             begin_by: When it is dropped if it has not begun, seconds of the loop's clock; None: never.
 
         Raises:
@@ -89,7 +105,7 @@ class Admission:
             DeadlinePassedError: If it was dropped.
         """
         loop = asyncio.get_running_loop()
-        ticket = _Ticket(partition, work, loop.create_future())
+        ticket = _Ticket(partition, work, loop.create_future(), at_once)
         if self._running < self._most_running:
             self._start(ticket)
         else:
@@ -139,8 +155,38 @@ class Admission:
         return True
 
     def _start(self, ticket: _Ticket) -> None:
+        """Begin work whose turn it is.
+
+        What is done on the loop begins with the loop's next round, so that whoever has come by then has a
+        place in the queue: turns go around as they do between threads.
+        """
         loop = asyncio.get_running_loop()
         self._running += 1
+        if ticket.at_once is None:
+            self._start_thread(ticket)
+        else:
+            loop.call_soon(self._do_at_once, ticket, ticket.at_once)
+
+    def _do_at_once(self, ticket: _Ticket, at_once: Callable[[], Any]) -> None:
+        if ticket.outcome.done():  # nobody waits for it any more
+            self._running -= 1
+            self._start_next()
+            return
+        loop = asyncio.get_running_loop()
+        started, done = loop.time(), loop.create_future()
+        try:
+            found = at_once()
+        except Exception as error:  # noqa: BLE001 - it is the outcome, as that of a thread is
+            done.set_exception(error)
+        else:
+            if found is None:
+                self._start_thread(ticket)
+                return
+            done.set_result(found)
+        self._ended(ticket, started, done)
+
+    def _start_thread(self, ticket: _Ticket) -> None:
+        loop = asyncio.get_running_loop()
         try:
             done = loop.run_in_executor(self._executor, ticket.work)
         except RuntimeError:  # the server is stopping
@@ -164,6 +210,9 @@ class Admission:
                 ticket.outcome.set_exception(error)
             else:
                 ticket.outcome.set_result(done.result())
+        self._start_next()
+
+    def _start_next(self) -> None:
         while self._turns and self._running < self._most_running:
             self._start(self._next())
 

@@ -15,7 +15,7 @@ from mosaics.resolve import resolve
 from server.answers import Answer, json_answer
 from server.call import Call
 from server.metrics import CONTENT_TYPE, Metrics
-from server.pipeline import make_tile
+from server.rendering import make_tile
 from server.services import Services
 
 _TRIED = 3

@@ -25,7 +25,7 @@ from server.answers import Answer, Goods, json_answer
 from server.call import Call
 from server.delivery import MILLIUNITS_PER_POINT, deliver, point_goods
 from server.features import Feature, box_of, features_of, place_of
-from server.pipeline import in_turn
+from server.making import in_turn
 from server.requests import BadRequestError, TooLargeError, number, single
 
 log = structlog.get_logger(__name__)

@@ -16,7 +16,8 @@ from server.answers import Answer, digest
 from server.call import Call
 from server.delivery import deliver, point_goods
 from server.errors import RouteNotFoundError
-from server.pipeline import TileRequest, in_turn, serve_tile, tile_frame
+from server.making import in_turn
+from server.pipeline import TileRequest, serve_tile, tile_frame
 from server.requests import image_format
 from server.routes.capabilities import CapabilitiesCache
 from server.routes.tiles import tile_answer

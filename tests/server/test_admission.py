@@ -223,3 +223,73 @@ def test_a_server_that_stops_refuses():
         assert admission.running == 0
 
     asyncio.run(whole())
+
+
+def test_light_work_is_done_on_the_loop_and_what_is_not_light_in_a_thread():
+    async def test(admission):
+        here = threading.current_thread()
+        seen = []
+
+        def at_once():
+            seen.append(threading.current_thread())
+            return "light"
+
+        assert await admission.run("a", opened("thread", []), at_once=at_once) == "light"
+        assert await admission.run("a", opened("thread", []), at_once=lambda: None) == "thread"
+        assert seen == [here]
+        assert (admission.running, admission.waiting) == (0, 0)
+
+    running(test)
+
+
+def test_light_work_that_fails_fails_alone():
+    async def test(admission):
+        with pytest.raises(ZeroDivisionError):
+            await admission.run("a", Gate(), at_once=lambda: 1 / 0)
+        assert await admission.run("a", Gate(), at_once=lambda: 7) == 7
+        assert (admission.running, admission.waiting) == (0, 0)
+
+    running(test)
+
+
+def test_light_work_takes_its_turn_between_institutions():
+    """A flood that came first does not keep another waiting until its end."""
+
+    async def test(admission):
+        log = []
+
+        def light(name):
+            return lambda: log.append(name) or name
+
+        flood = [
+            asyncio.create_task(admission.run("flood", Gate(), at_once=light("flood"))) for _ in range(20)
+        ]
+        other = asyncio.create_task(admission.run("other", Gate(), at_once=light("other")))
+        await asyncio.gather(*flood, other)
+        assert log.index("other") <= 3
+        assert len(log) == 21
+
+    running(test, queue=100)
+
+
+def test_too_much_light_work_is_refused():
+    async def test(admission):
+        tasks = [asyncio.create_task(admission.run("a", Gate(), at_once=lambda: 1)) for _ in range(12)]
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        assert sum(isinstance(each, OverloadedError) for each in ended) == 12 - 1 - 4
+        assert (admission.running, admission.waiting) == (0, 0)
+
+    running(test, queue=4)
+
+
+def test_light_work_that_nobody_waits_for_is_left():
+    async def test(admission):
+        done = []
+        gone = await begin(admission, "a", Gate(), at_once=lambda: done.append("gone"))
+        kept = await begin(admission, "a", Gate(), at_once=lambda: done.append("kept") or 1)
+        gone.cancel()
+        assert await kept == 1
+        assert done in (["kept"], ["gone", "kept"])  # it may have begun before
+        assert (admission.running, admission.waiting) == (0, 0)
+
+    running(test)

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from mosaics.errors import NobodyWaitsError
+from mosaics.stopping import at_once
 from mosaics.tiff import raster
 from tests.conftest import Reply, Town, flux, position_pixels, write_raster
 from tests.server.conftest import TILE, Asgi
@@ -33,6 +35,8 @@ class GatedReader:
         self.gate = threading.Event()
 
     def read(self, *arguments):
+        if arguments[-1] is at_once:  # as any reader that would have to wait
+            raise NobodyWaitsError
         self.count += 1
         self.begun.set()
         assert self.gate.wait(20)
