@@ -25,6 +25,7 @@ from auth.reach import EVERYWHERE, Selector
 from auth.rules import new_grant
 from auth.store import SqlPolicyStore
 from server.database import open_database
+from server.shared import MEMORY, room_megabytes
 from tests.conftest import (
     ROOT,
     SCALE,
@@ -228,14 +229,25 @@ def ready_on(line: http.client.HTTPConnection) -> int:
     return reply.status
 
 
+def shared_blocks(running: Server) -> set[Path]:
+    """Give the folder in which workers share blocks, by the lock that they hold; none without room."""
+    files = {file.resolve() for file in Path(f"/proc/{running.workers()[0]}/fd").iterdir()}
+    found = {path.parent for path in files if path.parent.name.startswith("flux-blocks-")}
+    assert len(found) == (MEMORY.is_dir() and room_megabytes(MEMORY) >= 64)
+    return found
+
+
 def test_nothing_is_left_behind(home: Path) -> None:
     with serving(home) as running:
         pids = [running.process.pid, *running.workers()]
+        blocks = shared_blocks(running)
+        assert all(folder.is_dir() for folder in blocks)
         assert len(pids) == 3
         assert stopped(running) == 0
         assert all(gone(pid) for pid in pids)
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", running.port), timeout=1)
+    assert not any(folder.exists() for folder in blocks)
     assert [path.name for path in (home / "run").rglob("*") if path.is_file()] == ["rates.table"]
 
 
@@ -250,11 +262,13 @@ def test_an_interrupt_from_the_keyboard_stops_it_like_sigterm(home: Path) -> Non
 def test_workers_do_not_outlive_a_killed_supervisor(home: Path) -> None:
     with serving(home) as running:
         workers = running.workers()
+        blocks = shared_blocks(running)
         running.process.kill()
         running.process.wait(5)
         wait_until(lambda: all(gone(pid) for pid in workers), seconds=12)
     with serving(home) as again:  # what the dead one left is in nobody's way
         assert again.ready()
+        assert not any(folder.exists() for folder in blocks)
         assert {p.name for p in (home / "run").iterdir()} == {f"metrics-{again.process.pid}", "usage"}
         counting = list((home / "run" / "usage").glob("*.counters"))
         assert len(counting) == len(again.workers())
