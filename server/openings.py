@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from auth.snapshot import PolicySnapshot
 from server.authentication import Identity
@@ -18,8 +18,12 @@ from server.call import Call
 from server.client import Client
 from server.hits import Asked, is_settled
 from server.identity import Way
+from server.requests import HttpRequest
 from server.routing import variables
 from server.snapshots import Knowledge
+
+_LONGEST: Final = 4096
+"""Characters of a request that is remembered; browsers send less than half of that."""
 
 
 class Opening(NamedTuple):
@@ -42,7 +46,7 @@ class Openings:
 
     knowledge: Knowledge
     most: int = 4096
-    """Each takes some 4 kB."""
+    """Each takes some 4 kB, and no more than 10."""
     _kept: OrderedDict[bytes, Opening] = field(default_factory=OrderedDict, init=False)
     _policy: PolicySnapshot | None = field(default=None, init=False)
     _sequence: int = field(default=-1, init=False)
@@ -80,6 +84,8 @@ class Openings:
             return
         if call.request.header("if-none-match") is not None or not is_settled(call, identity):
             return
+        if _length(call.request) > _LONGEST:
+            return
         self._kept[asked.opening] = Opening(
             call=replace(call, request=replace(call.request, path=""), client=Client()),
             identity=identity,
@@ -96,3 +102,13 @@ class Openings:
             return False
         known = self.knowledge
         return opening.identity.way is Way.NONE or known.clock() - known.policy_at <= known.stale_seconds
+
+
+def _length(request: HttpRequest) -> int:
+    """Give the characters of a request: what anybody may send is bounded before it is kept."""
+    words = [request.path]
+    for name, value in request.query:
+        words += (name, value)
+    for header, values in request.headers.items():
+        words += (header, *values)
+    return sum(map(len, words))

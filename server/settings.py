@@ -171,7 +171,7 @@ class TileSettings(BaseModel, frozen=True, extra="forbid"):
     """Memory for decoded blocks of scenes, per worker; of those that workers share, what one has in sight."""
     shared_block_megabytes: int = Field(default=512, ge=0)
     """Memory for decoded blocks that two workers or more share, in /dev/shm; 0, or where there is less than
-    64: each decodes for itself."""
+    64: each decodes for itself. Taken when the server starts, and an eighth of the machine's at most."""
     open_files: int = Field(default=512, ge=1)
     """Files of scenes kept open, per worker."""
     jpg_quality: int = Field(default=DEFAULT_QUALITY.jpg, ge=1, le=100)

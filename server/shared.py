@@ -21,6 +21,8 @@ log = structlog.get_logger(__name__)
 
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 - each server makes a folder of its own in it, for its user alone
 """A file system that lies in memory, on Linux."""
+CGROUP_LIMIT: Final = Path("/sys/fs/cgroup/memory.max")
+"""Where a container reads how much memory it may use."""
 _PREFIX: Final = "flux-blocks-"
 _LEAST_MEGABYTES: Final = 64
 """Room below which sharing blocks is not worth its while."""
@@ -92,9 +94,21 @@ def _block_folder(settings: Settings, memory: Path) -> Iterator[tuple[Path | Non
 
 
 def room_megabytes(memory: Path) -> int:
-    """Give what may be used of a file system in memory: what is free, less a fifth for others."""
+    """Give what may be used of a file system in memory.
+
+    That is what is free, less a fifth for others, and no more than an eighth of what this machine, or this
+    container, has: it is taken from there.
+    """
     free = os.statvfs(memory)
-    return int(free.f_bavail * free.f_frsize * 0.8 / 1_000_000)
+    return int(min(free.f_bavail * free.f_frsize * 0.8, memory_bytes() / 8) / 1_000_000)
+
+
+def memory_bytes(limit: Path = CGROUP_LIMIT) -> int:
+    """Give the memory of the machine, or what its control group (version 2) leaves of it."""
+    whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with contextlib.suppress(OSError, ValueError):  # no such group, or it says max
+        return min(whole, int(limit.read_text()))
+    return whole
 
 
 def clear_abandoned(memory: Path) -> None:

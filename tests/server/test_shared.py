@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from structlog.testing import capture_logs
 
 import server.shared
 from mosaics.tiff.shelf import LOCK
-from server.shared import _block_folder, clear_abandoned, shared_folders
+from server.shared import _block_folder, clear_abandoned, memory_bytes, room_megabytes, shared_folders
 
 HOLD = (
     "import fcntl, sys; lock = open(sys.argv[1], 'wb'); fcntl.flock(lock, fcntl.LOCK_SH)\n"
@@ -67,6 +68,21 @@ def test_less_room_is_used_and_told_and_too_little_is_not(
     with capture_logs() as logs, _block_folder(settings(tmp_path), tmp_path) as (folder, size):
         assert (folder is not None, size) == (bool(given), given * 1_000_000)
     assert [(entry["event"], entry["megabytes"]) for entry in logs] == [("little_shared_memory", room)]
+
+
+@pytest.mark.parametrize("said", ["268435456\n", "max\n", "", None])
+def test_a_containers_memory_is_what_it_is_given(tmp_path: Path, said: str | None) -> None:
+    limit = tmp_path / "memory.max"
+    if said is not None:
+        limit.write_text(said)
+    machine = memory_bytes(tmp_path / "missing")
+    assert machine == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert memory_bytes(limit) == (min(machine, 2**28) if said and said[0] == "2" else machine)
+
+
+def test_no_more_than_an_eighth_of_memory_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server.shared, "memory_bytes", lambda: 800_000_000)
+    assert room_megabytes(tmp_path) == 100
 
 
 def test_a_machine_without_such_memory_has_none(tmp_path: Path) -> None:

@@ -91,6 +91,14 @@ def test_what_is_no_tile_is_read_as_ever(opener: Pair, other: str) -> None:
     opener.get("/tiles/granted/WebMercatorQuad/17/66052/{}".format(other or "."), by_key(opener))
 
 
+def test_a_request_that_is_long_is_not_held(opener: Pair) -> None:
+    opener.get(OPEN, {"cookie": "a=" + "x" * 5000})
+    opener.get(OPEN + "?a=" + "x" * 5000)
+    assert not opener.openings._kept
+    opener.get(OPEN, {"cookie": "a=" + "x" * 2000})
+    assert len(opener.openings._kept) == 1
+
+
 def test_each_has_its_own_language_and_form_of_error(opener: Pair) -> None:
     far = "/tiles/granted/WebMercatorQuad/17/0/0.png?time=1999-01-01"
     words = set()
