@@ -340,7 +340,7 @@ def _mapserv(
                 stdin=listener,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**plain_environment(), **environment, "GDAL_CACHEMAX": "200"},
+                env={**plain_environment(), **environment},
             )
             for _ in range(WORKERS)
         ]
