@@ -109,7 +109,7 @@ def check_values(
         return
     expected = None
     for scene in world.layer_scenes(layer):
-        if not in_span(scene, when):
+        if not in_span(scene, when) or not in_reach(scene, at):
             continue
         details = [d for d in (1e-9, *sorted(world.limits())) if may_at(world, scene, "info", *place, d)]
         if details and (expected := block_mean(scene, *place, details[0])) is not None:
@@ -123,6 +123,13 @@ def check_values(
     if expected is not None:
         assert np.allclose(found, expected, rtol=1e-6)
         seen[name] += 1
+
+
+def in_reach(scene: Scene, at: shapely.Point) -> bool:
+    """A scene says nothing of places a hundredth of its size or more beyond its box, however wide a block is."""
+    west, south, east, north = scene.footprint.bounds
+    slack = max(east - west, north - south) / 100
+    return bool(shapely.box(west - slack, south - slack, east + slack, north + slack).covers(at))
 
 
 def statistics(world: World, rnd: random.Random, seen: Counter[str]) -> None:

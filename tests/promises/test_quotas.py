@@ -33,6 +33,8 @@ PRICES = {f"{TILE}.png": 1, f"{TILE}@2x.png": 4}
 MOST_WASTED = 3
 """Units of the greatest lease of 300: lost where a worker is killed after it was given and before it is
 written down."""
+MOST_KILLED = 25
+"""Turns until one shows that a lease comes back: on a loaded machine many a kill meets the moment that wastes one."""
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +133,9 @@ def test_answers_of_several_prices_leave_no_more_than_the_leases_in_hand(server:
 
 def test_a_worker_killed_midway_never_lets_a_quota_be_passed(server: Server, show: Show) -> None:
     rows, wasted = [], []
-    for number in range(max(2, REPEATS // 4)):
+    for number in range(MOST_KILLED):
+        if number >= max(2, REPEATS // 4) and min(wasted) == 0:
+            break
         key, grant_id = customer(server, f"killed{number}", 300)
         wait_until(partial(known_everywhere, server, key), seconds=15)
         crowd = exhaust(server, key, [f"{TILE}.png"], kill=True)
@@ -146,7 +150,7 @@ def test_a_worker_killed_midway_never_lets_a_quota_be_passed(server: Server, sho
             what=lambda: f"{leased(server, grant_id)} thousandths taken, {paid} units paid",  # noqa: B023 - asked at once
         )
         with contextlib.suppress(AssertionError):  # its file is folded within seconds
-            wait_until(lambda: leased(server, grant_id) <= paid * 1000, seconds=15)  # noqa: B023 - asked within this turn
+            wait_until(lambda: leased(server, grant_id) <= paid * 1000, seconds=5)  # noqa: B023 - asked within this turn
         wasted.append(max(0, leased(server, grant_id) // 1000 - paid))
         rows.append((spent(crowd), lost(crowd)))
     assert min(wasted) == 0, "a lease comes back"
