@@ -1,0 +1,144 @@
+"""What a delivery says of itself: its images, bands, numbers, place, time and rights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from mosaics.errors import IngestError
+
+Geometry = Literal["ground", "sensor"]
+"""ground: placed by a transform in a CRS; sensor: as the instrument saw it, placed by RPC or points."""
+Radiometry = Literal["radiance", "reflectance", "display", "unknown"]
+"""radiance: counts that gain and bias turn into W/m2/sr/um; reflectance: scaled; display: for eyes only."""
+
+
+class DeliveryIncompleteError(IngestError):
+    """A delivery names files that are not there."""
+
+
+class DeliveryUnreadableError(IngestError):
+    """A delivery's metadata can't be read, or contradicts itself."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProductBand:
+    """A band as the product describes it."""
+
+    id: str
+    """The product's name of it, such as B0, R or NIR."""
+    common_name: str | None = None
+    """STAC's, where the product says which colour it is."""
+    gain: float | None = None
+    """Of radiance: counts / gain + bias; of reflectance: what it was multiplied by."""
+    bias: float | None = None
+    """W/m2/sr/um."""
+    irradiance: float | None = None
+    """Of the sun outside the atmosphere, W/m2/um."""
+    range_nm: tuple[float, float] | None = None
+    """Limits at half the maximum, nanometres."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageFile:
+    """A file that holds a part of an image."""
+
+    path: Path
+    row: int
+    """Of the part, from 1."""
+    column: int
+    """Of the part, from 1."""
+    bands: tuple[str, ...]
+    """Ids of its bands, in file order."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BandGroup:
+    """Bands of one resolution: one image, which becomes one COG."""
+
+    name: str
+    """Such as ms, pan or pms."""
+    files: tuple[ImageFile, ...]
+    """All parts of all its bands."""
+    bands: tuple[ProductBand, ...]
+    """In the order that they are stored in."""
+    height: int
+    """Rows of the whole image."""
+    width: int
+    """Columns of the whole image."""
+    geometry: Geometry
+    nodata: float | None = None
+    """Counts that mean nothing."""
+    saturated: float | None = None
+    """Counts that mean more than could be counted."""
+    rpc: Path | None = None
+    """File of rational polynomial coefficients, of an image in sensor geometry."""
+    radiometry: Radiometry = "unknown"
+    metadata: Path
+    """The file that says all this, which GDAL opens too."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class View:
+    """How the scene was seen and lit, at its middle; degrees, None where it is not told."""
+
+    incidence: float | None = None
+    """Between the line of sight and the vertical at the ground."""
+    azimuth: float | None = None
+    """Of the line of sight, from north."""
+    off_nadir: float | None = None
+    """At the satellite."""
+    sun_elevation: float | None = None
+    sun_azimuth: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivery:
+    """A whole delivery of one acquisition."""
+
+    name: str
+    """The provider's, for people and for the scene's id."""
+    sensor_id: str
+    """Id of a sensor file."""
+    platform: str
+    """Such as PHR 1B."""
+    groups: tuple[BandGroup, ...]
+    acquired: datetime | None = None
+    """UTC."""
+    view: View = View()
+    copyright: str | None = None
+    """As the product states it."""
+    cloud_cover: float | None = None
+    """Percent."""
+    snow_cover: float | None = None
+    """Percent."""
+    level: str | None = None
+    """Of processing, in the provider's word."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that are read of it, metadata first."""
+        found: dict[Path, None] = {}
+        for group in self.groups:
+            found[group.metadata] = None
+            if group.rpc is not None:
+                found[group.rpc] = None
+            found.update((file.path, None) for file in group.files)
+        return tuple(found)
+
+
+def check_complete(delivery: Delivery) -> None:
+    """Refuse a delivery of which files are missing or empty.
+
+    Raises:
+        DeliveryIncompleteError: If so; it names them.
+    """
+    missing = [path for path in delivery.files if not path.is_file() or not path.stat().st_size]
+    if missing:
+        named = ", ".join(path.name for path in missing[:5]) + (" ..." if len(missing) > 5 else "")
+        raise DeliveryIncompleteError(
+            f"{delivery.name}: {len(missing)} of {len(delivery.files)} files are missing or empty ({named}); "
+            "copy the whole delivery and bank it again"
+        )

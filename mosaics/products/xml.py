@@ -1,0 +1,80 @@
+"""Reads XML of deliveries, which strangers may have written."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+from xml.etree import ElementTree as ET
+
+from mosaics.products.delivery import DeliveryUnreadableError
+
+Element = ET.Element
+
+_LARGEST: Final = 64_000_000
+"""Bytes of a metadata file; the largest known have less than one million."""
+_DOCTYPE: Final = re.compile(rb"<!DOCTYPE|<!ENTITY", re.IGNORECASE)
+
+
+def parse_xml(path: Path) -> Element:
+    """Parse a metadata file, without entities of its own: no delivery has any, and some are bombs.
+
+    Raises:
+        DeliveryUnreadableError: If it is no XML that is read here.
+    """
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise DeliveryUnreadableError(f"{path.name}: it is too large for metadata")
+        text = path.read_bytes()
+        if _DOCTYPE.search(text):
+            raise DeliveryUnreadableError(f"{path.name}: it defines entities, which no product does")
+        return ET.fromstring(text)  # noqa: S314 - without entities there is nothing to expand
+    except ET.ParseError as error:
+        raise DeliveryUnreadableError(
+            f"{path.name}: it is no well-formed XML (line {error.position[0]}); copy it again"
+        ) from error
+    except OSError as error:
+        raise DeliveryUnreadableError(f"{path.name}: it can't be read: {error.strerror}") from error
+
+
+def text_of(element: Element | None, path: str) -> str | None:
+    """Give the text of the first element of a path; None where there is none or it is empty."""
+    found = None if element is None else element.find(path)
+    text = (found.text or "").strip() if found is not None else ""
+    return text or None
+
+
+def number_of(element: Element | None, path: str) -> float | None:
+    """Give the number of the first element of a path; None where there is none: templates hold words."""
+    text = text_of(element, path)
+    try:
+        value = float(text) if text is not None else math.nan
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def descendants(element: Element, name: str) -> Iterator[Element]:
+    """Give all elements of a name, however deep: profiles put them at different places."""
+    return element.iter(name)
+
+
+def inside(folder: Path, href: str | None, named_in: Path) -> Path:
+    """Give a file that a delivery names; it must lie in the delivery.
+
+    Args:
+        folder: Of the file that names it.
+        href: As it stands there.
+        named_in: The file, for the error.
+
+    Raises:
+        DeliveryUnreadableError: If it would lead elsewhere.
+    """
+    if not href or "://" in href or Path(href).is_absolute() or ".." in Path(href).parts or "\\" in href:
+        raise DeliveryUnreadableError(f"{named_in.name}: it names a file outside the delivery")
+    path = folder / href
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise DeliveryUnreadableError(f"{named_in.name}: {Path(href).name} leads out of the delivery")
+    return path
