@@ -1,0 +1,124 @@
+"""CNES' and Spot Image's DIMAP 1: SPOT 1 to 5. Source: sensors.md, sections 1 to 3."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from mosaics.products.delivery import (
+    BandGroup,
+    Delivery,
+    DeliveryUnreadableError,
+    ImageFile,
+    ProductBand,
+    View,
+)
+from mosaics.products.xml import Element, inside, number_of, parse_xml, text_of
+
+METADATA: Final = "METADATA.DIM"
+_IN_FILE: Final = ("XS3", "XS2", "XS1", "SWIR")
+"""Order of the bands in IMAGERY.TIF, which is not that of the document."""
+_COMMON: Final = {"XS1": "green", "XS2": "red", "XS3": "nir", "SWIR": "swir16"}
+_PAN: Final = re.compile(r"PAN|P|M|HM|HMA|HMB|HX|HI|THR|SUPERMODE")
+_MISSIONS: Final = re.compile(r"[1-5]")
+
+
+def find_dimap1(path: Path) -> Path | None:
+    """Give the document of a delivery; None: it is none.
+
+    Args:
+        path: Its folder, or the document.
+    """
+    if path.is_file():
+        return path if path.name.upper() == METADATA else None
+    found = [each for each in path.iterdir() if each.name.upper() == METADATA] if path.is_dir() else []
+    return found[0] if found else None
+
+
+def read_dimap1(path: Path) -> Delivery:
+    """Read a delivery by its METADATA.DIM.
+
+    Raises:
+        DeliveryUnreadableError: If it can't be understood.
+    """
+    root = parse_xml(path)
+    if text_of(root, "Metadata_Id/METADATA_FORMAT") != "DIMAP":
+        raise DeliveryUnreadableError(f"{path.name}: it is no DIMAP 1 document")
+    source = root.find("Dataset_Sources/Source_Information/Scene_Source")
+    mission, index = text_of(source, "MISSION"), text_of(source, "MISSION_INDEX")
+    if mission != "SPOT" or index is None or not _MISSIONS.fullmatch(index):
+        raise DeliveryUnreadableError(f"{path.name}: its mission is not one of SPOT 1 to 5")
+    return Delivery(
+        name=text_of(root, "Dataset_Id/DATASET_NAME") or path.parent.name,
+        sensor_id="spot-1-5",
+        platform=f"SPOT {index}",
+        groups=(_group(root, path),),
+        acquired=_acquired(source),
+        view=View(
+            incidence=number_of(source, "INCIDENCE_ANGLE"),
+            off_nadir=number_of(source, "VIEWING_ANGLE"),
+            sun_elevation=number_of(source, "SUN_ELEVATION"),
+            sun_azimuth=number_of(source, "SUN_AZIMUTH"),
+        ),
+        copyright=text_of(root, "Dataset_Id/COPYRIGHT"),
+        level=text_of(root, "Data_Processing/PROCESSING_LEVEL"),
+    )
+
+
+def _acquired(source: Element | None) -> datetime | None:
+    day, time = text_of(source, "IMAGING_DATE"), text_of(source, "IMAGING_TIME")
+    try:
+        return datetime.fromisoformat(f"{day}T{time or '00:00:00'}").replace(tzinfo=UTC) if day else None
+    except ValueError:
+        return None
+
+
+def _group(root: Element, path: Path) -> BandGroup:
+    rows, columns, count = (
+        number_of(root, f"Raster_Dimensions/{name}") for name in ("NROWS", "NCOLS", "NBANDS")
+    )
+    place = root.find("Data_Access/Data_File/DATA_FILE_PATH")
+    if not rows or not columns or not count or place is None:
+        raise DeliveryUnreadableError(
+            f"{path.name}: it does not say how large its image is, or where it lies"
+        )
+    bands = _bands(root, path, int(count))
+    special = {
+        text_of(each, "SPECIAL_VALUE_TEXT"): number_of(each, "SPECIAL_VALUE_INDEX")
+        for each in root.iter("Special_Value")
+    }
+    names = tuple(band.id for band in bands)
+    is_placed = root.find("Geoposition/Geoposition_Insert") is not None
+    return BandGroup(
+        name="pan" if len(bands) == 1 else "ms",
+        files=(ImageFile(path=inside(path.parent, place.get("href"), path), row=1, column=1, bands=names),),
+        bands=bands,
+        height=int(rows),
+        width=int(columns),
+        geometry="ground" if is_placed else "sensor",
+        nodata=special.get("NODATA"),
+        saturated=special.get("SATURATED"),
+        radiometry="radiance",
+        metadata=path,
+    )
+
+
+def _bands(root: Element, path: Path, count: int) -> tuple[ProductBand, ...]:
+    """Give the bands in the order of the file: near infrared, red, green and, if any, short wave."""
+    found: dict[str, ProductBand] = {}
+    for each in root.findall("Image_Interpretation/Spectral_Band_Info"):
+        name = (text_of(each, "BAND_DESCRIPTION") or "").upper()
+        if name not in _COMMON and not (count == 1 and _PAN.fullmatch(name)):
+            raise DeliveryUnreadableError(f"{path.name}: its band {name!r} is not known here")
+        found[name] = ProductBand(
+            id=name,
+            common_name=_COMMON.get(name, "pan"),
+            gain=number_of(each, "PHYSICAL_GAIN"),
+            bias=number_of(each, "PHYSICAL_BIAS"),
+        )
+    if len(found) != count:
+        raise DeliveryUnreadableError(f"{path.name}: it says {count} bands and describes {len(found)}")
+    ordered = tuple(found[name] for name in _IN_FILE if name in found)
+    return ordered or tuple(found.values())

@@ -1,0 +1,78 @@
+"""DIMAP 1 as GDAL's tests have it, and with bands that no skeleton has."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from mosaics.products.delivery import DeliveryIncompleteError, DeliveryUnreadableError, check_complete
+from mosaics.products.dimap1 import find_dimap1, read_dimap1
+from tests.conftest import IMAGERY
+
+SPOT = IMAGERY / "skeletons" / "spot_dimap1"
+EMPTY = IMAGERY / "skeletons" / "spot5_dimap1_METADATA.DIM"
+
+pytestmark = pytest.mark.skipif(not SPOT.is_dir(), reason="no product skeletons here")
+
+BAND = (
+    "<Spectral_Band_Info><BAND_INDEX>{}</BAND_INDEX><BAND_DESCRIPTION>{}</BAND_DESCRIPTION>"
+    "<PHYSICAL_GAIN>{}</PHYSICAL_GAIN></Spectral_Band_Info>"
+)
+
+
+def test_a_panchromatic_scene_of_spot_4() -> None:
+    assert find_dimap1(SPOT) == find_dimap1(SPOT / "METADATA.DIM") == SPOT / "METADATA.DIM"
+    delivery = read_dimap1(SPOT / "METADATA.DIM")
+    assert (delivery.sensor_id, delivery.platform, delivery.level) == ("spot-1-5", "SPOT 4", "1A")
+    assert delivery.acquired == datetime(2001, 11, 29, 10, 30, 43, tzinfo=UTC)
+    assert delivery.copyright == "COPYRIGHT CNES 29 11 2001 10 H 30 MN 38 S"
+    assert delivery.view.incidence == pytest.approx(-19.978, abs=1e-3)
+    assert delivery.view.sun_elevation == pytest.approx(23.546, abs=1e-3)
+    (group,) = delivery.groups
+    assert (group.name, group.height, group.width, group.geometry) == ("pan", 6000, 6000, "sensor")
+    assert [(band.id, band.common_name, band.gain) for band in group.bands] == [("PAN", "pan", 4.357726)]
+    assert (group.nodata, group.saturated) == (0, 255)
+    check_complete(delivery)
+
+
+@pytest.mark.parametrize("names", [("XS1", "XS2", "XS3"), ("XS1", "XS2", "XS3", "SWIR")])
+def test_bands_lie_in_the_file_in_another_order_than_in_the_document(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    folder = changed(tmp_path, names)
+    (group,) = read_dimap1(folder / "METADATA.DIM").groups
+    assert [band.id for band in group.bands] == ["XS3", "XS2", "XS1", "SWIR"][: len(names)]
+    assert [band.common_name for band in group.bands] == ["nir", "red", "green", "swir16"][: len(names)]
+    assert [band.gain for band in group.bands] == [3, 2, 1, 4][: len(names)], "each its own"
+    assert group.name == "ms"
+
+
+def test_what_can_not_be_understood_is_told(tmp_path: Path) -> None:
+    for names, words in ((("XS1", "B7"), "'B7' is not known"), (("XS1", "XS1"), "describes 1")):
+        folder = changed(tmp_path / words[:3].strip("'"), names)
+        with pytest.raises(DeliveryUnreadableError, match=words):
+            read_dimap1(folder / "METADATA.DIM")
+    with pytest.raises(DeliveryUnreadableError, match="not one of SPOT 1 to 5"):
+        read_dimap1(EMPTY)
+
+
+def test_without_its_image_it_is_refused(tmp_path: Path) -> None:
+    folder = changed(tmp_path, ("XS1", "XS2", "XS3"))
+    (folder / "IMAGERY.TIF").unlink()
+    with pytest.raises(DeliveryIncompleteError, match=r"IMAGERY\.TIF"):
+        check_complete(read_dimap1(folder / "METADATA.DIM"))
+
+
+def changed(folder: Path, names: tuple[str, ...]) -> Path:
+    """Give a copy that describes other bands."""
+    target = Path(shutil.copytree(SPOT, folder / "delivery"))
+    text = (target / "METADATA.DIM").read_text()
+    listed = "".join(BAND.format(place, name, place) for place, name in enumerate(names, 1))
+    text = re.sub(r"<Spectral_Band_Info>.*</Spectral_Band_Info>", listed, text, flags=re.DOTALL)
+    text = text.replace("<NBANDS>1", f"<NBANDS>{len(names)}")
+    (target / "METADATA.DIM").write_text(text)
+    return target
