@@ -35,6 +35,8 @@ class ProductBand:
     """Of radiance: counts / gain + bias; of reflectance: what it was multiplied by."""
     bias: float | None = None
     """W/m2/sr/um."""
+    reflectance: float | None = None
+    """What counts are multiplied by to give reflectance above the atmosphere."""
     irradiance: float | None = None
     """Of the sun outside the atmosphere, W/m2/um."""
     range_nm: tuple[float, float] | None = None
@@ -81,6 +83,15 @@ class BandGroup:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Mask:
+    """A raster of the same ground that says of each pixel what it is worth."""
+
+    kind: Literal["udm", "udm2"]
+    """How it is written: Planet's of one byte of bits, or of eight bands."""
+    path: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class View:
     """How the scene was seen and lit, at its middle; degrees, None where it is not told."""
 
@@ -108,6 +119,7 @@ class Delivery:
     acquired: datetime | None = None
     """UTC."""
     view: View = View()
+    masks: tuple[Mask, ...] = ()
     copyright: str | None = None
     """As the product states it."""
     cloud_cover: float | None = None
@@ -126,6 +138,7 @@ class Delivery:
             if group.rpc is not None:
                 found[group.rpc] = None
             found.update((file.path, None) for file in group.files)
+        found.update((mask.path, None) for mask in self.masks)
         return tuple(found)
 
 
