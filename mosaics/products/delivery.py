@@ -5,14 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
 
 from mosaics.errors import IngestError
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 Geometry = Literal["ground", "sensor"]
 """ground: placed by a transform in a CRS; sensor: as the instrument saw it, placed by RPC or points."""
-Radiometry = Literal["radiance", "reflectance", "display", "unknown"]
-"""radiance: counts that gain and bias turn into W/m2/sr/um; reflectance: scaled; display: for eyes only."""
+Radiometry = Literal["radiance", "reflectance", "display", "radar", "unknown"]
+"""radiance: counts that gain and bias turn into W/m2/sr/um; reflectance: scaled; display: for eyes only;
+radar: what came back of a radar's own light, as `BandGroup.quantity` says."""
+Driver = Literal["GTiff", "JP2OpenJPEG", "COSAR", "SAR_CEOS", "NITF"]
+"""GDAL's name of a format that images are delivered in."""
+Quantity = Literal["sigma0", "beta0", "gamma0", "amplitude"]
+"""What calibrated radar values are: backscatter as linear power, or amplitude where no formula is sourced."""
 
 
 class DeliveryIncompleteError(IngestError):
@@ -54,6 +64,40 @@ class ImageFile:
     """Of the part, from 1."""
     bands: tuple[str, ...]
     """Ids of its bands, in file order."""
+    driver: Driver = "GTiff"
+    """How it is opened; a GTiff may turn out to be a JPEG 2000 whose name says so."""
+
+
+class Calibration(Protocol):
+    """Turns counts of one radar band into what they measure; a frozen value that can be pickled."""
+
+    def __call__(self, counts: NDArray[Any], rows: slice, columns: slice) -> NDArray[np.float32]:
+        """Calibrate a window of the image.
+
+        Args:
+            counts: As stored, real or complex, shape (rows, columns) of the window.
+            rows: Of the whole image, those of the window.
+            columns: Of the whole image, those of the window.
+
+        Returns:
+            Linear power (or amplitude), same shape; NaN where a count means nothing.
+        """
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GroundPoint:
+    """A place of which it is known where the image shows it."""
+
+    row: float
+    """In pixels from the upper edge of the first row; the middle of the first is 0.5."""
+    column: float
+    """In pixels from the left edge of the first column."""
+    longitude: float
+    """Degrees, WGS 84."""
+    latitude: float
+    """Degrees."""
+    height: float = 0.0
+    """Metres above the ellipsoid."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +121,15 @@ class BandGroup:
     """Counts that mean more than could be counted."""
     rpc: Path | None = None
     """File of rational polynomial coefficients, of an image in sensor geometry."""
+    points: tuple[GroundPoint, ...] = ()
+    """Of an image in sensor geometry without coefficients; empty: the file itself has them."""
     radiometry: Radiometry = "unknown"
+    is_complex: bool = False
+    """Samples are complex: a radar's single look, which becomes intensity before anything is averaged."""
+    quantity: Quantity | None = None
+    """What `calibrations` make of radar counts; None for others."""
+    calibrations: tuple[Calibration, ...] = ()
+    """One for each band, in order; empty: counts are stored as they are."""
     metadata: Path
     """The file that says all this, which GDAL opens too."""
 
@@ -106,6 +158,30 @@ class View:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Radar:
+    """How a radar saw the scene, in the words of the STAC extensions sar and sat."""
+
+    frequency_band: Literal["P", "L", "S", "C", "X", "Ku", "K", "Ka"]
+    instrument_mode: str
+    """The provider's word, such as IW, SM or Spotlight."""
+    polarizations: tuple[str, ...]
+    """Such as HH, VV; in the order of the bands."""
+    product_type: str
+    """SLC, GRD, RTC, GEC ..."""
+    center_frequency_ghz: float | None = None
+    pixel_spacing_range: float | None = None
+    """Metres."""
+    pixel_spacing_azimuth: float | None = None
+    """Metres."""
+    looks_range: int | None = None
+    looks_azimuth: int | None = None
+    observation_direction: Literal["left", "right"] | None = None
+    orbit_state: Literal["ascending", "descending"] | None = None
+    relative_orbit: int | None = None
+    absolute_orbit: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Delivery:
     """A whole delivery of one acquisition."""
 
@@ -119,6 +195,8 @@ class Delivery:
     acquired: datetime | None = None
     """UTC."""
     view: View = View()
+    radar: Radar | None = None
+    """None: its sensor is no radar."""
     masks: tuple[Mask, ...] = ()
     copyright: str | None = None
     """As the product states it."""
