@@ -12,8 +12,9 @@ from shapely.geometry.base import BaseGeometry
 
 from mosaics.errors import NobodyWaitsError, SceneUnreadableError
 from mosaics.geodesy import ground_pixel_size, lonlat_transformer
-from mosaics.models import Frame, Picture
+from mosaics.models import Frame, Picture, Raster
 from mosaics.read import SceneReader
+from mosaics.readings import Reading, bands_read, readings
 from mosaics.render import Recipe, render
 from mosaics.resolve import Contribution, ResolvedTile
 from mosaics.stopping import Stop, at_once, go_on, never
@@ -85,14 +86,22 @@ def compose_at_once(tile: ResolvedTile, reader: SceneReader) -> tuple[Picture, U
 
 def _scene_picture(contribution: Contribution, frame: Frame, reader: SceneReader, stop: Stop) -> Picture:
     scene, style = contribution.scene, contribution.style
-    indexes = style.bind(scene.bands, scene.kind)
-    assert indexes is not None, "resolve chose a style that the scene lists"
+    found = readings(style, scene)
+    assert found is not None, "resolve chose a style that the scene lists"
     padded = frame.padded(style.buffer) if style.buffer else frame
-    raster = reader.read(scene, indexes, padded, style.resampling, stop)
-    recipe = Recipe(style=style, bands=tuple(scene.bands[i - 1] for i in indexes), colormap=scene.colormap)
+    rasters = [reader.read(part.scene, part.indexes, padded, style.resampling, stop) for part in found]
+    raster = rasters[0] if len(found) == 1 else _together(found, rasters)
+    recipe = Recipe(style=style, bands=bands_read(found), colormap=scene.colormap)
     ground = ground_pixel_size(padded) if style.algorithm else None
     picture = render(raster, recipe, ground)
     return picture if contribution.mask is None else cut(picture, inside(contribution.mask, frame))
+
+
+def _together(found: tuple[Reading, ...], rasters: list[Raster]) -> Raster:
+    """Put the bands of several files in the style's order; what is valid is so in all of them."""
+    places = [place for part in found for place in part.places]
+    data = np.concatenate([raster.data for raster in rasters])[np.argsort(places)]
+    return Raster(data=data, valid=np.logical_and.reduce([raster.valid for raster in rasters]))
 
 
 def cut(picture: Picture, keep: NDArray[np.bool_]) -> Picture:

@@ -73,7 +73,7 @@ class Fineness:
 
     def limit(self, scene: Scene) -> float:
         """Give the finest detail of a scene, metres per pixel; 0: native."""
-        pan = scene.pan_resolution or scene.ground_resolution
+        pan = scene.pan_resolution or scene.finest_resolution
         return max(self.ground_resolution or 0.0, (self.times_pan or 0.0) * pan)
 
 

@@ -24,6 +24,9 @@ from mosaics.errors import MosaicsError
 ALLOWED_DRIVERS: Final = frozenset({"GTiff", "COG", "MEM", "Memory", "JP2OpenJPEG"})
 """Drivers that stay registered: the two formats we read, the one we write, and two that only hold memory."""
 
+DELIVERED_DRIVERS: Final = frozenset({"COSAR", "NITF", "SAR_CEOS"})
+"""Formats that providers deliver in; only the child process that takes deliveries apart has them."""
+
 SKIPPED_DRIVERS: Final = tuple(
     """
     VRT;DERIVED;GTI;GDALG;STACIT;STACTA;WMS;WMTS;WCS;OGCAPI;HTTP;EEDA;EEDAI;PLMOSAIC;DAAS;LIBERTIFF;SNAP_TIFF
@@ -80,11 +83,12 @@ class GdalUnsafeError(MosaicsError):
     """GDAL would open what it must not, so nothing may be served or banked by this process."""
 
 
-def environment(cache_megabytes: int = 256) -> dict[str, str]:
+def environment(cache_megabytes: int = 256, drivers: frozenset[str] = frozenset()) -> dict[str, str]:
     """Give GDAL's settings as process environment variables.
 
     Args:
         cache_megabytes: Upper bound of GDAL's block cache.
+        drivers: Some that stay registered beside `ALLOWED_DRIVERS`.
 
     Returns:
         Name to value. A child process that runs GDAL's own tools must not get GDAL_SKIP.
@@ -100,14 +104,14 @@ def environment(cache_megabytes: int = 256) -> dict[str, str]:
         "GDAL_HTTP_TIMEOUT": "10",
         "GDAL_NUM_THREADS": "1",
         "GDAL_PAM_ENABLED": "NO",
-        "GDAL_SKIP": ",".join(sorted({name.strip() for name in SKIPPED_DRIVERS} - {""})),
+        "GDAL_SKIP": ",".join(sorted({name.strip() for name in SKIPPED_DRIVERS} - {""} - drivers)),
         "GDAL_TIFF_INTERNAL_MASK": "YES",
         "GDAL_VRT_ENABLE_PYTHON": "NO",
         "PROJ_NETWORK": "OFF",
     }
 
 
-def configure(cache_megabytes: int = 256) -> None:
+def configure(cache_megabytes: int = 256, drivers: frozenset[str] = frozenset()) -> None:
     """Set GDAL's environment for this process and the ones it starts.
 
     Call it once, before the first raster is opened: GDAL reads GDAL_SKIP when it registers its drivers and
@@ -115,8 +119,9 @@ def configure(cache_megabytes: int = 256) -> None:
 
     Args:
         cache_megabytes: Upper bound of GDAL's block cache.
+        drivers: Some that stay registered beside `ALLOWED_DRIVERS`.
     """
-    os.environ.update(environment(cache_megabytes))
+    os.environ.update(environment(cache_megabytes, drivers))
     # its successor, `opener`, adds a file system to GDAL at each opening, under the feet of other threads
     warnings.filterwarnings("ignore", "FilePath is supplanted", category=RasterioDeprecationWarning)
     logger = logging.getLogger("rasterio._env")
@@ -125,7 +130,11 @@ def configure(cache_megabytes: int = 256) -> None:
 
 
 def open_raster(
-    path: str | Path | FileLike, *, jp2: bool = False, overview_level: int | None = None
+    path: str | Path | FileLike,
+    *,
+    jp2: bool = False,
+    overview_level: int | None = None,
+    driver: str | None = None,
 ) -> DatasetReader:
     """Open a raster, the only way that is safe: GeoTIFF (or JPEG 2000) and nothing that leads elsewhere.
 
@@ -136,6 +145,7 @@ def open_raster(
         path: A local path, or what is read in place of one.
         jp2: Accept a JPEG 2000 at a path too.
         overview_level: Give this overview (0 is the finest) as a dataset of its own.
+        driver: One of `DELIVERED_DRIVERS`, for a file at a path; only where it is registered.
 
     Returns:
         The open dataset; a context manager. Not to be shared between threads.
@@ -145,7 +155,8 @@ def open_raster(
     """
     if isinstance(path, str | Path):
         name = shown = _plain_path(path)
-        opened = _path_opener(name, "JP2OpenJPEG" if jp2 and _is_jp2(name) else "GTiff")
+        assert driver is None or driver in DELIVERED_DRIVERS, "others are told by the file's first bytes"
+        opened = _path_opener(name, driver or ("JP2OpenJPEG" if jp2 and _is_jp2(name) else "GTiff"))
     else:
         name, shown = "", path.name
         opened = _stream_opener(path)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
-import math
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,11 +14,24 @@ import shapely
 from shapely.geometry import shape
 
 from mosaics.errors import SceneUnreadableError
-from mosaics.models import VISUAL_BLOCK, Band, Scene, Visual
-from mosaics.places import ObjectAddress, is_object
+from mosaics.item_assets import (
+    COG_MEDIA_TYPE,
+    DATA,
+    ETAG,
+    SHA256_MULTIHASH,
+    AssetFacts,
+    assets_of,
+    bands_from,
+    generation_of,
+    href_of,
+    others_from,
+    path_of,
+    projection_of,
+)
+from mosaics.models import VISUAL_BLOCK, Scene, Visual
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
     from shapely.geometry.base import BaseGeometry
 
@@ -31,59 +41,32 @@ STAC_EXTENSIONS: Final = (
     "https://stac-extensions.github.io/eo/v2.0.0/schema.json",
     "https://stac-extensions.github.io/file/v2.1.0/schema.json",
 )
-EO_COMMON_NAMES: Final = frozenset(
-    {
-        *("pan", "coastal", "blue", "green", "green05", "yellow", "red", "rededge", "cirrus"),
-        *("rededge071", "rededge075", "rededge078", "nir", "nir08", "nir09", "swir16", "swir22"),
-        *("lwir", "lwir11", "lwir12"),
-    }
-)
-"""Words that eo:common_name may have (extension eo, v2.0.0); our others stand in flux:common_name."""
-COG_MEDIA_TYPE: Final = "image/tiff; application=geotiff; profile=cloud-optimized"
 UNDATED: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Start of the interval that STAC asks for where the acquisition time isn't known."""
-_SHA256_MULTIHASH: Final = "1220"
-_ETAG: Final = "flux:etag"
-"""Field of an asset in the store: what the state that was banked is called there."""
-_PERCENTILES: Final = {"p2": "2", "p50": "50", "p98": "98", "p999": "99.9"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class AssetFacts:
-    """What the item says of the file beyond what a scene holds."""
+class ItemFacts:
+    """What the item says of a scene beyond what a scene holds."""
 
-    crs: str
-    """WKT 2."""
-    epsg: int | None
-    """EPSG code of the CRS."""
-    transform: tuple[float, float, float, float, float, float]
-    """Affine (a, b, c, d, e, f)."""
-    nodata: float | None
-    """Nodata value of the file."""
-    scales: Sequence[float]
-    """Scale of each band."""
-    offsets: Sequence[float]
-    """Offset of each band."""
-    sample_steps: Sequence[int]
-    """Of each band: 1 if its percentiles are exact, n if from every n-th value."""
-    file_size: int
-    """Bytes."""
-    sha256: str
-    """Hex digest of the file."""
+    files: Mapping[str, AssetFacts]
+    """Of each of its files, by key; `data` is the leading one."""
     source_digest: str
     """Hex digest of what was handed in: the scene's identity."""
-    profile: str | None
-    """Version of the bank profile; None for a file served as it was handed in."""
     thumbnail: Path | None
     """Quicklook (WebP)."""
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    """What the product says of itself, in the fields of the extensions below."""
+    extensions: tuple[str, ...] = ()
+    """Addresses of the schemas of those fields."""
 
 
-def scene_to_item(scene: Scene, facts: AssetFacts, *, root: Path, banked: datetime) -> dict[str, Any]:
+def scene_to_item(scene: Scene, facts: ItemFacts, *, root: Path, banked: datetime) -> dict[str, Any]:
     """Write a scene as a STAC item.
 
     Args:
         scene: The scene.
-        facts: Its file.
+        facts: What else is known of it.
         root: The home's data folder; hrefs of files inside it are relative to it.
         banked: When, UTC.
 
@@ -91,12 +74,10 @@ def scene_to_item(scene: Scene, facts: AssetFacts, *, root: Path, banked: dateti
         The item, ready for JSON.
     """
     properties: dict[str, Any] = {
+        **facts.properties,
         "created": pystac.utils.datetime_to_str(banked),
-        "gsd": scene.ground_resolution,
-        "proj:code": f"EPSG:{facts.epsg}" if facts.epsg else None,
-        "proj:wkt2": facts.crs,
-        "proj:shape": [scene.height, scene.width],
-        "proj:transform": list(facts.transform),
+        "gsd": scene.finest_resolution,
+        **projection_of(scene, facts.files[DATA]),
         "flux:sensor": scene.sensor_id,
         "flux:kind": scene.kind,
         "flux:styles": list(scene.styles),
@@ -114,12 +95,13 @@ def scene_to_item(scene: Scene, facts: AssetFacts, *, root: Path, banked: dateti
         start_datetime=None if scene.acquired else UNDATED,
         end_datetime=None if scene.acquired else banked,
         properties=properties,
-        stac_extensions=list(STAC_EXTENSIONS),
+        stac_extensions=[*STAC_EXTENSIONS, *facts.extensions],
         collection=scene.collection_id,
     )
-    item.add_asset("data", _data_asset(scene, facts, root))
+    for key, asset in assets_of(scene, facts.files, root).items():
+        item.add_asset(key, asset)
     if facts.thumbnail is not None:
-        href = _href(str(facts.thumbnail), root)
+        href = href_of(str(facts.thumbnail), root)
         item.add_asset("thumbnail", pystac.Asset(href=href, media_type="image/webp", roles=["thumbnail"]))
     document: dict[str, Any] = item.to_dict(include_self_link=False, transform_hrefs=False)
     return document
@@ -140,8 +122,8 @@ def scene_from_item(item: dict[str, Any], *, root: Path, sequence: int) -> Scene
         SceneUnreadableError: If the item lacks what a scene needs, or its relative href leaves the root.
     """
     try:
-        properties, asset = item["properties"], item["assets"]["data"]
-        href = _path(asset["href"], root)
+        properties, asset = item["properties"], item["assets"][DATA]
+        href = path_of(asset["href"], root)
         undated = properties.get("datetime") is None
         height, width = properties["proj:shape"]
         return Scene(
@@ -155,18 +137,17 @@ def scene_from_item(item: dict[str, Any], *, root: Path, sequence: int) -> Scene
             else pystac.utils.str_to_datetime(properties["datetime"]).astimezone(UTC),
             footprint=shape(item["geometry"]),
             href=href,
-            generation=asset[_ETAG]
-            if is_object(href)
-            else asset["file:checksum"].removeprefix(_SHA256_MULTIHASH),
+            generation=generation_of(asset, href),
             width=width,
             height=height,
-            ground_resolution=properties["gsd"],
-            bands=tuple(_band_from(band) for band in asset["bands"]),
+            ground_resolution=asset["raster:spatial_resolution"],
+            bands=bands_from(asset),
             styles=tuple(properties["flux:styles"]),
             attribution=properties.get("flux:attribution", ""),
             colormap=tuple((value, (r, g, b, a)) for value, (r, g, b, a) in asset.get("flux:colormap", ())),
             sequence=sequence,
             visual=_visual_from(item, root),
+            others=others_from(item["assets"], root),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         named = item.get("id") if isinstance(item, dict) else None
@@ -184,10 +165,10 @@ def of_new_state(item: dict[str, Any], href: str, etag: str) -> dict[str, Any] |
     Returns:
         The item as it should be; None: it is of another file, or of this state already.
     """
-    asset = item.get("assets", {}).get("data", {})
-    if asset.get("href") != href or asset.get(_ETAG) == etag:
+    asset = item.get("assets", {}).get(DATA, {})
+    if asset.get("href") != href or asset.get(ETAG) == etag:
         return None
-    return {**item, "assets": {**item["assets"], "data": {**asset, _ETAG: etag}}}
+    return {**item, "assets": {**item["assets"], DATA: {**asset, ETAG: etag}}}
 
 
 def with_visual(item: dict[str, Any], visual: Visual, *, sha256: str, root: Path) -> dict[str, Any]:
@@ -203,14 +184,14 @@ def with_visual(item: dict[str, Any], visual: Visual, *, sha256: str, root: Path
     cell = visual.span / VISUAL_BLOCK / 2**levels
     left, top = visual.origin
     asset = {
-        "href": _href(visual.href, root),
+        "href": href_of(visual.href, root),
         "type": COG_MEDIA_TYPE,
         "roles": ["visual"],
         "proj:code": visual.crs,
         "proj:shape": [side * VISUAL_BLOCK * 2**levels for side in (visual.rows, visual.columns)],
         "proj:transform": [cell, 0.0, left, 0.0, -cell, top],
         "file:size": visual.file_size,
-        "file:checksum": _SHA256_MULTIHASH + sha256,
+        "file:checksum": SHA256_MULTIHASH + sha256,
         "flux:grid": visual.grid_id,
         "flux:zooms": list(visual.zooms),
         "flux:style": visual.style_id,
@@ -240,7 +221,7 @@ def _visual_from(item: dict[str, Any], root: Path) -> Visual | None:
         state = asset.get("flux:source_state")
         height, width = asset["proj:shape"]
         return Visual(
-            href=_path(asset["href"], root),
+            href=path_of(asset["href"], root),
             file_size=asset["file:size"],
             source_generation=asset["flux:source_generation"],
             source_state=None if state is None else (state[0], state[1]),
@@ -263,7 +244,7 @@ def _visual_from(item: dict[str, Any], root: Path) -> Visual | None:
 
 def _bands_digest(item: dict[str, Any]) -> str:
     """Digest what rendering takes of the item beside the style: bands with their ranges, palette, kind."""
-    data = item["assets"]["data"]
+    data = item["assets"][DATA]
     looks = [item["properties"].get("flux:kind"), data.get("bands"), data.get("flux:colormap")]
     return hashlib.sha256(json.dumps(looks, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -283,83 +264,3 @@ def bounding_box(footprint: BaseGeometry) -> list[float]:
         if gap[0] > 0:
             east, west = gap[1], gap[2]
     return [west, south, east, north]
-
-
-def _data_asset(scene: Scene, facts: AssetFacts, root: Path) -> pystac.Asset:
-    extra: dict[str, Any] = {
-        "bands": [_band_to(band, facts, place) for place, band in enumerate(scene.bands)],
-        "raster:spatial_resolution": scene.ground_resolution,
-        "file:size": facts.file_size,
-        "file:checksum": _SHA256_MULTIHASH + facts.sha256,
-    }
-    if is_object(scene.href):
-        extra[_ETAG] = scene.generation
-    if facts.nodata is not None:
-        extra["nodata"] = "nan" if math.isnan(facts.nodata) else facts.nodata
-    if facts.profile is not None:
-        extra["flux:bank_profile"] = facts.profile
-    if scene.colormap:
-        extra["flux:colormap"] = [[value, list(colour)] for value, colour in scene.colormap]
-    return pystac.Asset(
-        href=_href(scene.href, root), media_type=COG_MEDIA_TYPE, roles=["data"], extra_fields=extra
-    )
-
-
-def _band_to(band: Band, facts: AssetFacts, place: int) -> dict[str, Any]:
-    """Write a band in the core fields of STAC 1.1, eo and raster."""
-    document: dict[str, Any] = {"name": band.name, "data_type": band.data_type}
-    if band.unit:
-        document["unit"] = band.unit
-    if band.minimum is not None and band.maximum is not None:
-        document["statistics"] = {"minimum": band.minimum, "maximum": band.maximum}
-    if facts.scales[place] != 1 or facts.offsets[place] != 0:
-        document["raster:scale"], document["raster:offset"] = facts.scales[place], facts.offsets[place]
-    if band.common_name:
-        prefix = "eo" if band.common_name in EO_COMMON_NAMES else "flux"
-        document[f"{prefix}:common_name"] = band.common_name
-    if band.wavelength_um is not None:
-        document["eo:center_wavelength"] = band.wavelength_um
-    if band.fwhm_um is not None:
-        document["eo:full_width_half_max"] = band.fwhm_um
-    percentiles = {
-        word: getattr(band, name) for name, word in _PERCENTILES.items() if getattr(band, name) is not None
-    }
-    if percentiles:
-        document["flux:percentiles"] = percentiles
-        if facts.sample_steps[place] > 1:
-            document["flux:sample_step"] = facts.sample_steps[place]
-    return document
-
-
-def _band_from(document: dict[str, Any]) -> Band:
-    percentiles = document.get("flux:percentiles", {})
-    statistics = document.get("statistics", {})
-    band = Band(
-        name=document["name"],
-        common_name=document.get("eo:common_name") or document.get("flux:common_name"),
-        data_type=document["data_type"],
-        unit=document.get("unit"),
-        minimum=statistics.get("minimum"),
-        maximum=statistics.get("maximum"),
-        wavelength_um=document.get("eo:center_wavelength"),
-        fwhm_um=document.get("eo:full_width_half_max"),
-    )
-    return dataclasses.replace(band, **{name: percentiles.get(word) for name, word in _PERCENTILES.items()})
-
-
-def _href(href: str, root: Path) -> str:
-    path = Path(href)
-    if is_object(href) or not path.is_relative_to(root):
-        return href
-    return path.relative_to(root).as_posix()
-
-
-def _path(href: str, root: Path) -> str:
-    """Give the absolute path or address of an href; a relative one may not leave the root."""
-    if href.startswith("/"):
-        return href
-    if is_object(href):
-        return str(ObjectAddress.parse(href))
-    if ".." in Path(href).parts or re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", href):
-        raise ValueError(href)
-    return str(root / href)

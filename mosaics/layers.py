@@ -97,7 +97,7 @@ class Layer:
     @cached_property
     def ground_resolution(self) -> float:
         """Finest ground sample distance that is shown of it, metres per pixel: native, or as rights open."""
-        return min(self.resolutions or (scene.ground_resolution for scene in self.scenes))
+        return min(self.resolutions or (scene.finest_resolution for scene in self.scenes))
 
     @cached_property
     def attribution(self) -> str:
@@ -192,7 +192,7 @@ def find_layer(index: CatalogIndex, layer_id: str, scene_filter: SceneFilter) ->
         single=bool(colon),
         extents=tuple(extent for _, extent in seen),
         limit=min(scene_filter.finest(scene) for scene in scenes),
-        resolutions=tuple(max(s.ground_resolution, scene_filter.finest(s)) for s in scenes),
+        resolutions=tuple(max(s.finest_resolution, scene_filter.finest(s)) for s in scenes),
         rights=scene_filter.digest,
     )
 

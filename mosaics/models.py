@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -109,6 +109,26 @@ class Visual:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Asset:
+    """A file of a scene beside the leading one, such as the panchromatic image of a bundle."""
+
+    key: str
+    """Name within the scene, as in its STAC item: `[a-z][a-z0-9]*`, such as pan."""
+    href: str
+    """As `Scene.href`."""
+    generation: str
+    """As `Scene.generation`."""
+    width: int
+    """Columns at full resolution."""
+    height: int
+    """Rows at full resolution."""
+    ground_resolution: float
+    """Metres per pixel, the finer of both axes at the centre."""
+    bands: tuple[Band, ...]
+    """In file order."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Scene:
     """One acquisition as it is served: what tiles and rights need of its STAC item."""
 
@@ -150,6 +170,37 @@ class Scene:
     """Catalogue sequence of the last change of this scene."""
     visual: Visual | None = None
     """Its companion, where banking made one of the scene as it is."""
+    others: tuple[Asset, ...] = ()
+    """Its other files; what stands above is of the leading one."""
+
+    @property
+    def views(self) -> tuple[Scene, ...]:
+        """The scene as each of its files alone shows it, the leading one first."""
+        return (self, *(self._of(asset) for asset in self.others))
+
+    @property
+    def all_bands(self) -> tuple[Band, ...]:
+        """Bands of all its files, the leading one's first."""
+        return self.bands + tuple(band for asset in self.others for band in asset.bands)
+
+    @property
+    def finest_resolution(self) -> float:
+        """Ground sample distance of its finest file, metres per pixel."""
+        return min((self.ground_resolution, *(asset.ground_resolution for asset in self.others)))
+
+    def _of(self, asset: Asset) -> Scene:
+        return replace(
+            self,
+            href=asset.href,
+            generation=asset.generation,
+            width=asset.width,
+            height=asset.height,
+            ground_resolution=asset.ground_resolution,
+            bands=asset.bands,
+            colormap=(),
+            visual=None,
+            others=(),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,7 +18,7 @@ class PointValues:
 
     scene: Scene
     values: tuple[float | None, ...]
-    """One per band of the scene, in stored units; None where that band has no number."""
+    """One per band of all files of the scene, in stored units; None where that band has no number."""
     ground_resolution: float
     """Detail that was read, metres per pixel."""
     charged: tuple[str, ...] = ()
@@ -59,11 +59,22 @@ def values_at(
             best = [opener.rule for opener in openers if opener.limit == finest]
             return PointValues(
                 scene=scene,
-                values=values,
-                ground_resolution=max(finest, scene.ground_resolution),
+                values=values + _of_others(scene, reader, (longitude, latitude), finest),
+                ground_resolution=max(finest, scene.finest_resolution),
                 charged=() if any(not rule.metered for rule in best) else (best[0].label,),
             )
     return None
+
+
+def _of_others(
+    scene: Scene, reader: SceneReader, place: tuple[float, float], finest: float
+) -> tuple[float | None, ...]:
+    """Read the other files of a scene at the same place."""
+    found: list[float | None] = []
+    for view in scene.views[1:]:
+        values = reader.sample(view, *place, finest)
+        found += [None] * len(view.bands) if values is None else values
+    return tuple(found)
 
 
 def _near(scene: Scene, longitude: float, latitude: float) -> bool:

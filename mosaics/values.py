@@ -20,6 +20,7 @@ from mosaics.lattice import Window
 from mosaics.layers import Layer, TimeSpan
 from mosaics.models import Band, Kind, Raster, Scene
 from mosaics.read import Resampling, SceneReader
+from mosaics.readings import readings
 from mosaics.registry import Registry
 from mosaics.resolve import Contribution, ResolvedTile, frame_outline, resolve
 from mosaics.styles import Style
@@ -60,9 +61,9 @@ def subject_of(layer: Layer, style: Style | None) -> Subject:
     """
     for scene in layer.scenes if style is not None else ():
         assert style is not None
-        places = style.bind(scene.bands, scene.kind) if style.id in scene.styles else None
-        if places is not None:
-            return Subject(kind=scene.kind, bands=tuple(scene.bands[place - 1] for place in places))
+        found = readings(style, scene) if style.id in scene.styles else None
+        if found is not None and len(found) == 1:  # of several files there are no pixels in common
+            return Subject(kind=scene.kind, bands=found[0].bands)
     return Subject(kind=layer.scenes[0].kind, bands=layer.scenes[0].bands)
 
 
@@ -123,8 +124,8 @@ def values_over(
     failures: list[SceneUnreadableError] = []
     read = 0
     for scene in layer.scenes:
-        places = _places(scene, subject)
-        if places is None:
+        source = _source(scene, subject)
+        if source is None:
             continue
         finer = np.zeros(valid.shape, bool)
         for factor, contribution in _openings(scene, levels):
@@ -134,7 +135,7 @@ def values_over(
             if not wanted.any():
                 continue
             try:
-                raster = _read(reader, contribution, places, window, factor)
+                raster = _read(reader, *source, window, factor)
             except SceneUnreadableError as error:
                 failures.append(error)
                 on_unreadable(error)
@@ -224,17 +225,19 @@ def _openings(scene: Scene, levels: Sequence[ResolvedTile]) -> list[tuple[int, C
     return found
 
 
-def _places(scene: Scene, subject: Subject) -> tuple[int, ...] | None:
-    """Find the bands in a scene, from 1; None where one is missing or the numbers mean something else."""
+def _source(scene: Scene, subject: Subject) -> tuple[Scene, tuple[int, ...]] | None:
+    """Find the file of a scene that has all bands, and their numbers; None where none has them."""
     if scene.kind != subject.kind:
         return None
-    places = []
-    for band in subject.bands:
-        place = next((n for n, other in enumerate(scene.bands, start=1) if _same(band, other)), None)
-        if place is None:
-            return None
-        places.append(place)
-    return tuple(places)
+    for view in scene.views:
+        places = [
+            next((n for n, other in enumerate(view.bands, start=1) if _same(band, other)), None)
+            for band in subject.bands
+        ]
+        found = tuple(place for place in places if place is not None)
+        if len(found) == len(places):
+            return view, found
+    return None
 
 
 def _same(one: Band, other: Band) -> bool:
@@ -249,12 +252,10 @@ def _inside(contribution: Contribution, window: Window, factor: int) -> NDArray[
     return _spread(inside(contribution.mask, window.coarser(factor).frame), window, factor)
 
 
-def _read(
-    reader: SceneReader, contribution: Contribution, places: Sequence[int], window: Window, factor: int
-) -> Raster:
+def _read(reader: SceneReader, scene: Scene, places: Sequence[int], window: Window, factor: int) -> Raster:
     """Read a scene at a coarser level onto the pixels of a window."""
-    resampling: Resampling = "nearest" if contribution.scene.kind == "classes" else "bilinear"
-    raster = reader.read(contribution.scene, places, window.coarser(factor).frame, resampling)
+    resampling: Resampling = "nearest" if scene.kind == "classes" else "bilinear"
+    raster = reader.read(scene, places, window.coarser(factor).frame, resampling)
     return Raster(data=_spread(raster.data, window, factor), valid=_spread(raster.valid, window, factor))
 
 

@@ -3,72 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
-import re
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal
 
 from mosaics.catalog.base import CatalogWriter
-from mosaics.errors import IngestError, MosaicsError
+from mosaics.errors import IngestError
 from mosaics.ingest.acquisition import acquired_from_tags
-from mosaics.ingest.convert import Conversion, convert
 from mosaics.ingest.describe import Description, describe
 from mosaics.ingest.digests import digests, file_sha256
 from mosaics.ingest.examine import Examination, examine
 from mosaics.ingest.fetch import fetched
-from mosaics.ingest.profile import PROFILE
+from mosaics.ingest.keeping import Keeping
+from mosaics.ingest.naming import check_collection_id, collection_of, scene_id_of
+from mosaics.ingest.options import BankOptions, BankResult
+from mosaics.ingest.results import converted, facts_of
 from mosaics.ingest.sandbox import Sandbox
 from mosaics.ingest.source import Progress
 from mosaics.ingest.turn import one_at_a_time
-from mosaics.ingest.workplace import TEMPORARY, flush_folder, sizes, temporary_folder
-from mosaics.item import AssetFacts, of_new_state, scene_to_item
-from mosaics.models import Collection, Kind, Scene, Text
+from mosaics.ingest.workplace import temporary_folder
+from mosaics.item import ItemFacts, of_new_state, scene_to_item
+from mosaics.item_assets import DATA
+from mosaics.models import Collection, Kind, Scene
 from mosaics.places import DataRoot, ObjectAddress, lies_below
 from mosaics.registry import Registry
 from mosaics.sensors import Sensor
 from mosaics.styles import Style
 from mosaics.tiff.objects import ObjectStore
-
-COLLECTION_ID: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_LONGEST_STEM: Final = 119  # leaves room for a hyphen and 8 digits within 128
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BankOptions:
-    """What the person who banks a file says of it; None: find out."""
-
-    collection_id: str | None = None
-    """Its collection; otherwise named as its sensor."""
-    licence_id: str | None = None
-    """Its licence; otherwise that of its collection."""
-    sensor: Sensor | None = None
-    """Its sensor; otherwise guessed."""
-    acquired: datetime | None = None
-    """Acquisition time, UTC."""
-    attribution: str | None = None
-    """Copyright line; otherwise the sensor's."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BankResult:
-    """What became of a file."""
-
-    status: Literal["banked", "unchanged"]
-    """unchanged: the same content was in the catalogue already."""
-    collection_id: str
-    """Where it is in the catalogue."""
-    scene_id: str
-    """As what."""
-    scene: Scene | None = None
-    """The scene as it was banked; None if unchanged."""
-    in_place: bool = False
-    """It is served where it lies; otherwise it was converted."""
-    messages: tuple[str, ...] = ()
-    """What the person who banks should know."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,6 +70,11 @@ class Bank:
     """Renders a small WebP picture of a scene."""
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     """The clock."""
+
+    @property
+    def keeping(self) -> Keeping:
+        """Where files are kept."""
+        return Keeping(root=self.home_data.resolve(), quicklook=self.quicklook)
 
     def bank_file(self, path: Path, options: BankOptions, progress: Progress) -> BankResult:
         """Bank a file, unless its content is banked already.
@@ -170,29 +138,35 @@ class Bank:
             return self._unchanged(known, handed, digest)
         examination: Examination = self.sandbox.run(path.name, examine, path, handed.href, report=progress)
         description = describe(examination, options.sensor, self.sensors, self.styles)
-        collection = self._collection(options, description.sensor)
+        collection = collection_of(self.catalog, options, description.sensor)
         if not handed.is_same():
             raise IngestError(
                 f"{path.name}: the file changed while it was read; try again when it is complete"
             )
         with (
-            self._converted(collection.id, description.kind, examination, progress) as converted,
+            self._result(collection.id, description.kind, examination, progress) as result,
             one_at_a_time(self.home_data.resolve()),
         ):
             known = self.catalog.find_by_digest(digest)
             if known is not None:  # another process was faster
                 return self._unchanged(known, handed, digest)
-            scene_id = self._scene_id(collection.id, path, digest)
+            scene_id = scene_id_of(self.catalog, collection.id, path.stem, digest)
             scene = _scene(examination, description, options, collection, scene_id)
-            if converted is None:
-                assert handed.href is not None, "else the file is converted"
-                scene = dataclasses.replace(scene, href=handed.href, generation=handed.etag or sha256)
-            with self._stored(scene, converted, sha256) as (scene, stored_sha256):
-                thumbnail, messages = self._picture(scene)
+            keeping = self.keeping
+            with keeping.kept(collection.id, scene_id, {} if result is None else {DATA: result[0]}) as kept:
+                in_place = result is None
+                href = handed.href if in_place else str(kept[DATA])
+                stored = sha256 if result is None else result[1]
+                assert href is not None, "else the file is converted"
+                generation = (handed.etag or sha256) if in_place else stored
+                scene = dataclasses.replace(scene, href=href, generation=generation)
+                thumbnail, messages = keeping.picture(scene)
                 if not handed.is_same():
                     raise IngestError(f"{path.name}: the file changed while it was read; try again")
-                facts = self._facts(examination, scene, (stored_sha256, digest), thumbnail)
-                item = scene_to_item(scene, facts, root=self.home_data.resolve(), banked=self.now())
+                size = examination.inspection.file_size if in_place else Path(href).stat().st_size
+                file = facts_of(examination, in_place=in_place, file_size=size, sha256=stored)
+                facts = ItemFacts(files={DATA: file}, source_digest=digest, thumbnail=thumbnail)
+                item = scene_to_item(scene, facts, root=keeping.root, banked=self.now())
                 self.catalog.put_collection(collection)
                 sequence = self.catalog.put_scene(collection.id, item, digest)
                 messages += self._without_former(handed, (collection.id, scene_id))
@@ -206,6 +180,19 @@ class Bank:
             in_place=reason is None,
             messages=notes if reason is None else (f"converted, since {reason}", *notes),
         )
+
+    @contextmanager
+    def _result(
+        self, collection_id: str, kind: Kind, examination: Examination, progress: Progress
+    ) -> Iterator[tuple[Path, str] | None]:
+        """Give the converted file, which goes unless it is taken, and its SHA-256; None: none is needed."""
+        if examination.conversion_reason is None:
+            yield None
+            return
+        name = examination.inspection.path.name
+        with temporary_folder(self.keeping.folder(collection_id), name) as folder:
+            result = converted(self.sandbox, examination, kind, folder, progress)
+            yield result, file_sha256(result, name, lambda _: None)
 
     def _unchanged(self, known: tuple[str, str], handed: _Handed, digest: str) -> BankResult:
         """Say that the content is banked; an object that was written anew with it is taken as it is now."""
@@ -230,137 +217,6 @@ class Bank:
             f"{scene_id} in {collection_id}, which this object held before, is taken out of the catalogue"
             for collection_id, scene_id in former
         )
-
-    def _collection(self, options: BankOptions, sensor: Sensor) -> Collection:
-        """Give the collection, as it is or as it will be."""
-        collection_id = options.collection_id or check_collection_id(sensor.id)
-        known = self.catalog.collection(collection_id)
-        if known is not None:
-            return known
-        title = sensor.title if options.collection_id is None else Text(fr=collection_id, en=collection_id)
-        return Collection(
-            id=collection_id, title=title, description=Text(fr="", en=""), licence_id=options.licence_id
-        )
-
-    def _scene_id(self, collection_id: str, path: Path, digest: str) -> str:
-        """Name the scene after its file, with a part of the digest where other content has that name."""
-        name = scene_id_from(path)
-        return f"{name}-{digest[:8]}" if self.catalog.scene_exists(collection_id, name) else name
-
-    @contextmanager
-    def _converted(
-        self, collection_id: str, kind: Kind, examination: Examination, progress: Progress
-    ) -> Iterator[tuple[Path, str] | None]:
-        """Give the converted file, which goes unless it is taken, and its SHA-256; None: none is needed."""
-        if examination.conversion_reason is None:
-            yield None
-            return
-        inspection = examination.inspection
-        conversion = Conversion(
-            inspection=inspection,
-            profile=PROFILE,
-            reduction=PROFILE.reduction(kind, has_palette=bool(inspection.palette)),
-            has_unfinite=examination.has_unfinite,
-        )
-        with temporary_folder(self._folder(collection_id), inspection.path.name) as folder:
-            result: Path = self.sandbox.run(
-                inspection.path.name,
-                convert,
-                conversion,
-                folder,
-                report=progress,
-                grows=lambda: sizes(folder),
-            )
-            yield result, file_sha256(result, inspection.path.name, lambda _: None)
-
-    def _folder(self, collection_id: str) -> Path:
-        return self.home_data.resolve() / "cogs" / collection_id
-
-    @contextmanager
-    def _stored(
-        self, scene: Scene, converted: tuple[Path, str] | None, sha256: str
-    ) -> Iterator[tuple[Scene, str]]:
-        """Bring the file to where it is served from, and take it away again if registering fails."""
-        if converted is None:
-            yield scene, sha256
-            return
-        result, stored = converted
-        target = self._folder(scene.collection_id) / f"{scene.id}.tif"
-        result.replace(target)
-        try:
-            flush_folder(target.parent)
-            yield dataclasses.replace(scene, href=str(target), generation=stored), stored
-        except BaseException:
-            target.unlink(missing_ok=True)
-            self._thumbnail_path(scene).unlink(missing_ok=True)
-            raise
-
-    def _picture(self, scene: Scene) -> tuple[Path | None, tuple[str, ...]]:
-        """Render and store the quicklook; a scene without one is banked all the same."""
-        if self.quicklook is None:
-            return None, ()
-        path = self._thumbnail_path(scene)
-        try:
-            data = self.quicklook(scene)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f"{TEMPORARY}{path.name}")
-            partial.write_bytes(data)
-            partial.replace(path)
-        except (MosaicsError, OSError) as error:
-            return None, (f"no quicklook could be made: {error}",)
-        return path, ()
-
-    def _thumbnail_path(self, scene: Scene) -> Path:
-        return self.home_data.resolve() / "quicklooks" / scene.collection_id / f"{scene.id}.webp"
-
-    def _facts(
-        self, examination: Examination, scene: Scene, digests: tuple[str, str], thumbnail: Path | None
-    ) -> AssetFacts:
-        inspection = examination.inspection
-        in_place = examination.conversion_reason is None
-        nodata = inspection.nodata
-        if not in_place:
-            nodata = Conversion(
-                inspection=inspection,
-                profile=PROFILE,
-                reduction="average",
-                has_unfinite=examination.has_unfinite,
-            ).nodata
-        return AssetFacts(
-            crs=inspection.crs,
-            epsg=inspection.epsg,
-            transform=inspection.transform,
-            nodata=nodata,
-            scales=inspection.scales,
-            offsets=inspection.offsets,
-            sample_steps=[band.sample_step for band in examination.bands],
-            file_size=inspection.file_size if in_place else Path(scene.href).stat().st_size,
-            sha256=digests[0],
-            source_digest=digests[1],
-            profile=None if in_place else PROFILE.version,
-            thumbnail=thumbnail,
-        )
-
-
-def check_collection_id(collection_id: str) -> str:
-    """Give the id back if it may name a collection.
-
-    Raises:
-        IngestError: If it may not.
-    """
-    if COLLECTION_ID.fullmatch(collection_id) is None:
-        raise IngestError(
-            f"{collection_id!r} can't name a collection: use up to 64 lower-case letters, digits, dots, "
-            "hyphens and underscores, a letter or digit first"
-        )
-    return collection_id
-
-
-def scene_id_from(path: Path) -> str:
-    """Make a scene id of a file's name: `[A-Za-z0-9][A-Za-z0-9._-]{0,118}`."""
-    plain = unicodedata.normalize("NFKD", path.stem).encode("ascii", "ignore").decode()
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).lstrip("._-")
-    return name[:_LONGEST_STEM].rstrip("-") or "scene"
 
 
 def _scene(

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from mosaics.errors import IngestError
-from mosaics.gdal import configure
+from mosaics.gdal import DELIVERED_DRIVERS, configure
 from mosaics.ingest.source import Progress
 
 _LOG = logging.getLogger(__name__)
@@ -241,7 +241,7 @@ def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    configure(cache_megabytes)
+    configure(cache_megabytes, DELIVERED_DRIVERS)
     connection = Connection(descriptor)
     try:
         connection.send("ready")

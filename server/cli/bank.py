@@ -20,7 +20,8 @@ from auth.models import PUBLIC, Action, Licence
 from auth.reach import EVERYWHERE, Selector
 from auth.rules import new_grant
 from mosaics.errors import CatalogUnavailableError, IngestError
-from mosaics.ingest.bank import Bank, BankOptions, BankResult
+from mosaics.ingest.bank import Bank
+from mosaics.ingest.options import BankOptions, BankResult
 from mosaics.ingest.sandbox import Sandbox
 from mosaics.ingest.scan import scan
 from mosaics.ingest.visual import VisualMaker

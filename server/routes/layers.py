@@ -37,7 +37,7 @@ async def layer(call: Call) -> Answer:
     found = _known(call, call.path["layer"])
     document = describe(call, found)
     extents = found.extents or tuple(Bounds(*scene.footprint.bounds) for scene in found.scenes)
-    resolutions = found.resolutions or tuple(scene.ground_resolution for scene in found.scenes)
+    resolutions = found.resolutions or tuple(scene.finest_resolution for scene in found.scenes)
     document["scenes"] = [
         {
             "id": scene.id,

@@ -117,7 +117,7 @@ async def point(call: Call) -> Answer:
         span=layer.span(single(call.query, "time")),
     )
     found = await _pooled(call, look)
-    bands = layer.scenes[0].bands if found is None else found.scene.bands
+    bands = (layer.scenes[0] if found is None else found.scene).all_bands
     values = [None] * len(bands) if found is None else list(found.values)
     told: dict[str, Any] = {
         "coordinates": [longitude, latitude],

@@ -193,6 +193,6 @@ def _scene_values(found: PointValues) -> SceneValues:
         sensor=scene.sensor_id,
         values=tuple(
             BandValue(band.name, band.common_name, value, band.unit)
-            for band, value in zip(scene.bands, found.values, strict=True)
+            for band, value in zip(scene.all_bands, found.values, strict=True)
         ),
     )

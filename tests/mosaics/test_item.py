@@ -14,8 +14,9 @@ import shapely
 
 from mosaics.errors import SceneUnreadableError
 from mosaics.ingest.acquisition import acquired_from_tags
-from mosaics.item import AssetFacts, bounding_box, scene_from_item, scene_to_item, with_visual
-from mosaics.models import Band, Scene, Visual
+from mosaics.item import ItemFacts, bounding_box, scene_from_item, scene_to_item, with_visual
+from mosaics.item_assets import AssetFacts
+from mosaics.models import Asset, Band, Scene, Visual
 
 ROOT = Path("/home/of/bank")
 BANKED = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
@@ -54,7 +55,7 @@ SCENE = Scene(
     colormap=((1, (0, 10, 20, 255)),),
     sequence=4,
 )
-FACTS = AssetFacts(
+FILE = AssetFacts(
     crs="PROJCRS[...]",
     epsg=2154,
     transform=(0.5, 0.0, 650000.0, 0.0, -0.5, 6860000.0),
@@ -64,13 +65,16 @@ FACTS = AssetFacts(
     sample_steps=(1, 9),
     file_size=1234,
     sha256=DIGEST,
-    source_digest="cd" * 32,
     profile="1",
+)
+FACTS = ItemFacts(
+    files={"data": FILE},
+    source_digest="cd" * 32,
     thumbnail=ROOT / "quicklooks/pleiades/PHR_1.webp",
 )
 
 
-def item_of(scene: Scene = SCENE, facts: AssetFacts = FACTS) -> dict[str, Any]:
+def item_of(scene: Scene = SCENE, facts: ItemFacts = FACTS) -> dict[str, Any]:
     document = scene_to_item(scene, facts, root=ROOT, banked=BANKED)
     text = json.dumps(document, allow_nan=False)
     return json.loads(text)
@@ -91,6 +95,28 @@ def test_a_scene_comes_back_as_it_was(changes: dict[str, Any]) -> None:
     back = scene_from_item(item_of(scene), root=ROOT, sequence=4)
     assert dataclasses.replace(back, footprint=scene.footprint) == scene
     assert back.footprint.equals(scene.footprint)
+
+
+def test_a_bundle_comes_back_as_it_was() -> None:
+    pan = Asset(
+        key="pan",
+        href="/home/of/bank/cogs/pleiades/PHR_1.pan.tif",
+        generation="ef" * 32,
+        width=4000,
+        height=3200,
+        ground_resolution=0.125,
+        bands=(Band(name="P", common_name="pan", data_type="uint16", p2=5.0, p98=800.0),),
+    )
+    scene = dataclasses.replace(SCENE, others=(pan,))
+    files = {
+        "data": FILE,
+        "pan": dataclasses.replace(FILE, sha256="ef" * 32, scales=(1.0,), offsets=(0.0,), sample_steps=(1,)),
+    }
+    document = item_of(scene, dataclasses.replace(FACTS, files=files))
+    assert document["properties"]["gsd"] == 0.125
+    assert document["assets"]["pan"]["proj:shape"] == [3200, 4000]
+    back = scene_from_item(document, root=ROOT, sequence=4)
+    assert dataclasses.replace(back, footprint=scene.footprint) == scene
 
 
 def test_an_item_is_stac() -> None:
@@ -130,7 +156,11 @@ def test_an_unknown_time_is_an_interval_up_to_banking() -> None:
 
 
 def test_nan_is_written_as_json() -> None:
-    document = item_of(facts=dataclasses.replace(FACTS, nodata=float("nan"), epsg=None))
+    document = item_of(
+        facts=dataclasses.replace(
+            FACTS, files={"data": dataclasses.replace(FILE, nodata=float("nan"), epsg=None)}
+        )
+    )
     assert document["assets"]["data"]["nodata"] == "nan"
     assert document["properties"]["proj:code"] is None
 
@@ -143,7 +173,9 @@ def test_hrefs_do_not_leave_the_root(href: str) -> None:
         scene_from_item(document, root=ROOT, sequence=1)
 
 
-@pytest.mark.parametrize("path", [("assets", "data"), ("properties", "flux:kind"), ("properties", "gsd")])
+@pytest.mark.parametrize(
+    "path", [("assets", "data"), ("properties", "flux:kind"), ("properties", "proj:shape")]
+)
 def test_an_incomplete_item_is_an_error_of_the_scene(path: tuple[str, str]) -> None:
     document = item_of()
     del document[path[0]][path[1]]

@@ -13,7 +13,8 @@ from rasterio.warp import transform_bounds
 from mosaics.catalog.memory import MemoryCatalog
 from mosaics.errors import IngestError
 from mosaics.gdal import open_raster
-from mosaics.ingest.bank import Bank, BankOptions
+from mosaics.ingest.bank import Bank
+from mosaics.ingest.options import BankOptions
 from mosaics.ingest.sandbox import Sandbox
 from mosaics.sensors import load_sensors
 from mosaics.styles import load_styles

@@ -22,7 +22,8 @@ from mosaics.errors import IngestError, SceneUnreadableError
 from mosaics.fast import FastReader
 from mosaics.filters import EVERYTHING
 from mosaics.grids import find_grid, load_grids
-from mosaics.ingest.bank import Bank, BankOptions
+from mosaics.ingest.bank import Bank
+from mosaics.ingest.options import BankOptions
 from mosaics.ingest.sandbox import Sandbox
 from mosaics.ingest.visual import VisualMaker, aligned_tiles
 from mosaics.item import scene_from_item

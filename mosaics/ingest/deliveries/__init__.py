@@ -1,0 +1,1 @@
+"""How whole deliveries become scenes: put together, calibrated, put on the ground and banked."""

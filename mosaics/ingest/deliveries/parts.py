@@ -1,0 +1,203 @@
+"""The image that the files of a band group make together: parts side by side, bands in the group's order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import accumulate
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from rasterio.errors import RasterioError
+from rasterio.windows import Window
+
+from mosaics.errors import IngestError
+from mosaics.gdal import RasterOpenError, deepest_reason, open_raster, unplaced_files_expected
+from mosaics.ingest.limits import check_blocks, check_size
+from mosaics.products.delivery import (
+    BandGroup,
+    DeliveryIncompleteError,
+    DeliveryUnreadableError,
+    ImageFile,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from rasterio.io import DatasetReader
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Part:
+    """An open file and where it lies in the whole image."""
+
+    source: DatasetReader
+    name: str
+    top: int
+    left: int
+    bands: tuple[int, ...]
+    """Of the group, from 0, which each of the file's bands is."""
+
+
+class PartedImage:
+    """The whole image of a band group, open; a context manager for one thread."""
+
+    def __init__(self, group: BandGroup) -> None:
+        self.group = group
+        self._stack = ExitStack()
+        self._parts: tuple[_Part, ...] = ()
+
+    def __enter__(self) -> Self:
+        """Open all parts and see that they make one image.
+
+        Raises:
+            IngestError: If they don't, or one can't be opened.
+        """
+        with ExitStack() as stack, unplaced_files_expected():
+            opened = [(file, stack.enter_context(_open(file))) for file in self.group.files]
+            self._parts = _laid_out(self.group, opened)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close them."""
+        self._stack.close()
+
+    @property
+    def first(self) -> DatasetReader:
+        """The file of the upper left part, which says where the image lies."""
+        return self._parts[0].source
+
+    @property
+    def data_type(self) -> np.dtype[Any]:
+        """Type of the values that are read; complex for complex samples of any size."""
+        kinds = {np.dtype(_numpy_type(part.source.dtypes[0])) for part in self._parts}
+        return np.result_type(*kinds)
+
+    def read(self, window: Window) -> NDArray[Any]:
+        """Read a window of all bands.
+
+        Args:
+            window: Within the image.
+
+        Returns:
+            Stored values, shape (bands, rows, columns), in the group's order.
+
+        Raises:
+            IngestError: If a block can't be decoded; the message names the file.
+        """
+        top, left = int(window.row_off), int(window.col_off)
+        height, width = int(window.height), int(window.width)
+        found = np.zeros((len(self.group.bands), height, width), self.data_type)
+        for part in self._parts:
+            rows = _overlap(top, height, part.top, part.source.height)
+            columns = _overlap(left, width, part.left, part.source.width)
+            if rows is None or columns is None:
+                continue
+            inner = Window.from_slices(
+                (rows[0] - part.top, rows[1] - part.top), (columns[0] - part.left, columns[1] - part.left)
+            )
+            to = slice(rows[0] - top, rows[1] - top), slice(columns[0] - left, columns[1] - left)
+            found[(list(part.bands), *to)] = _read(part, inner)
+        return found
+
+
+def _open(file: ImageFile) -> DatasetReader:
+    driver = None if file.driver in {"GTiff", "JP2OpenJPEG"} else file.driver
+    try:
+        source = open_raster(file.path, jp2=True, driver=driver)
+    except RasterOpenError as error:
+        raise DeliveryUnreadableError(f"{file.path.name}: can't be opened: {error.reason}") from error
+    try:
+        check_size(file.path.name, source.width, source.height, source.count)
+        check_blocks(file.path.name, source)
+    except IngestError:
+        source.close()
+        raise
+    return source
+
+
+def _laid_out(group: BandGroup, opened: Sequence[tuple[ImageFile, DatasetReader]]) -> tuple[_Part, ...]:
+    """Find where each part lies; of each set of bands the parts must make the whole image."""
+    order = {band.id: place for place, band in enumerate(group.bands)}
+    sets: dict[tuple[str, ...], list[tuple[ImageFile, DatasetReader]]] = {}
+    for file, source in opened:
+        if source.count != len(file.bands):
+            raise DeliveryUnreadableError(
+                f"{file.path.name}: it has {source.count} bands, and its metadata says {len(file.bands)} "
+                f"({', '.join(file.bands)})"
+            )
+        sets.setdefault(file.bands, []).append((file, source))
+    parts: list[_Part] = []
+    for bands, members in sets.items():
+        tops = _edges(group, {file.row: source.height for file, source in members}, group.height, "rows")
+        lefts = _edges(group, {file.column: source.width for file, source in members}, group.width, "columns")
+        _check_grid(group, members, tops, lefts)
+        parts += [
+            _Part(
+                source=source,
+                name=file.path.name,
+                top=tops[file.row],
+                left=lefts[file.column],
+                bands=tuple(order[band] for band in bands),
+            )
+            for file, source in members
+        ]
+    return tuple(sorted(parts, key=lambda part: (part.top, part.left)))
+
+
+def _edges(group: BandGroup, sizes: dict[int, int], total: int, what: str) -> dict[int, int]:
+    """Give where each row, or column, of parts begins."""
+    places = sorted(sizes)
+    if places != list(range(1, len(places) + 1)) or sum(sizes.values()) != total:
+        raise DeliveryIncompleteError(
+            f"{group.metadata.name}: its files have {sum(sizes.values())} {what}, and it says {total}; a "
+            "file is missing or not the one that belongs to it: copy the whole delivery and bank it again"
+        )
+    begins = accumulate((sizes[place] for place in places[:-1]), initial=0)
+    return dict(zip(places, begins, strict=True))
+
+
+def _check_grid(
+    group: BandGroup,
+    members: Sequence[tuple[ImageFile, DatasetReader]],
+    tops: dict[int, int],
+    lefts: dict[int, int],
+) -> None:
+    """Refuse parts that leave holes, or are of other sizes than their neighbours."""
+    heights = {file.row: source.height for file, source in members}
+    widths = {file.column: source.width for file, source in members}
+    fitting = {
+        (file.row, file.column)
+        for file, source in members
+        if (source.height, source.width) == (heights[file.row], widths[file.column])
+    }
+    if len(fitting) != len(members) or len(members) != len(tops) * len(lefts):
+        raise DeliveryIncompleteError(
+            f"{group.metadata.name}: its {len(members)} image files do not make one image; copy the whole "
+            "delivery and bank it again"
+        )
+
+
+def _overlap(start: int, length: int, other: int, other_length: int) -> tuple[int, int] | None:
+    low, high = max(start, other), min(start + length, other + other_length)
+    return (low, high) if low < high else None
+
+
+def _read(part: _Part, window: Window) -> NDArray[Any]:
+    try:
+        found: NDArray[Any] = part.source.read(window=window)
+    except (RasterioError, OSError) as error:
+        reason = deepest_reason(error, part.source.name)
+        raise IngestError(
+            f"{part.name}: damaged or truncated: it can't be decoded ({reason}); copy it again"
+        ) from error
+    return found
+
+
+def _numpy_type(data_type: str) -> str:
+    """Give numpy's name of a type of rasterio's: numpy has no complex integers."""
+    return "complex64" if data_type.startswith("complex_int") else data_type

@@ -1,0 +1,75 @@
+"""An examined file brought to the bank profile, and what its item says of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mosaics.ingest.convert import Conversion, convert
+from mosaics.ingest.examine import Examination
+from mosaics.ingest.profile import PROFILE
+from mosaics.ingest.sandbox import Sandbox
+from mosaics.ingest.source import Progress
+from mosaics.ingest.workplace import sizes
+from mosaics.item_assets import AssetFacts
+from mosaics.models import Kind
+
+
+def converted(sandbox: Sandbox, examination: Examination, kind: Kind, folder: Path, report: Progress) -> Path:
+    """Convert a file in the sandbox.
+
+    Args:
+        sandbox: Where.
+        examination: The file.
+        kind: What its numbers mean.
+        folder: An empty folder on the disk of the destination; the caller removes it.
+        report: Told how far it is.
+
+    Returns:
+        The finished file, in the folder.
+
+    Raises:
+        IngestError: If it can't be.
+    """
+    result: Path = sandbox.run(
+        examination.inspection.path.name,
+        convert,
+        _conversion(examination, kind),
+        folder,
+        report=report,
+        grows=lambda: sizes(folder),
+    )
+    return result
+
+
+def facts_of(examination: Examination, *, in_place: bool, file_size: int, sha256: str) -> AssetFacts:
+    """Give what the item says of a file.
+
+    Args:
+        examination: What was handed in.
+        in_place: It is served as it was handed in; otherwise it was converted.
+        file_size: Bytes of the file that is served.
+        sha256: Of the file that is served.
+    """
+    inspection = examination.inspection
+    return AssetFacts(
+        crs=inspection.crs,
+        epsg=inspection.epsg,
+        transform=inspection.transform,
+        nodata=inspection.nodata if in_place else _conversion(examination, "other").nodata,
+        scales=inspection.scales,
+        offsets=inspection.offsets,
+        sample_steps=[band.sample_step for band in examination.bands],
+        file_size=file_size,
+        sha256=sha256,
+        profile=None if in_place else PROFILE.version,
+    )
+
+
+def _conversion(examination: Examination, kind: Kind) -> Conversion:
+    inspection = examination.inspection
+    return Conversion(
+        inspection=inspection,
+        profile=PROFILE,
+        reduction=PROFILE.reduction(kind, has_palette=bool(inspection.palette)),
+        has_unfinite=examination.has_unfinite,
+    )
