@@ -15,7 +15,7 @@ from auth.models import Action
 from mosaics.geodesy import ground_resolution
 from mosaics.lattice import grid_for, window_around
 from mosaics.layers import find_layer, zoom_range
-from mosaics.models import Bounds
+from mosaics.models import Bounds, Scene
 from tests.access.leak_oracle import (
     ambiguous,
     block_mean,
@@ -126,7 +126,7 @@ def check_values(
 
 
 def in_reach(scene: Scene, at: shapely.Point) -> bool:
-    """A scene says nothing of places a hundredth of its size or more beyond its box, however wide a block is."""
+    """A scene says nothing of places far beyond its box, however wide a block of it is."""
     west, south, east, north = scene.footprint.bounds
     slack = max(east - west, north - south) / 100
     return bool(shapely.box(west - slack, south - slack, east + slack, north + slack).covers(at))

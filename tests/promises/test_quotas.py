@@ -34,7 +34,7 @@ MOST_WASTED = 3
 """Units of the greatest lease of 300: lost where a worker is killed after it was given and before it is
 written down."""
 MOST_KILLED = 25
-"""Turns until one shows that a lease comes back: on a loaded machine many a kill meets the moment that wastes one."""
+"""Turns until one shows that a lease comes back: on a loaded machine many meet the moment that wastes it."""
 
 
 @pytest.fixture(scope="module")
