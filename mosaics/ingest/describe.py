@@ -67,7 +67,7 @@ def describe(
     if layout is None:
         raise _unfit(inspection, sensor, sensors)
     bands = tuple(
-        _with_statistics(band, inspection, place, statistics)
+        with_statistics(band, inspection, place, statistics)
         for place, (band, statistics) in enumerate(zip(layout.bands, examination.bands, strict=True))
     )
     found = _styles(layout, bands, styles)
@@ -79,7 +79,8 @@ def describe(
     return Description(sensor=sensor, kind=layout.kind, bands=bands, styles=found, messages=messages)
 
 
-def _with_statistics(band: Band, inspection: Inspection, place: int, found: BandStatistics) -> Band:
+def with_statistics(band: Band, inspection: Inspection, place: int, found: BandStatistics) -> Band:
+    """Give a band with what was measured of it, and the unit that the file states where none is known."""
     return dataclasses.replace(
         band,
         unit=band.unit or inspection.units[place] or None,

@@ -30,8 +30,6 @@ from tests.mosaics.ingest.deliveries.sensor_images import (
     write,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
-
 
 def prepared(tmp_path: Path, given: Any, options: GroundOptions | None = None, rpc: Any = None) -> Prepared:
     out = tmp_path / "out"
@@ -58,9 +56,8 @@ def expected_at(path: Path, lean: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
         found = source.read(1).astype("float64")
         rows, columns = np.mgrid[0 : source.height, 0 : source.width]
         xs, ys = source.transform @ (columns + 0.5, rows + 0.5)
-        longitudes, latitudes = Transformer.from_crs(source.crs, "OGC:CRS84", always_xy=True).transform(
-            xs, ys
-        )
+        to_lonlat = Transformer.from_crs(source.crs, "OGC:CRS84", always_xy=True)
+    longitudes, latitudes = to_lonlat.transform(xs, ys)
     rpc = linear_rpc()
     column = (longitudes - rpc.long_off) / rpc.long_scale * rpc.samp_scale + rpc.samp_off + lean
     row = -(latitudes - rpc.lat_off) / rpc.lat_scale * rpc.line_scale + rpc.line_off
@@ -193,14 +190,8 @@ def test_counts_are_calibrated_where_they_lie_in_the_image(tmp_path: Path) -> No
         crs=UTM,
         transform=Affine(10, 0, 500_000, 0, -10, 5_000_000),
     )
-    given = group(
-        image(path, "VV"),
-        height=700,
-        width=900,
-        geometry="ground",
-        calibrations=(Doubled(),),
-        quantity="sigma0",
-    )
+    more = {"geometry": "ground", "calibrations": (Doubled(),), "quantity": "sigma0"}
+    given = group(image(path, "VV"), height=700, width=900, **more)
     with rasterio.open(prepared(tmp_path, given).path) as source:
         values = source.read(1)
         assert source.transform.c == 500_000
