@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
 from typing import Final
@@ -22,6 +21,7 @@ from mosaics.products.delivery import (
     ProductBand,
     View,
 )
+from mosaics.products.documents import utc
 from mosaics.products.xml import Element, inside, number_of, parse_xml, plain, text_of
 
 _PRODUCT: Final = re.compile(
@@ -92,7 +92,7 @@ def read_sentinel2(path: Path) -> Delivery:
         groups=tuple(
             _group(root, tile, path, metres, chosen[metres]) for metres in _NATIVE if chosen[metres]
         ),
-        acquired=_acquired(text_of(tile, ".//SENSING_TIME") or text_of(root, ".//PRODUCT_START_TIME")),
+        acquired=utc(text_of(tile, ".//SENSING_TIME") or text_of(root, ".//PRODUCT_START_TIME")),
         view=_view(tile),
         masks=tuple(Mask(kind="scl", path=each.path) for each in scl[:1]),
         cloud_cover=number_of(root, ".//Cloud_Coverage_Assessment"),
@@ -253,13 +253,3 @@ def _view(tile: Element) -> View:
         sun_elevation=None if zenith is None else 90 - zenith,
         sun_azimuth=number_of(tile, ".//Mean_Sun_Angle/AZIMUTH_ANGLE"),
     )
-
-
-def _acquired(told: str | None) -> datetime | None:
-    try:
-        found = None if told is None else datetime.fromisoformat(told)
-    except ValueError:
-        return None
-    if found is None:
-        return None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
