@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 
 from mosaics.errors import IngestError
+from mosaics.models import Kind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,6 +24,9 @@ Driver = Literal["GTiff", "JP2OpenJPEG", "COSAR", "SAR_CEOS", "NITF"]
 """GDAL's name of a format that images are delivered in."""
 Quantity = Literal["sigma0", "beta0", "gamma0", "amplitude"]
 """What calibrated radar values are: backscatter as linear power, or amplitude where no formula is sourced."""
+
+MaskKind = Literal["roi", "cloud", "snow", "quality", "straylight", "detectors", "hidden"]
+"""roi: where the image is valid; quality: in doubt; detectors: out of order; hidden: behind relief."""
 
 
 class DeliveryIncompleteError(IngestError):
@@ -42,9 +46,10 @@ class ProductBand:
     common_name: str | None = None
     """STAC's, where the product says which colour it is."""
     gain: float | None = None
-    """Of radiance: counts / gain + bias; of reflectance: what it was multiplied by."""
+    """Radiance and reflectance are counts / gain + bias; of reflectance it is what it was multiplied by."""
     bias: float | None = None
-    """W/m2/sr/um."""
+    """W/m2/sr/um of radiance, no unit of reflectance; None: 0. Where a product says (counts + offset) /
+    gain, as Sentinel-2 does, it is offset / gain."""
     reflectance: float | None = None
     """What counts are multiplied by to give reflectance above the atmosphere."""
     irradiance: float | None = None
@@ -111,16 +116,16 @@ class BandGroup:
     bands: tuple[ProductBand, ...]
     """In the order that they are stored in."""
     height: int
-    """Rows of the whole image."""
+    """Rows of the whole image; 0: nothing says, because its file is not there."""
     width: int
-    """Columns of the whole image."""
+    """Columns of the whole image; 0 likewise."""
     geometry: Geometry
     nodata: float | None = None
     """Counts that mean nothing."""
     saturated: float | None = None
     """Counts that mean more than could be counted."""
     rpc: Path | None = None
-    """File of rational polynomial coefficients, of an image in sensor geometry."""
+    """File of rational polynomial coefficients of an image in sensor geometry; `read_rpc` reads all kinds."""
     points: tuple[GroundPoint, ...] = ()
     """Of an image in sensor geometry without coefficients; empty: the file itself has them."""
     radiometry: Radiometry = "unknown"
@@ -138,9 +143,23 @@ class BandGroup:
 class Mask:
     """A raster of the same ground that says of each pixel what it is worth."""
 
-    kind: Literal["udm", "udm2"]
-    """How it is written: Planet's of one byte of bits, or of eight bands."""
+    kind: Literal["udm", "udm2", "scl"]
+    """How it is written: Planet's of one byte of bits, or of eight bands; Sentinel-2's scene classes."""
     path: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VectorMask:
+    """Polygons that say where an image is worth what; `dimap_masks.read_gml_mask` reads them."""
+
+    kind: MaskKind
+    path: Path
+    group: str
+    """Name of the band group that it is about."""
+    in_pixels: bool
+    """Its coordinates are columns and rows of the image as delivered; False: those of its CRS."""
+    first_pixel: float = 1.0
+    """Of those in pixels: column and row of the middle of the first pixel."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -198,6 +217,8 @@ class Delivery:
     radar: Radar | None = None
     """None: its sensor is no radar."""
     masks: tuple[Mask, ...] = ()
+    vector_masks: tuple[VectorMask, ...] = ()
+    """Those that are there; no delivery is refused for one that is not."""
     copyright: str | None = None
     """As the product states it."""
     cloud_cover: float | None = None
@@ -206,6 +227,10 @@ class Delivery:
     """Percent."""
     level: str | None = None
     """Of processing, in the provider's word."""
+    processing_version: str | None = None
+    """Of what processed it, such as Sentinel-2's baseline."""
+    kind: Kind | None = None
+    """What its values are; None: as the sensor's file says."""
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -217,6 +242,7 @@ class Delivery:
                 found[group.rpc] = None
             found.update((file.path, None) for file in group.files)
         found.update((mask.path, None) for mask in self.masks)
+        found.update((mask.path, None) for mask in self.vector_masks)
         return tuple(found)
 
 

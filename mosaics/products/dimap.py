@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,7 @@ from mosaics.products.delivery import (
     Radiometry,
     View,
 )
+from mosaics.products.dimap_masks import find_masks
 from mosaics.products.xml import Element, inside, number_of, parse_xml, text_of
 
 _SENSORS: Final = (
@@ -86,13 +88,18 @@ def read_dimap(path: Path) -> Delivery:
     files = _datasets(root, path) if profile == "VOLUME" else (path,)
     documents = [(each, root if each == path else parse_xml(each)) for each in files]
     groups = tuple(_group(document, each) for each, document in documents)
+    masks = tuple(
+        mask
+        for (each, document), group in zip(documents, groups, strict=True)
+        for mask in find_masks(document, each, group.name, in_pixels=_has_pixel_masks(document))
+    )
     names = [group.name for group in groups]
     if len(set(names)) != len(names):
         raise DeliveryUnreadableError(
             f"{path.name}: it holds several images of the same bands; bank each by its DIM file"
         )
     first, document = documents[0]
-    return _delivery(document, first, groups)
+    return replace(_delivery(document, first, groups), vector_masks=masks)
 
 
 def _datasets(root: Element, path: Path) -> tuple[Path, ...]:
@@ -117,6 +124,12 @@ def _datasets(root: Element, path: Path) -> tuple[Path, ...]:
     if not found:
         raise DeliveryUnreadableError(f"{path.name}: it names no product")
     return tuple(found)
+
+
+def _has_pixel_masks(root: Element) -> bool:
+    """Tell whether masks are in pixels: those of what was not put on the ground, or at one height only."""
+    level = text_of(root, "Processing_Information/Product_Settings/PROCESSING_LEVEL") or ""
+    return level.upper() in {"SENSOR", "PROJECTED"}
 
 
 def _delivery(root: Element, path: Path, groups: tuple[BandGroup, ...]) -> Delivery:

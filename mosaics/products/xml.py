@@ -56,6 +56,21 @@ def number_of(element: Element | None, path: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def plain(root: Element) -> Element:
+    """Take the name spaces off: they change from version to version, the names do not.
+
+    Args:
+        root: Of a document; it is changed.
+
+    Returns:
+        The same element.
+    """
+    for each in root.iter():
+        if isinstance(each.tag, str):
+            each.tag = each.tag.rpartition("}")[2]
+    return root
+
+
 def descendants(element: Element, name: str) -> Iterator[Element]:
     """Give all elements of a name, however deep: profiles put them at different places."""
     return element.iter(name)
