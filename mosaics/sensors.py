@@ -40,6 +40,7 @@ SENSOR_OPTIONAL = frozenset(
         "tag_patterns",
         "attribution",
         "pan_resolution_m",
+        "bundle_styles",
     }
 )
 LAYOUT_REQUIRED = frozenset({"band_count", "kind", "styles"})
@@ -112,6 +113,8 @@ class Sensor:
     """Copyright line; {year} is the year of acquisition."""
     pan_resolution: float | None = None
     """Panchromatic ground sample distance of its products, metres; None: not one number, or no such band."""
+    bundle_styles: tuple[str, ...] = ()
+    """Ids of styles that read several files of a scene."""
 
     def layout_for(
         self,
@@ -253,6 +256,7 @@ def parse_sensor(document: Document) -> Sensor:
         datetime_patterns=tuple(parse_date_pattern(entry) for entry in document.get("datetime_patterns", ())),
         attribution=document.get("attribution", ""),
         pan_resolution=_positive(document.get("pan_resolution_m")),
+        bundle_styles=tuple(document.get("bundle_styles", ())),
     )
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from mosaics.catalog.base import CatalogWriter
 from mosaics.errors import IngestError
 from mosaics.ingest.acquisition import acquired_from_tags
+from mosaics.ingest.deliveries.bank import DeliveryBank
+from mosaics.ingest.deliveries.raw import RawImage, look_at, raw_delivery
 from mosaics.ingest.describe import Description, describe
 from mosaics.ingest.digests import digests, file_sha256
 from mosaics.ingest.examine import Examination, examine
@@ -28,6 +30,7 @@ from mosaics.item import ItemFacts, of_new_state, scene_to_item
 from mosaics.item_assets import DATA
 from mosaics.models import Collection, Kind, Scene
 from mosaics.places import DataRoot, ObjectAddress, lies_below
+from mosaics.products.delivery import Delivery
 from mosaics.registry import Registry
 from mosaics.sensors import Sensor
 from mosaics.styles import Style
@@ -96,10 +99,24 @@ class Bank:
             before = _state(path)
         except OSError as error:
             raise IngestError(f"{path}: no such file") from error
+        raw: RawImage | None = self.sandbox.run(path.name, look_at, path, report=progress)
+        if raw is not None:
+            return self.bank_delivery(raw_delivery(raw, options.sensor, self.sensors), options, progress)
         roots = [root.resolve() if isinstance(root, Path) else root for root in self.data_roots]
         href = str(path) if lies_below(str(path), roots) else None
         handed = _Handed(path=path, href=href, is_same=lambda: _state(path) == before)
         return self._bank(handed, options, progress)
+
+    def bank_delivery(self, delivery: Delivery, options: BankOptions, progress: Progress) -> BankResult:
+        """Bank a whole delivery, unless its content is banked already; see `DeliveryBank.bank`."""
+        return DeliveryBank(
+            catalog=self.catalog,
+            sensors=self.sensors,
+            styles=self.styles,
+            sandbox=self.sandbox,
+            keeping=self.keeping,
+            now=self.now,
+        ).bank(delivery, options, progress)
 
     def bank_object(self, address: ObjectAddress, options: BankOptions, progress: Progress) -> BankResult:
         """Bank an object below a data root, unless its content is banked already.

@@ -76,7 +76,7 @@ def check_blocks(name: str, source: DatasetReader) -> None:
         IngestError: Saying how to write the file again.
     """
     together = source.count if _is_pixel_interleaved(source) else 1
-    item = np.dtype(source.dtypes[0]).itemsize
+    item = _sample_bytes(source.dtypes[0])
     rows, columns = source.block_shapes[0]
     size = rows * columns * together * item
     is_strip = columns >= source.width
@@ -133,6 +133,12 @@ def incomplete_blocks(
             size = source.get_tag_item(f"BLOCK_SIZE_{key}", "TIFF", bidx=band)
             incomplete += int(offset) + int(size or 0) > file_size
     return incomplete, total
+
+
+def _sample_bytes(data_type: str) -> int:
+    """Give the size of a sample; numpy has no complex integers, whose names tell the bits of both parts."""
+    whole = data_type.removeprefix("complex_int")
+    return 2 * int(whole) // 8 if whole != data_type else np.dtype(data_type).itemsize
 
 
 def _is_pixel_interleaved(source: DatasetReader) -> bool:

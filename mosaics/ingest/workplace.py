@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -43,6 +44,42 @@ def temporary_folder(parent: Path, name: str) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def lasting_folder(parent: Path, digest: str, name: str) -> Iterator[Path]:
+    """Give the folder of one piece of work: what an interrupted run had finished is still in it.
+
+    It goes when the work is done or fails; after a kill, or Ctrl-C, it stays for a day.
+
+    Args:
+        parent: Where; made if it is not there.
+        digest: Of what is worked on.
+        name: Of it, for messages.
+
+    Raises:
+        IngestError: If it can't be made, or another process works in it.
+    """
+    folder = parent / f"{TEMPORARY}{digest[:20]}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise IngestError(f"{name}: the bank's folder {parent} can't be written: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise IngestError(f"{name}: another process is banking it; wait until it is done") from error
+        os.utime(folder)
+        try:
+            yield folder
+        except Exception:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(descriptor)
 
 
 def sizes(folder: Path) -> list[int]:

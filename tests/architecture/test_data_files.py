@@ -83,7 +83,10 @@ def test_every_layout_has_styles_that_bind_to_it(sensor, layout):
 
 @pytest.mark.parametrize("style", STYLES.values(), ids=lambda style: style.id)
 def test_every_style_is_of_use_to_a_sensor(style):
-    assert any(style.id in layout.styles for sensor in SENSORS.values() for layout in sensor.layouts)
+    assert any(
+        style.id in (*sensor.bundle_styles, *(name for layout in sensor.layouts for name in layout.styles))
+        for sensor in SENSORS.values()
+    )
 
 
 def test_names_of_sensors_are_unique_and_generic_ones_claim_no_file():

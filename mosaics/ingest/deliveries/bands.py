@@ -41,7 +41,7 @@ def describe_group(
         examination: The prepared image.
         group: What the product says of it.
         sensor: The product family.
-        given: Common names that the person who banks gives its bands, in file order; None: as the product says.
+        given: Common names that whoever banks gives its bands, in file order; None: as the product says.
 
     Raises:
         IngestError: If the product says other bands than the sensor's table and nobody gave them.
@@ -56,9 +56,10 @@ def describe_group(
     layout = _layout(sensor, names, data_type)
     if layout is None and given is None and group.radiometry != "radar":
         raise IngestError(_question(group, sensor, names))
+    known = layout.bands if layout else tuple(Band(name=name, common_name=name) for name in names)
     bands = tuple(
-        with_statistics(_band(band, name, group, data_type, layout, place), examination.inspection, place, found)
-        for place, (band, name, found) in enumerate(zip(group.bands, names, examination.bands, strict=True))
+        with_statistics(_band(one, like, group, data_type), examination.inspection, place, found)
+        for place, (one, like, found) in enumerate(zip(group.bands, known, examination.bands, strict=True))
     )
     if layout is not None:
         return GroupDescription(kind=layout.kind, bands=bands, styles=layout.styles)
@@ -80,12 +81,10 @@ def _layout(sensor: Sensor, names: tuple[str, ...], data_type: str) -> Layout | 
     return None
 
 
-def _band(
-    band: ProductBand, name: str, group: BandGroup, data_type: str, layout: Layout | None, place: int
-) -> Band:
+def _band(band: ProductBand, known: Band, group: BandGroup, data_type: str) -> Band:
     """Make a band of what the product says, else of what the table says."""
-    known = Band(name=band.id, common_name=name) if layout is None else layout.bands[place]
-    known = dataclasses.replace(known, name=band.id, data_type=data_type, unit=_unit(group, band) or known.unit)
+    unit = _unit(group, band, data_type) or known.unit
+    known = dataclasses.replace(known, name=band.id, data_type=data_type, unit=unit)
     if band.range_nm is None:
         return known
     low, high = band.range_nm
@@ -94,17 +93,12 @@ def _band(
     )
 
 
-def _unit(group: BandGroup, band: ProductBand) -> str | None:
+def _unit(group: BandGroup, band: ProductBand, data_type: str) -> str | None:
     if group.radiometry == "radar":
         return None if group.quantity == "amplitude" else RADAR_POWER
-    if group.radiometry == "reflectance" and band.gain == _SCALED and np.dtype(band_type(group)).kind != "f":
+    if group.radiometry == "reflectance" and band.gain == _SCALED and np.dtype(data_type).kind != "f":
         return REFLECTANCE
     return None
-
-
-def band_type(group: BandGroup) -> str:
-    """Give the type that counts are delivered in, as far as the radiometry tells."""
-    return "float32" if group.calibrations or group.is_complex else "uint16"
 
 
 def _question(group: BandGroup, sensor: Sensor, names: tuple[str, ...]) -> str:
@@ -115,7 +109,7 @@ def _question(group: BandGroup, sensor: Sensor, names: tuple[str, ...]) -> str:
         if layout.bands
     )
     return (
-        f"{group.metadata.name}: the product says its bands are {', '.join(names)}, and those of {sensor.id} are "
-        f"{known or 'not in its table'}. Which are they, in file order? Say so with "
+        f"{group.metadata.name}: the product says its bands are {', '.join(names)}, and those of {sensor.id} "
+        f"are {known or 'not in its table'}. Which are they, in file order? Say so with "
         f"--bands {group.name}={','.join(names)} (or another order), or name another --sensor"
     )

@@ -150,7 +150,8 @@ def _orthorectified(preparation: Preparation, image: PartedImage, folder: Path, 
                 _blank(pixels, window, target)
             done += int(window.width) * int(window.height)
             report("preparing", done / total)
-    words = f"orthorectified to {grid.crs if grid.crs.startswith('EPSG') else 'the CRS asked for'}"
+    done_so = "orthorectified" if model.rpc is not None else "geocoded"
+    words = f"{done_so} to {grid.crs if grid.crs.startswith('EPSG') else 'the CRS asked for'}"
     notes = (f"{words} at {grid.resolution:g} per pixel, {notes[0]}", *notes[1:])
     return Prepared(path=path, notes=notes, lineage=(*pixels.lineage, *notes))
 

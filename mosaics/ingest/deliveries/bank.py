@@ -1,0 +1,218 @@
+"""Banks whole deliveries: each band group becomes a COG, all of them one scene, or nothing does."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from mosaics.catalog.base import CatalogWriter
+from mosaics.errors import IngestError
+from mosaics.ingest.deliveries.groups import GroupMaker, Made
+from mosaics.ingest.digests import file_sha256
+from mosaics.ingest.keeping import Keeping
+from mosaics.ingest.naming import check_collection_id, collection_of, scene_id_of
+from mosaics.ingest.options import BankOptions, BankResult
+from mosaics.ingest.results import facts_of
+from mosaics.ingest.sandbox import Sandbox
+from mosaics.ingest.source import Progress
+from mosaics.ingest.turn import one_at_a_time
+from mosaics.ingest.workplace import lasting_folder
+from mosaics.item import ItemFacts, scene_to_item
+from mosaics.item_assets import DATA, AssetFacts
+from mosaics.item_product import product_properties, schemas_of
+from mosaics.models import Asset, Collection, Scene
+from mosaics.products.delivery import BandGroup, Delivery, check_complete
+from mosaics.readings import readings
+from mosaics.registry import Registry
+from mosaics.sensors import Sensor, find_sensor
+from mosaics.styles import Style
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryBank:
+    """Where deliveries are banked, and with what."""
+
+    catalog: CatalogWriter
+    sensors: Registry[Sensor]
+    styles: Registry[Style]
+    sandbox: Sandbox
+    keeping: Keeping
+    now: Callable[[], datetime]
+
+    def bank(self, delivery: Delivery, options: BankOptions, progress: Progress) -> BankResult:
+        """Bank a delivery, unless its content is banked already.
+
+        What was interrupted goes on with the group at which it stopped.
+
+        Args:
+            delivery: The delivery.
+            options: What is known of it.
+            progress: Called with the name of a stage and how far it is.
+
+        Raises:
+            IngestError: If it can't be banked; nothing is left behind.
+            CatalogUnavailableError: If the catalogue does not answer.
+        """
+        if options.collection_id is not None:
+            check_collection_id(options.collection_id)
+        check_complete(delivery)
+        sensor = options.sensor or find_sensor(self.sensors, delivery.sensor_id)
+        before = _states(delivery)
+        digest = _digest(delivery, progress)
+        known = self.catalog.find_by_digest(digest)
+        if known is not None:
+            return _unchanged(known)
+        collection = collection_of(self.catalog, options, sensor)
+        with lasting_folder(self.keeping.folder(collection.id), digest, delivery.name) as folder:
+            work = GroupMaker(
+                sandbox=self.sandbox, sensor=sensor, options=options, folder=folder, progress=progress
+            )
+            made = work.all_made(delivery)
+            if _states(delivery) != before:
+                raise IngestError(f"{delivery.name}: its files changed while they were read; try again")
+            with one_at_a_time(self.keeping.root):
+                known = self.catalog.find_by_digest(digest)
+                if known is not None:  # another process was faster
+                    return _unchanged(known)
+                scene_id = scene_id_of(self.catalog, collection.id, delivery.name, digest)
+                scene = _scene(delivery, made, (sensor, collection), options, scene_id)
+                scene = dataclasses.replace(scene, styles=_styles(scene, made, sensor, self.styles))
+                return self._registered(delivery, made, (collection, scene), digest)
+
+    def _registered(
+        self, delivery: Delivery, made: Sequence[Made], to: tuple[Collection, Scene], digest: str
+    ) -> BankResult:
+        """Bring the files to where they are kept and put the scene into the catalogue."""
+        collection, scene = to
+        with self.keeping.kept(collection.id, scene.id, {each.key: each.result for each in made}) as kept:
+            scene = _kept_at(scene, kept)
+            thumbnail, messages = self.keeping.picture(scene)
+            properties = product_properties(delivery, _lineage(made))
+            facts = ItemFacts(
+                files={each.key: _facts(each, kept[each.key]) for each in made},
+                source_digest=digest,
+                thumbnail=thumbnail,
+                properties=properties,
+                extensions=schemas_of(properties),
+            )
+            item = scene_to_item(scene, facts, root=self.keeping.root, banked=self.now())
+            self.catalog.put_collection(collection)
+            sequence = self.catalog.put_scene(collection.id, item, digest)
+        notes = tuple(dict.fromkeys(note for each in made for note in each.prepared.notes))
+        found = ", ".join(_words(each.group) for each in made)
+        return BankResult(
+            status="banked",
+            collection_id=collection.id,
+            scene_id=scene.id,
+            scene=dataclasses.replace(scene, sequence=sequence),
+            messages=(f"{delivery.platform or scene.sensor_id}: {found}", *notes, *messages),
+        )
+
+
+def _words(group: BandGroup) -> str:
+    return f"{group.name} ({', '.join(band.common_name or band.id for band in group.bands)})"
+
+
+def _scene(
+    delivery: Delivery,
+    made: Sequence[Made],
+    family: tuple[Sensor, Collection],
+    options: BankOptions,
+    scene_id: str,
+) -> Scene:
+    """Make the scene, but for where its files are kept and its styles."""
+    sensor, collection = family
+    first = made[0]
+    inspection = first.examination.inspection
+    acquired = options.acquired or delivery.acquired or sensor.acquired_from(delivery.name)
+    return Scene(
+        id=scene_id,
+        collection_id=collection.id,
+        licence_id=options.licence_id or collection.licence_id,
+        sensor_id=sensor.id,
+        kind=delivery.kind or first.description.kind,
+        acquired=acquired,
+        footprint=first.examination.footprint,
+        href=str(first.result),
+        generation=first.sha256,
+        width=inspection.width,
+        height=inspection.height,
+        ground_resolution=inspection.ground_resolution,
+        bands=first.description.bands,
+        styles=(),
+        attribution=options.attribution or delivery.copyright or sensor.attribution_for(acquired),
+        others=tuple(_asset(each) for each in made[1:]),
+    )
+
+
+def _asset(made: Made) -> Asset:
+    inspection = made.examination.inspection
+    return Asset(
+        key=made.key,
+        href=str(made.result),
+        generation=made.sha256,
+        width=inspection.width,
+        height=inspection.height,
+        ground_resolution=inspection.ground_resolution,
+        bands=made.description.bands,
+    )
+
+
+def _kept_at(scene: Scene, kept: dict[str, Path]) -> Scene:
+    others = tuple(dataclasses.replace(asset, href=str(kept[asset.key])) for asset in scene.others)
+    return dataclasses.replace(scene, href=str(kept[DATA]), others=others)
+
+
+def _styles(scene: Scene, made: Sequence[Made], sensor: Sensor, styles: Registry[Style]) -> tuple[str, ...]:
+    """Give the styles of its layouts and its sensor's bundles that can be made of its files."""
+    named = [name for each in made for name in each.description.styles] + list(sensor.bundle_styles)
+    listed = tuple(
+        name
+        for name in dict.fromkeys(named)
+        if name in styles and readings(styles.get(name), scene) is not None
+    )
+    return listed or tuple(style.id for style in styles.values() if readings(style, scene) is not None)
+
+
+def _facts(made: Made, path: Path) -> AssetFacts:
+    return facts_of(made.examination, in_place=False, file_size=path.stat().st_size, sha256=made.sha256)
+
+
+def _lineage(made: Sequence[Made]) -> str:
+    parts = [
+        f"{each.group.name}: {', '.join(each.prepared.lineage)}" for each in made if each.prepared.lineage
+    ]
+    return "; ".join(parts)
+
+
+def _states(delivery: Delivery) -> list[tuple[int, int]]:
+    try:
+        found = [path.stat() for path in delivery.files]
+    except OSError as error:
+        raise IngestError(f"{delivery.name}: a file of it is gone: {error.filename}") from error
+    return [(status.st_size, status.st_mtime_ns) for status in found]
+
+
+def _digest(delivery: Delivery, progress: Progress) -> str:
+    """Digest the contents of all files of a delivery, whatever they are called."""
+    digests, files = [], delivery.files
+    for place, path in enumerate(files):
+
+        def report(done: float, place: int = place) -> None:
+            progress("hashing", (place + done) / len(files))
+
+        digests.append(file_sha256(path, path.name, report))
+    return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
+
+
+def _unchanged(known: tuple[str, str]) -> BankResult:
+    return BankResult(
+        status="unchanged",
+        collection_id=known[0],
+        scene_id=known[1],
+        messages=(f"the same content is banked already, as {known[1]} in {known[0]}",),
+    )

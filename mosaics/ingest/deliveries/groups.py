@@ -1,0 +1,121 @@
+"""Makes the COG of each band group of a delivery, going on where an interrupted run stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from mosaics.ingest.deliveries.bands import GroupDescription, describe_group
+from mosaics.ingest.deliveries.prepare import Preparation, Prepared, prepare
+from mosaics.ingest.digests import file_sha256
+from mosaics.ingest.examine import Examination, examine
+from mosaics.ingest.options import BankOptions
+from mosaics.ingest.results import converted
+from mosaics.ingest.sandbox import Sandbox
+from mosaics.ingest.source import Progress
+from mosaics.ingest.workplace import sizes
+from mosaics.item_assets import DATA
+from mosaics.products.delivery import BandGroup, Delivery
+from mosaics.products.rpc import read_rpc
+from mosaics.sensors import Sensor
+
+_PREPARED: Final = "prepared.json"
+"""What says that a group's image was put on the ground, and how."""
+_FINISHED: Final = "finished.tif"
+"""A group's COG."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Made:
+    """A band group, ready to be kept."""
+
+    key: str
+    """Of its asset."""
+    group: BandGroup
+    examination: Examination
+    """Of its image on the ground."""
+    description: GroupDescription
+    prepared: Prepared
+    result: Path
+    """Its COG."""
+    sha256: str
+    """Hex digest of the COG."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupMaker:
+    """What the groups of one delivery are made with."""
+
+    sandbox: Sandbox
+    sensor: Sensor
+    options: BankOptions
+    folder: Path
+    """Where finished steps are found again."""
+    progress: Progress
+
+    def all_made(self, delivery: Delivery) -> tuple[Made, ...]:
+        """Make the COG of each band group; the leading one, of the most bands, comes first."""
+        ordered = sorted(delivery.groups, key=lambda group: -len(group.bands))
+        return tuple(self._made(group, place, len(ordered)) for place, group in enumerate(ordered))
+
+    def _made(self, group: BandGroup, place: int, count: int) -> Made:
+        def report(stage: str, done: float) -> None:
+            self.progress(f"{group.name} {stage}" if count > 1 else stage, (place + done) / count)
+
+        folder, name = self.folder / group.name, group.metadata.name
+        folder.mkdir(exist_ok=True)
+        given = self.options.bands.get(group.name) or (self.options.bands.get("") if place == 0 else None)
+        prepared = self._prepared(group, folder, report)
+        examination: Examination = self.sandbox.run(name, examine, prepared.path, None, report=report)
+        description = describe_group(examination, group, self.sensor, given)
+        finished = folder / _FINISHED
+        if not finished.is_file():
+            work = folder / "work"
+            work.mkdir(exist_ok=True)
+            _empty(work)
+            converted(self.sandbox, examination, description.kind, work, report).replace(finished)
+        return Made(
+            key=DATA if place == 0 else group.name,
+            group=group,
+            examination=examination,
+            description=description,
+            prepared=prepared,
+            result=finished,
+            sha256=file_sha256(finished, name, lambda _: None),
+        )
+
+    def _prepared(self, group: BandGroup, folder: Path, report: Progress) -> Prepared:
+        """Put a group's image on the ground, unless an interrupted run did so in the same way."""
+        ground = self.options.ground
+        asked = hashlib.sha256(repr(ground).encode()).hexdigest()
+        note = folder / _PREPARED
+        with suppress(OSError, ValueError, KeyError):
+            found = json.loads(note.read_text())
+            path = folder / found["path"]
+            if found["asked"] == asked and path.is_file():
+                return Prepared(path=path, notes=tuple(found["notes"]), lineage=tuple(found["lineage"]))
+        _empty(folder)
+        rpc = None if group.rpc is None else read_rpc(group.rpc)
+        result: Prepared = self.sandbox.run(
+            group.metadata.name,
+            prepare,
+            Preparation(group=group, rpc=rpc, options=ground),
+            folder,
+            report=report,
+            grows=lambda: sizes(folder),
+        )
+        words = {"asked": asked, "path": result.path.name, "notes": result.notes, "lineage": result.lineage}
+        partial = folder / f"{_PREPARED}.partial"
+        partial.write_text(json.dumps(words))
+        partial.replace(note)
+        return result
+
+
+def _empty(folder: Path) -> None:
+    for left in folder.iterdir():
+        if left.is_file():
+            left.unlink()

@@ -1,0 +1,47 @@
+"""What banking a delivery would do, for people and programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mosaics.ingest.options import BankOptions
+from mosaics.products.delivery import BandGroup, Delivery
+
+
+def planned(delivery: Delivery, options: BankOptions) -> dict[str, Any]:
+    """Say what banking a delivery would do, for people and programs; reads no pixel."""
+    groups = [
+        {
+            "name": group.name,
+            "bands": [band.common_name or band.id for band in group.bands],
+            "size": [group.width, group.height],
+            "files": len(group.files),
+            "geometry": group.geometry,
+            "steps": _steps(group, options),
+        }
+        for group in sorted(delivery.groups, key=lambda group: -len(group.bands))
+    ]
+    return {
+        "product": delivery.name,
+        "platform": delivery.platform,
+        "sensor": options.sensor.id if options.sensor else delivery.sensor_id,
+        "acquired": delivery.acquired.isoformat() if delivery.acquired else None,
+        "copyright": delivery.copyright,
+        "groups": groups,
+    }
+
+
+def _steps(group: BandGroup, options: BankOptions) -> list[str]:
+    steps = []
+    if len(group.files) > 1:
+        steps.append(f"put {len(group.files)} files together")
+    if group.calibrations:
+        steps.append(f"calibrate to {group.quantity}")
+    elif group.is_complex:
+        steps.append("detect to intensity")
+    if group.geometry == "sensor":
+        terrain = options.ground.terrain
+        steps.append(
+            f"orthorectify with {terrain.name}" if terrain else "put on the ground without an elevation model"
+        )
+    return [*steps, "write a COG"]
