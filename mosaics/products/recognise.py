@@ -1,0 +1,302 @@
+"""Recognises deliveries of all kinds, and finds them and the plain images among folders."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from mosaics.errors import IngestError
+from mosaics.products.delivery import Delivery, DeliveryIncompleteError
+from mosaics.products.dimap import find_dimap, read_dimap
+from mosaics.products.dimap1 import find_dimap1, read_dimap1
+from mosaics.products.jilin import find_jilin, read_jilin
+from mosaics.products.nitf import find_nitf, read_nitf
+from mosaics.products.planet import find_planet, read_planet
+from mosaics.products.sentinel2 import find_sentinel2, read_sentinel2
+from mosaics.products.sidecar import find_sidecar, read_sidecar
+from mosaics.products.skysat import find_skysat, read_skysat
+
+ENDINGS: Final = frozenset({".tif", ".tiff", ".jp2", ".ntf", ".nitf"})
+"""What images in a folder end in, whatever the case."""
+_DEEPEST: Final = 16
+"""Folders below a named one that are looked into."""
+_BESIDE: Final = re.compile(
+    r"(?:PREVIEW|BROWSE|BROWSEIMAGE|QUICK-?LOOK|QL|ICON|THUMB\w*)(?:[_.-].*)?"
+    r"|.*[_-](?:preview|browse|quick-?look|ql|thumb(?:_large|nail)?|pvi|udm2?)(?:[_-].*)?",
+    re.IGNORECASE,
+)
+"""Names, without ending, of images that come with a delivery and are none of its own."""
+_SIDE_FOLDERS: Final = frozenset({"LIBRARY", "LINEAGE", "MASKS", "PREVIEW", "SUPPORT"})
+_PARTS: Final = re.compile(r"(?:IMG|IMAGE|IMAGERY)(?:[_.-].*)?", re.IGNORECASE)
+"""Names of images of a delivery that can't be read, and so does not tell which they are."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reader:
+    """How deliveries of one kind are found and read."""
+
+    find: Callable[[Path], Path | None]
+    """Gives what a delivery is read by, of a folder or of a file of it; None: it is none of this kind."""
+    read: Callable[[Path], Delivery]
+    read_image: Callable[[Path, Path], Delivery] | None = None
+    """Reads what there is of an image that the delivery beside it does not name."""
+    whole_folder: bool = False
+    """All that lies below the folder of its metadata is its own."""
+
+
+READERS: Final = (
+    Reader(find=find_sidecar, read=read_sidecar),
+    Reader(find=find_dimap, read=read_dimap),
+    Reader(find=find_dimap1, read=read_dimap1),
+    Reader(find=find_sentinel2, read=read_sentinel2, whole_folder=True),
+    Reader(find=find_planet, read=read_planet, read_image=read_planet),
+    Reader(find=find_skysat, read=read_skysat),
+    Reader(find=find_jilin, read=read_jilin),
+    Reader(find=find_nitf, read=read_nitf),
+)
+"""In the order in which they are asked; the first that finds something has the say."""
+
+
+def recognise(path: Path) -> Delivery | None:
+    """Read the delivery that a path means.
+
+    Args:
+        path: A folder, the metadata of a delivery, or an image that has its own beside it.
+
+    Returns:
+        None if it is no delivery of a known kind: a plain image, or nothing.
+
+    Raises:
+        DeliveryUnreadableError: If it is one that can't be understood, or a folder of several.
+        DeliveryIncompleteError: If it names metadata that are not there.
+    """
+    for reader in READERS:
+        key = reader.find(path)
+        if key is not None:
+            delivery = reader.read(key)
+            if reader.read_image is not None and path.is_file() and path != key:
+                return delivery if path in _images(delivery) else reader.read_image(key, path)
+            return delivery
+    return None
+
+
+def find_deliveries(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """Find deliveries and plain images: files as named, folders with all below them.
+
+    Hidden files and folders are skipped, and links that lead out of a named folder. What a delivery holds is
+    given with it only, and so are previews and masks beside it. One that can't be read is given too:
+    `recognise` tells why.
+
+    Args:
+        paths: Files and folders.
+
+    Returns:
+        Real paths in the order of naming, sorted within a folder, each delivery once: `recognise` reads it,
+        and gives None for plain images.
+
+    Raises:
+        IngestError: If a path does not exist, can't be read or is too deep.
+    """
+    search = _Search()
+    found: dict[Path, None] = {}
+    for path in paths:
+        try:
+            real = path.resolve(strict=True)
+        except (OSError, RuntimeError) as error:
+            raise IngestError(f"{path}: no such file or folder") from error
+        if real.is_dir():
+            found.update((each, None) for each in search.walk(real, root=real))
+        elif real.is_file():
+            found[search.named(real)] = None
+        else:
+            raise IngestError(f"{path}: neither a file nor a folder")
+    return tuple(found)
+
+
+def _images(delivery: Delivery) -> frozenset[Path]:
+    """Give the files that hold its pixels."""
+    return frozenset(file.path for group in delivery.groups for file in group.files)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Entry:
+    """What a folder holds of deliveries."""
+
+    path: Path
+    """By which it is recognised: metadata, or an image of its own."""
+    reader: Reader
+    delivery: Delivery | None
+    """None: it can't be read."""
+    is_volume: bool = False
+    """It names other deliveries, and not all of them are there."""
+
+    @property
+    def images(self) -> frozenset[Path]:
+        """Give the files that hold its pixels."""
+        return frozenset() if self.delivery is None else frozenset(map(_real, _images(self.delivery)))
+
+
+def _real(path: Path) -> Path:
+    return path.resolve()
+
+
+@dataclass(kw_only=True, slots=True)
+class _Search:
+    """What is known so far of the folders that were walked."""
+
+    visited: set[Path] = field(default_factory=set)
+    """Folders."""
+    held: set[Path] = field(default_factory=set)
+    """Files of deliveries that were found."""
+
+    def named(self, file: Path) -> Path:
+        """Give what a file that someone names is recognised by."""
+        for reader in READERS:
+            key = reader.find(file)
+            if key is not None:
+                return file if _is_other(file, _entry(key, reader)) else key
+        return file
+
+    def walk(
+        self,
+        folder: Path,
+        *,
+        root: Path,
+        depth: int = 0,
+        broken: tuple[Reader, ...] = (),
+        within: bool = False,
+    ) -> Iterator[Path]:
+        """Give what lies in a folder and below it.
+
+        Args:
+            folder: A real path.
+            root: The folder that was named.
+            depth: Of the folder below the named one.
+            broken: Kinds of which a volume above is not whole, so that nothing of it is given alone.
+            within: A folder above holds a delivery.
+        """
+        if folder in self.visited:
+            return
+        self.visited.add(folder)
+        if depth > _DEEPEST:
+            raise IngestError(f"{folder}: it lies more than {_DEEPEST} folders deep; name it itself")
+        children = _children(folder, root)
+        entries, owned = self._entries(folder, [each for each in children if each.is_file()], broken)
+        broken = (*broken, *(entry.reader for entry in entries if entry.is_volume))
+        within = within or bool(entries)
+        is_unread = bool(broken) or any(entry.delivery is None for entry in entries)
+        given = dict.fromkeys(entry.path for entry in entries)
+        yield from (each for each in given if each not in children)
+        is_whole = any(entry.reader.whole_folder for entry in entries)
+        for child in children:
+            if child in given:
+                yield child
+            elif is_whole:
+                continue
+            elif child.is_dir():
+                yield from self.walk(child, root=root, depth=depth + 1, broken=broken, within=within)
+            elif child not in owned | self.held and _is_plain(child, within=within, is_unread=is_unread):
+                yield child
+
+    def _entries(
+        self, folder: Path, files: list[Path], broken: tuple[Reader, ...]
+    ) -> tuple[list[_Entry], set[Path]]:
+        """Give the deliveries of a folder, and the files that belong to one of them."""
+        found: dict[Path, _Entry] = {}
+        owned: set[Path] = set()
+        for file in files:
+            key, reader = _key(file)
+            if reader is None or reader in broken:
+                continue
+            owned.add(file)
+            if key not in found:
+                found[key] = _entry(key, reader)
+            if _is_other(file, found[key]):
+                found[file] = _entry(key, reader, file)
+        volumes = [entry.reader for entry in found.values() if entry.is_volume]
+        preferred = {_of_folder(folder, reader) for reader in {entry.reader for entry in found.values()}}
+        kept: list[_Entry] = []
+        # a volume comes before the datasets that it names
+        for entry in sorted(found.values(), key=lambda each: (-len(each.images), each.path not in preferred)):
+            is_part = entry.reader in volumes and not entry.is_volume
+            if is_part or (entry.images and entry.images <= self.held):
+                continue
+            kept.append(entry)
+            if entry.delivery is not None:
+                self.held.update(map(_real, entry.delivery.files))
+        return kept, owned
+
+
+def _key(file: Path) -> tuple[Path, Reader | None]:
+    """Give what a file is recognised by, and by whom."""
+    for reader in READERS:
+        try:
+            key = reader.find(file)
+        except IngestError:
+            return file, reader
+        if key is not None:
+            return key, reader
+    return file, None
+
+
+def _entry(key: Path, reader: Reader, image: Path | None = None) -> _Entry:
+    """Read what a key leads to, or an image beside it that it does not name."""
+    path = key if image is None else image
+    try:
+        if image is not None and reader.read_image is not None:
+            return _Entry(path=path, reader=reader, delivery=reader.read_image(key, image))
+        return _Entry(path=path, reader=reader, delivery=reader.read(key))
+    except DeliveryIncompleteError:
+        return _Entry(path=path, reader=reader, delivery=None, is_volume=True)
+    except IngestError:
+        return _Entry(path=path, reader=reader, delivery=None)
+
+
+def _is_other(file: Path, entry: _Entry) -> bool:
+    """Tell whether a file is an image of its own beside a delivery that does not name it."""
+    can_read = entry.reader.read_image is not None and entry.delivery is not None
+    return can_read and file != entry.path and _is_image(file) and file not in entry.images
+
+
+def _of_folder(folder: Path, reader: Reader) -> Path | None:
+    """Give what a reader takes for the whole of a folder."""
+    try:
+        return reader.find(folder)
+    except IngestError:
+        return None
+
+
+def _children(folder: Path, root: Path) -> list[Path]:
+    """Give the real files and folders of a folder in the order of their names, those that lie in the root."""
+    try:
+        names = sorted(entry.name for entry in os.scandir(folder))
+    except OSError as error:
+        raise IngestError(f"{folder}: can't be read: {error.strerror}") from error
+    found: dict[Path, None] = {}
+    for name in names:
+        if name.startswith("."):
+            continue
+        try:
+            real = (folder / name).resolve(strict=True)
+        except (OSError, RuntimeError):
+            continue  # a link that leads nowhere, or to itself
+        if real.is_relative_to(root):
+            found[real] = None
+    return list(found)
+
+
+def _is_image(file: Path) -> bool:
+    return file.suffix.lower() in ENDINGS
+
+
+def _is_plain(file: Path, *, within: bool, is_unread: bool) -> bool:
+    """Tell whether a file is an image that stands for itself."""
+    if not _is_image(file):
+        return False
+    if within and (_BESIDE.fullmatch(file.stem) or file.parent.name.upper() in _SIDE_FOLDERS):
+        return False
+    return not (is_unread and _PARTS.fullmatch(file.stem))
