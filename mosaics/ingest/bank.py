@@ -8,16 +8,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from mosaics.catalog.base import CatalogWriter
 from mosaics.errors import IngestError
 from mosaics.ingest.acquisition import acquired_from_tags
 from mosaics.ingest.deliveries.bank import DeliveryBank
+from mosaics.ingest.deliveries.plan import inspected, planned, planned_image
 from mosaics.ingest.deliveries.raw import RawImage, look_at, raw_delivery
 from mosaics.ingest.describe import Description, describe
 from mosaics.ingest.digests import digests, file_sha256
 from mosaics.ingest.examine import Examination, examine
 from mosaics.ingest.fetch import fetched
+from mosaics.ingest.inspect import Inspection
 from mosaics.ingest.keeping import Keeping
 from mosaics.ingest.naming import check_collection_id, collection_of, scene_id_of
 from mosaics.ingest.options import BankOptions, BankResult
@@ -30,7 +33,7 @@ from mosaics.item import ItemFacts, of_new_state, scene_to_item
 from mosaics.item_assets import DATA
 from mosaics.models import Collection, Kind, Scene
 from mosaics.places import DataRoot, ObjectAddress, lies_below
-from mosaics.products.delivery import Delivery
+from mosaics.products.delivery import Delivery, check_complete
 from mosaics.registry import Registry
 from mosaics.sensors import Sensor
 from mosaics.styles import Style
@@ -117,6 +120,21 @@ class Bank:
             keeping=self.keeping,
             now=self.now,
         ).bank(delivery, options, progress)
+
+    def plan(self, path: Path, delivery: Delivery | None, options: BankOptions) -> dict[str, Any]:
+        """Say what banking a file or a delivery would do, from what its metadata and headers say alone.
+
+        Raises:
+            IngestError: If it would be refused for what these say.
+        """
+        if delivery is None:
+            raw: RawImage | None = self.sandbox.run(path.name, look_at, path, report=_unheard)
+            if raw is None:
+                inspection: Inspection = self.sandbox.run(path.name, inspected, path, report=_unheard)
+                return planned_image(inspection, options, self.sensors)
+            delivery = raw_delivery(raw, options.sensor, self.sensors)
+        check_complete(delivery)
+        return planned(delivery, options)
 
     def bank_object(self, address: ObjectAddress, options: BankOptions, progress: Progress) -> BankResult:
         """Bank an object below a data root, unless its content is banked already.
@@ -234,6 +252,10 @@ class Bank:
             f"{scene_id} in {collection_id}, which this object held before, is taken out of the catalogue"
             for collection_id, scene_id in former
         )
+
+
+def _unheard(_stage: str, _done: float) -> None:
+    """Nobody waits long for a header."""
 
 
 def _scene(

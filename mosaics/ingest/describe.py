@@ -51,15 +51,7 @@ def describe(
     inspection = examination.inspection
     messages: tuple[str, ...] = ()
     if sensor is None:
-        sensor = guess_sensor(
-            sensors,
-            file_name=inspection.path.name,
-            band_count=inspection.band_count,
-            data_type=inspection.data_type,
-            colour_interpretation=inspection.colour_interpretation,
-            has_palette=bool(inspection.palette),
-            tags=inspection.tags,
-        )
+        sensor = sensor_of(inspection, sensors)
         messages = (f"sensor: {sensor.id} (guessed; name another with --sensor)",)
     layout = sensor.layout_for(
         inspection.band_count, inspection.data_type, inspection.colour_interpretation, inspection.path.name
@@ -77,6 +69,19 @@ def describe(
     if steps > 1:
         messages += (f"percentiles are from one valid value in {steps}",)
     return Description(sensor=sensor, kind=layout.kind, bands=bands, styles=found, messages=messages)
+
+
+def sensor_of(inspection: Inspection, sensors: Registry[Sensor]) -> Sensor:
+    """Guess the sensor of an inspected file."""
+    return guess_sensor(
+        sensors,
+        file_name=inspection.path.name,
+        band_count=inspection.band_count,
+        data_type=inspection.data_type,
+        colour_interpretation=inspection.colour_interpretation,
+        has_palette=bool(inspection.palette),
+        tags=inspection.tags,
+    )
 
 
 def with_statistics(band: Band, inspection: Inspection, place: int, found: BandStatistics) -> Band:

@@ -59,6 +59,10 @@ class Sandbox:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End the child."""
+        self.close()
+
+    def close(self) -> None:
+        """End the child; the next call starts another."""
         self._end()
 
     def run(

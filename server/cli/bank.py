@@ -1,39 +1,40 @@
-"""`dinamis-flux bank`: takes files into the catalogue."""
+"""`dinamis-flux bank`: takes files and whole deliveries into the catalogue."""
 
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from auth.edits import add, add_by_content
 from auth.models import PUBLIC, Action, Licence
 from auth.reach import EVERYWHERE, Selector
 from auth.rules import new_grant
-from mosaics.errors import CatalogUnavailableError, IngestError
+from mosaics.errors import IngestError
 from mosaics.ingest.bank import Bank
-from mosaics.ingest.options import BankOptions, BankResult
+from mosaics.ingest.deliveries.prepare import GroundOptions
+from mosaics.ingest.options import BankOptions
 from mosaics.ingest.sandbox import Sandbox
-from mosaics.ingest.scan import scan
-from mosaics.ingest.visual import VisualMaker
 from mosaics.places import ObjectAddress, is_object
-from mosaics.sensors import find_sensor, load_sensors
+from mosaics.products.recognise import find_deliveries, recognise
+from mosaics.registry import Registry
+from mosaics.sensors import Sensor, find_sensor, load_sensors
 from mosaics.styles import load_styles
-from server.cli.context import FAILED, Context, context_of, fail, messages, told
+from server.cli.banking import Banking, Job, Outcome
+from server.cli.context import FAILED, USAGE, Context, context_of, fail, messages, told
+from server.cli.plans import print_plans
 from server.quicklook import quicklook_maker
 from server.storage import scene_files
 from server.visuals import visual_maker
 
 _DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%S"]
+_GROUND = "Images in sensor geometry"
+_WORK = "How it is done"
 
 
 class Drawn(StrEnum):
@@ -43,42 +44,11 @@ class Drawn(StrEnum):
     WEBP = "webp"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What became of one file."""
+class Warp(StrEnum):
+    """How what lies between points is found."""
 
-    path: Path | ObjectAddress | str
-    """Text: what can't be an address."""
-    result: BankResult | None
-    """None: refused."""
-    reason: str = ""
-    """Why it was refused, or why its tiles were not drawn."""
-    visual: Literal["made", "unchanged", "failed"] | None = None
-    """What became of its tiles; None: none were asked for."""
-
-    @property
-    def failed(self) -> bool:
-        """Something that was asked for was not done."""
-        return self.result is None or self.visual == "failed"
-
-    def row(self) -> dict[str, Any]:
-        """Give the outcome for programs."""
-        result = self.result
-        if result is None:
-            return {"path": str(self.path), "status": "refused", "reason": self.reason}
-        visual: dict[str, str] = {} if self.visual is None else {"visual": self.visual}
-        if self.visual == "failed":
-            visual["reason"] = self.reason
-        return {
-            "path": str(self.path),
-            "status": result.status,
-            "layer": f"{result.collection_id}:{result.scene_id}",
-            "collection": result.collection_id,
-            "scene": result.scene_id,
-            "in_place": result.in_place if result.status == "banked" else None,
-            "messages": list(result.messages),
-            **visual,
-        }
+    POLYNOMIAL = "polynomial"
+    SPLINE = "spline"
 
 
 def bank(
@@ -86,7 +56,9 @@ def bank(
     paths: Annotated[
         list[str],
         typer.Argument(
-            metavar="PATH...", help="GeoTIFFs, folders of them, or objects of the store: s3://bucket/key.tif."
+            metavar="PATH...",
+            help="Deliveries (a folder, or the metadata in it), images, folders of either, or objects of the "
+            "store: s3://bucket/key.tif.",
         ),
     ],
     collection: Annotated[
@@ -98,7 +70,15 @@ def bank(
     ] = None,
     acquired: Annotated[
         datetime | None,
-        typer.Option("--datetime", formats=_DATES, help="Acquisition, UTC. [default: from file or name]"),
+        typer.Option("--datetime", formats=_DATES, help="Acquisition, UTC. [default: from product or name]"),
+    ] = None,
+    bands: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[GROUP=]NAMES",
+            help="Common names of the bands in file order, such as red,green,blue,nir, where the product "
+            "says others than its sensor's table; for one of several images: pan=pan.",
+        ),
     ] = None,
     public: Annotated[bool, typer.Option("--public", help="Let everybody see the collection.")] = False,
     visual: Annotated[
@@ -107,16 +87,60 @@ def bank(
     visual_format: Annotated[
         Drawn, typer.Option(help="Format of the tiles drawn ahead; webp is for clients that ask for it.")
     ] = Drawn.JPG,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what became of each file as JSON.")] = False,
+    dem: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            rich_help_panel=_GROUND,
+            help="Elevation model to orthorectify with, a GeoTIFF of metres. [default: the mean height]",
+        ),
+    ] = None,
+    dem_offset: Annotated[
+        float,
+        typer.Option(
+            rich_help_panel=_GROUND,
+            help="Metres added to its heights: RPCs count from the ellipsoid, most models from the geoid.",
+        ),
+    ] = 0.0,
+    crs: Annotated[
+        str | None,
+        typer.Option(rich_help_panel=_GROUND, help="Where to, such as EPSG:2154. [default: the UTM zone]"),
+    ] = None,
+    resolution: Annotated[
+        float | None,
+        typer.Option(
+            min=1e-9, rich_help_panel=_GROUND, help="Units of the CRS per pixel. [default: its own]"
+        ),
+    ] = None,
+    warp: Annotated[
+        Warp | None,
+        typer.Option(
+            rich_help_panel=_GROUND,
+            help="For images placed by points: one polynomial, or a thin plate through each. [default: "
+            "by their number]",
+        ),
+    ] = None,
+    jobs: Annotated[
+        int,
+        typer.Option("--jobs", "-j", min=1, max=64, rich_help_panel=_WORK, help="How many at the same time."),
+    ] = 1,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", rich_help_panel=_WORK, help="Only say what would be done.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what became of each as JSON.")] = False,
 ) -> None:
-    """Bank images: check, convert where needed, measure and catalogue them.
+    """Bank images and whole deliveries: check, convert where needed, measure and catalogue them.
 
-    A valid COG below a configured data root, a folder or a prefix of the store, is served where it lies;
-    anything else readable is converted into the home.
-    A file that can't be served is refused by name and reason, the others go on and the exit status is 1.
-    The same file again, or a copy of it, changes nothing; with --visual its tiles are drawn if they are not,
-    or not as they would be now. They take about as much room as the image, and are sent as they lie there to
-    whoever may see the whole tile.
+    A delivery is taken as it came: its parts are put together, radar is calibrated, images in sensor geometry
+    are put on the ground, and what the product says of itself goes into the STAC item. A valid COG below a
+    configured data root, a folder or a prefix of the store, is served where it lies; anything else readable
+    is converted into the home.
+
+    What can't be served is refused by name and reason, the others go on and the exit status is 1. The same
+    again, or a copy of it, changes nothing; what was interrupted goes on where it stopped. With --visual
+    tiles are drawn if they are not, or not as they would be now. They take about as much room as the image,
+    and are sent as they lie there to whoever may see the whole tile.
     """
     context = context_of(command)
     with told():
@@ -126,23 +150,24 @@ def bank(
             licence_id=licence,
             sensor=find_sensor(sensors, sensor) if sensor else None,
             acquired=acquired.replace(tzinfo=UTC) if acquired else None,
+            bands=_bands(bands or []),
+            ground=GroundOptions(
+                terrain=None if dem is None else dem.resolve(),
+                terrain_offset=dem_offset,
+                crs=crs,
+                resolution=resolution,
+                warp=None if warp is None else warp.value,
+            ),
         )
-        files, missing = _found(paths)
-        if licence is not None:
+        found = _found(paths)
+    if dry_run:
+        _say_plans(context, found, options, sensors, as_json=as_json)
+        return
+    if licence is not None:
+        with told():
             _make_licence(context, licence)
-    with Sandbox() as sandbox:
-        banker = Bank(
-            home_data=context.settings.data,
-            catalog=context.catalog,
-            sensors=sensors,
-            styles=load_styles(context.settings.data_folder),
-            sandbox=sandbox,
-            data_roots=context.settings.data_roots,
-            objects=scene_files(context.settings).objects,
-            quicklook=quicklook_maker(context.settings),
-        )
-        maker = visual_maker(context.settings, context.catalog, visual_format.value) if visual else None
-        outcomes = [*missing, *_bank_all(banker, maker, files, options, quiet=as_json)]
+    work = _Work(context, options, sensors, visual_format if visual else None, jobs)
+    outcomes = [*found.refused, *work.run(found.jobs, quiet=as_json)]
     with told():
         if public:
             _publish(context, outcomes)
@@ -151,23 +176,43 @@ def bank(
     if as_json:
         print(json.dumps([outcome.row() for outcome in outcomes], ensure_ascii=False, indent=1))
     if not outcomes:
-        fail("nothing to bank: no .tif, .tiff or .jp2 file there")
+        fail("nothing to bank: no delivery and no .tif, .tiff, .jp2 or .ntf file there")
     if any(outcome.failed for outcome in outcomes):
         raise typer.Exit(FAILED)
 
 
-def _found(paths: list[str]) -> tuple[list[Path | ObjectAddress], list[Outcome]]:
-    """Find the files; a path that isn't there is refused like a bad file, and the others go on."""
-    files: dict[Path | ObjectAddress, None] = {}
-    missing = []
+@dataclass(frozen=True)
+class _Found:
+    """What paths lead to."""
+
+    jobs: list[Job]
+    refused: list[Outcome]
+    """What isn't there, or can't be understood."""
+
+
+def _found(paths: list[str]) -> _Found:
+    """Find deliveries and files; what isn't there is refused like a bad file, and the others go on."""
+    jobs: dict[Path | ObjectAddress, Job] = {}
+    refused: list[Outcome] = []
     for path in paths:
         try:
-            found = [_address(path)] if is_object(path) else scan([Path(path)])
-            files.update(dict.fromkeys(found))
+            named = [_address(path)] if is_object(path) else find_deliveries([Path(path)])
         except IngestError as error:
-            messages.print(f"refused {error}", style="red", markup=False, soft_wrap=True)
-            missing.append(Outcome(path=path, result=None, reason=str(error)))
-    return list(files), missing
+            refused.append(_refused(path, error))
+            continue
+        for each in named:
+            try:
+                delivery = None if isinstance(each, ObjectAddress) else recognise(each)
+                jobs.setdefault(each, Job(path=each, delivery=delivery))
+            except IngestError as error:
+                refused.append(_refused(str(each), error))
+    return _Found(list(jobs.values()), refused)
+
+
+def _refused(path: str, error: IngestError) -> Outcome:
+    outcome = Outcome(path=path, result=None, reason=str(error))
+    _tell(outcome)
+    return outcome
 
 
 def _address(text: str) -> ObjectAddress:
@@ -177,51 +222,71 @@ def _address(text: str) -> ObjectAddress:
         raise IngestError(f"{text}: {error}") from error
 
 
-def _bank_all(
-    banker: Bank,
-    maker: VisualMaker | None,
-    files: list[Path | ObjectAddress],
-    options: BankOptions,
-    *,
-    quiet: bool,
-) -> Iterator[Outcome]:
-    known = {collection_id for collection_id in (options.collection_id,) if collection_id}
-    new = {c for c in known if banker.catalog.collection(c) is None}
-    with _progress(len(files)) as report:
-        for path in files:
-            report.begin(path)
-            outcome = _bank_one(banker, path, options, report)
-            if maker is not None and outcome.result is not None:
-                outcome = _drawn(outcome, outcome.result, maker, report)
-            report.end()
+def _bands(given: list[str]) -> dict[str, tuple[str, ...]]:
+    """Read the names of bands, by group."""
+    found = {}
+    for text in given:
+        group, equals, names = text.rpartition("=")
+        listed = tuple(name.strip() for name in names.split(","))
+        if not all(listed) or (equals and not group):
+            fail(f"--bands {text!r} is not like red,green,blue or pan=pan", USAGE)
+        found[group.strip()] = listed
+    return found
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What jobs are done with."""
+
+    context: Context
+    options: BankOptions
+    sensors: Registry[Sensor]
+    visual_format: Drawn | None
+    jobs: int
+
+    def run(self, jobs: list[Job], *, quiet: bool) -> list[Outcome]:
+        """Do jobs, telling of each."""
+        settings, catalog = self.context.settings, self.context.catalog
+        new = {name for name in (self.options.collection_id,) if name and catalog.collection(name) is None}
+
+        def tell(outcome: Outcome) -> None:
             if outcome.result is not None and outcome.result.collection_id in new:
                 new.discard(outcome.result.collection_id)
                 messages.print(f"collection {outcome.result.collection_id} made")
             if not quiet or outcome.failed:
                 _tell(outcome)
-            yield outcome
+
+        maker = None
+        if self.visual_format is not None:
+            maker = visual_maker(settings, catalog, self.visual_format.value)
+        with told(), Sandbox() as sandbox:
+            banking = Banking(bank=self.bank(sandbox), options=self.options, maker=maker, tell=tell)
+            return list(banking.run(jobs, self.jobs, Sandbox))
+
+    def bank(self, sandbox: Sandbox) -> Bank:
+        """Make what banks with a sandbox."""
+        settings = self.context.settings
+        return Bank(
+            home_data=settings.data,
+            catalog=self.context.catalog,
+            sensors=self.sensors,
+            styles=load_styles(settings.data_folder),
+            sandbox=sandbox,
+            data_roots=settings.data_roots,
+            objects=scene_files(settings).objects,
+            quicklook=quicklook_maker(settings),
+        )
 
 
-def _bank_one(banker: Bank, path: Path | ObjectAddress, options: BankOptions, report: _Report) -> Outcome:
-    try:
-        if isinstance(path, ObjectAddress):
-            return Outcome(path=path, result=banker.bank_object(path, options, report.stage))
-        return Outcome(path=path, result=banker.bank_file(path, options, report.stage))
-    except IngestError as error:
-        return Outcome(path=path, result=None, reason=str(error))
-    except CatalogUnavailableError as error:
-        fail(str(error))
-
-
-def _drawn(outcome: Outcome, result: BankResult, maker: VisualMaker, report: _Report) -> Outcome:
-    """Draw a scene's tiles; where that fails the scene is banked all the same."""
-    try:
-        visual = maker.make(result.collection_id, result.scene_id, report.stage)
-    except IngestError as error:
-        return replace(outcome, visual="failed", reason=str(error))
-    except CatalogUnavailableError as error:
-        fail(str(error))
-    return replace(outcome, visual=visual)
+def _say_plans(
+    context: Context, found: _Found, options: BankOptions, sensors: Registry[Sensor], *, as_json: bool
+) -> None:
+    """Say what would be done, and end with 1 where something would be refused."""
+    with told(), Sandbox() as sandbox:
+        bank = _Work(context, options, sensors, None, 1).bank(sandbox)
+        refused = print_plans(bank, found.jobs, options, as_json=as_json)
+    if refused or found.refused:
+        raise typer.Exit(FAILED)
 
 
 def _tell(outcome: Outcome) -> None:
@@ -270,30 +335,3 @@ def _warn_of_public(context: Context, outcomes: list[Outcome]) -> None:
                     f"collection {collection_id} is public: everybody sees what was banked into it",
                     style="yellow",
                 )
-
-
-class _Report:
-    """Shows how far the files are: one bar for all, one for the file at hand."""
-
-    def __init__(self, bars: Progress, count: int) -> None:
-        self._bars = bars
-        self._all = bars.add_task("all files", total=count, visible=count > 1)
-        self._one = bars.add_task("", total=1.0)
-        self._name = ""
-
-    def begin(self, path: Path | ObjectAddress) -> None:
-        self._name = path.name
-        self.stage("starting", 0.0)
-
-    def stage(self, stage: str, done: float) -> None:
-        self._bars.update(self._one, description=f"{self._name}: {stage}", completed=done)
-
-    def end(self) -> None:
-        self._bars.advance(self._all)
-
-
-@contextmanager
-def _progress(count: int) -> Iterator[_Report]:
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=messages, transient=True, disable=not sys.stderr.isatty()) as bars:
-        yield _Report(bars, count)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from mosaics.ingest.describe import sensor_of
+from mosaics.ingest.inspect import Inspection, inspect
 from mosaics.ingest.options import BankOptions
+from mosaics.ingest.source import Progress
 from mosaics.products.delivery import BandGroup, Delivery
+from mosaics.registry import Registry
+from mosaics.sensors import Sensor
 
 
 def planned(delivery: Delivery, options: BankOptions) -> dict[str, Any]:
@@ -45,3 +51,27 @@ def _steps(group: BandGroup, options: BankOptions) -> list[str]:
             f"orthorectify with {terrain.name}" if terrain else "put on the ground without an elevation model"
         )
     return [*steps, "write a COG"]
+
+
+def inspected(path: Path, _report: Progress) -> Inspection:
+    """Read the header of a plain image; for the sandbox."""
+    return inspect(path)
+
+
+def planned_image(inspection: Inspection, options: BankOptions, sensors: Registry[Sensor]) -> dict[str, Any]:
+    """Say what banking a plain image would do."""
+    sensor = options.sensor or sensor_of(inspection, sensors)
+    bands = tuple(
+        name or colour
+        for name, colour in zip(inspection.descriptions, inspection.colour_interpretation, strict=True)
+    )
+    steps = ["keep as it is, if it is a good COG below a data root; else write a COG"]
+    group = {
+        "name": "image",
+        "bands": list(bands),
+        "size": [inspection.width, inspection.height],
+        "files": 1,
+        "geometry": "ground",
+        "steps": steps,
+    }
+    return {"product": inspection.path.name, "platform": sensor.id, "sensor": sensor.id, "groups": [group]}
