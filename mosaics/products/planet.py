@@ -17,7 +17,7 @@ from mosaics.products.delivery import (
     Radiometry,
     View,
 )
-from mosaics.products.xml import Element, inside, number_of, parse_xml, text_of
+from mosaics.products.xml import Element, inside, number_of, parse_xml, plain, text_of
 
 _METADATA: Final = re.compile(r"(?P<image>.+_3[AB]_Analytic.*)_metadata(?P<clip>_clip)?\.xml", re.IGNORECASE)
 _IMAGE: Final = re.compile(r".+_3[AB]_Analytic.*\.tif", re.IGNORECASE)
@@ -72,7 +72,7 @@ def read_planet(path: Path, image: Path | None = None) -> Delivery:
     Raises:
         DeliveryUnreadableError: If it can't be understood.
     """
-    root = _plain(parse_xml(path))
+    root = plain(parse_xml(path))
     product = root.find(".//ProductInformation")
     platform = root.find(".//Platform")
     if product is None or text_of(platform, "shortName") != "PlanetScope":
@@ -116,14 +116,6 @@ def read_planet(path: Path, image: Path | None = None) -> Delivery:
         cloud_cover=number_of(root, ".//cloudCoverPercentage"),
         level=text_of(root, ".//productType"),
     )
-
-
-def _plain(root: Element) -> Element:
-    """Take the name spaces off: they change from version to version, the names do not."""
-    for each in root.iter():
-        if isinstance(each.tag, str):
-            each.tag = each.tag.rpartition("}")[2]
-    return root
 
 
 def _bands(root: Element, count: int, radiometry: Radiometry) -> tuple[ProductBand, ...]:
