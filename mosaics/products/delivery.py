@@ -29,6 +29,11 @@ MaskKind = Literal["roi", "cloud", "snow", "quality", "straylight", "detectors",
 """roi: where the image is valid; quality: in doubt; detectors: out of order; hidden: behind relief."""
 
 
+Samples = Literal["whole", "real_imaginary", "amplitude_phase"]
+"""whole: each band of a file is a band, real or complex; the others: two bands of a file, in this order, make
+one complex band, of which calibrations take the complex number or, of the last, the amplitude alone."""
+
+
 class DeliveryIncompleteError(IngestError):
     """A delivery names files that are not there."""
 
@@ -71,6 +76,10 @@ class ImageFile:
     """Ids of its bands, in file order."""
     driver: Driver = "GTiff"
     """How it is opened; a GTiff may turn out to be a JPEG 2000 whose name says so."""
+    samples: Samples = "whole"
+    """What the file's own bands are."""
+    least_bytes: int = 1
+    """Of the file when it is whole, where its size can be told from what is said of it."""
 
 
 class Calibration(Protocol):
@@ -135,6 +144,8 @@ class BandGroup:
     """What `calibrations` make of radar counts; None for others."""
     calibrations: tuple[Calibration, ...] = ()
     """One for each band, in order; empty: counts are stored as they are."""
+    tables: tuple[Path, ...] = ()
+    """Files that calibrations are read from: without them counts would be stored as amplitude."""
     metadata: Path
     """The file that says all this, which GDAL opens too."""
 
@@ -240,6 +251,7 @@ class Delivery:
             found[group.metadata] = None
             if group.rpc is not None:
                 found[group.rpc] = None
+            found.update((table, None) for table in group.tables)
             found.update((file.path, None) for file in group.files)
         found.update((mask.path, None) for mask in self.masks)
         found.update((mask.path, None) for mask in self.vector_masks)
@@ -247,15 +259,21 @@ class Delivery:
 
 
 def check_complete(delivery: Delivery) -> None:
-    """Refuse a delivery of which files are missing or empty.
+    """Refuse a delivery of which files are missing, empty or, where it can be told, cut short.
 
     Raises:
         DeliveryIncompleteError: If so; it names them.
     """
-    missing = [path for path in delivery.files if not path.is_file() or not path.stat().st_size]
+    least = {file.path: file.least_bytes for group in delivery.groups for file in group.files}
+    missing = [
+        path
+        for path in delivery.files
+        if not path.is_file() or path.stat().st_size < max(least.get(path, 1), 1)
+    ]
     if missing:
         named = ", ".join(path.name for path in missing[:5]) + (" ..." if len(missing) > 5 else "")
+        state = "cut short" if any(path.is_file() and path.stat().st_size for path in missing) else "empty"
         raise DeliveryIncompleteError(
-            f"{delivery.name}: {len(missing)} of {len(delivery.files)} files are missing or empty ({named}); "
-            "copy the whole delivery and bank it again"
+            f"{delivery.name}: {len(missing)} of {len(delivery.files)} files are missing or {state} "
+            f"({named}); copy the whole delivery and bank it again"
         )

@@ -10,15 +10,21 @@ from pathlib import Path
 from typing import Final
 
 from mosaics.errors import IngestError
+from mosaics.products.alos2 import find_alos2, read_alos2
 from mosaics.products.delivery import Delivery, DeliveryIncompleteError
 from mosaics.products.dimap import find_dimap, read_dimap
 from mosaics.products.dimap1 import find_dimap1, read_dimap1
+from mosaics.products.iceye import find_iceye, read_iceye
 from mosaics.products.jilin import find_jilin, read_jilin
 from mosaics.products.nitf import find_nitf, read_nitf
 from mosaics.products.planet import find_planet, read_planet
+from mosaics.products.radarsat2 import find_radarsat2, read_radarsat2
+from mosaics.products.saocom import find_saocom, read_saocom
+from mosaics.products.sentinel1 import find_sentinel1, read_sentinel1
 from mosaics.products.sentinel2 import find_sentinel2, read_sentinel2
 from mosaics.products.sidecar import find_sidecar, read_sidecar
 from mosaics.products.skysat import find_skysat, read_skysat
+from mosaics.products.terrasarx import find_terrasarx, read_terrasarx
 
 ENDINGS: Final = frozenset({".tif", ".tiff", ".jp2", ".ntf", ".nitf"})
 """What images in a folder end in, whatever the case."""
@@ -57,6 +63,12 @@ READERS: Final = (
     Reader(find=find_skysat, read=read_skysat),
     Reader(find=find_jilin, read=read_jilin),
     Reader(find=find_nitf, read=read_nitf),
+    Reader(find=find_sentinel1, read=read_sentinel1, whole_folder=True),
+    Reader(find=find_radarsat2, read=read_radarsat2),
+    Reader(find=find_terrasarx, read=read_terrasarx, whole_folder=True),
+    Reader(find=find_alos2, read=read_alos2),
+    Reader(find=find_iceye, read=read_iceye),
+    Reader(find=find_saocom, read=read_saocom, whole_folder=True),
 )
 """In the order in which they are asked; the first that finds something has the say."""
 
@@ -87,8 +99,8 @@ def recognise(path: Path) -> Delivery | None:
 def find_deliveries(paths: Iterable[Path]) -> tuple[Path, ...]:
     """Find deliveries and plain images: files as named, folders with all below them.
 
-    Hidden files and folders are skipped, and links that lead out of a named folder. What a delivery holds is
-    given with it only, and so are previews and masks beside it. One that can't be read is given too:
+    Hidden files and folders are skipped, links are followed, and folders that contain themselves are no trap.
+    What a delivery holds is given with it only, and so are previews and masks beside it. One that can't be read is given too:
     `recognise` tells why.
 
     Args:
@@ -109,7 +121,7 @@ def find_deliveries(paths: Iterable[Path]) -> tuple[Path, ...]:
         except (OSError, RuntimeError) as error:
             raise IngestError(f"{path}: no such file or folder") from error
         if real.is_dir():
-            found.update((each, None) for each in search.walk(real, root=real))
+            found.update((each, None) for each in search.walk(real))
         elif real.is_file():
             found[search.named(real)] = None
         else:
@@ -165,7 +177,6 @@ class _Search:
         self,
         folder: Path,
         *,
-        root: Path,
         depth: int = 0,
         broken: tuple[Reader, ...] = (),
         within: bool = False,
@@ -174,7 +185,6 @@ class _Search:
 
         Args:
             folder: A real path.
-            root: The folder that was named.
             depth: Of the folder below the named one.
             broken: Kinds of which a volume above is not whole, so that nothing of it is given alone.
             within: A folder above holds a delivery.
@@ -184,7 +194,7 @@ class _Search:
         self.visited.add(folder)
         if depth > _DEEPEST:
             raise IngestError(f"{folder}: it lies more than {_DEEPEST} folders deep; name it itself")
-        children = _children(folder, root)
+        children = _children(folder)
         entries, owned = self._entries(folder, [each for each in children if each.is_file()], broken)
         broken = (*broken, *(entry.reader for entry in entries if entry.is_volume))
         within = within or bool(entries)
@@ -198,7 +208,7 @@ class _Search:
             elif is_whole:
                 continue
             elif child.is_dir():
-                yield from self.walk(child, root=root, depth=depth + 1, broken=broken, within=within)
+                yield from self.walk(child, depth=depth + 1, broken=broken, within=within)
             elif child not in owned | self.held and _is_plain(child, within=within, is_unread=is_unread):
                 yield child
 
@@ -270,8 +280,8 @@ def _of_folder(folder: Path, reader: Reader) -> Path | None:
         return None
 
 
-def _children(folder: Path, root: Path) -> list[Path]:
-    """Give the real files and folders of a folder in the order of their names, those that lie in the root."""
+def _children(folder: Path) -> list[Path]:
+    """Give the real files and folders of a folder in the order of their names; links are followed."""
     try:
         names = sorted(entry.name for entry in os.scandir(folder))
     except OSError as error:
@@ -284,8 +294,7 @@ def _children(folder: Path, root: Path) -> list[Path]:
             real = (folder / name).resolve(strict=True)
         except (OSError, RuntimeError):
             continue  # a link that leads nowhere, or to itself
-        if real.is_relative_to(root):
-            found[real] = None
+        found[real] = None
     return list(found)
 
 

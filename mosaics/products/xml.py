@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree as ET
@@ -56,6 +57,28 @@ def number_of(element: Element | None, path: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def whole_of(element: Element | None, path: str) -> int | None:
+    """Give the whole number of the first element of a path; None where there is none."""
+    value = number_of(element, path)
+    return int(value) if value is not None and value == int(value) else None
+
+
+def instant_of(element: Element | None, path: str) -> datetime | None:
+    """Give the instant of the first element of a path, in UTC; None where there is none."""
+    return instant(text_of(element, path))
+
+
+def instant(text: str | None) -> datetime | None:
+    """Give an instant written as ISO 8601, UTC where it names no zone; None where it is none."""
+    try:
+        found = datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None
+    if found is None:
+        return None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
 def plain(root: Element) -> Element:
     """Take the name spaces off: they change from version to version, the names do not.
 
@@ -87,7 +110,14 @@ def inside(folder: Path, href: str | None, named_in: Path) -> Path:
     Raises:
         DeliveryUnreadableError: If it would lead elsewhere.
     """
-    if not href or "://" in href or Path(href).is_absolute() or ".." in Path(href).parts or "\\" in href:
+    if (
+        not href
+        or "://" in href
+        or Path(href).is_absolute()
+        or ".." in Path(href).parts
+        or "\\" in href
+        or "\0" in href
+    ):
         raise DeliveryUnreadableError(f"{named_in.name}: it names a file outside the delivery")
     path = folder / href
     if not path.resolve().is_relative_to(folder.resolve()):

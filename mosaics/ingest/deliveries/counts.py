@@ -23,7 +23,7 @@ class GroupPixels:
         self.group = group
         self._image = image
         stored = image.data_type
-        self.is_power = bool(group.calibrations) or stored.kind == "c"
+        self.is_power = bool(group.calibrations) or group.is_complex or stored.kind == "c"
         self.data_type = np.dtype("float32") if self.is_power else stored
         self.nodata = math.nan if self.is_power else group.nodata
         if self.nodata is None and self.data_type.kind == "f":
@@ -31,7 +31,8 @@ class GroupPixels:
         self.has_mask = self.nodata is None
         self.fill = 0 if self.nodata is None else self.nodata
         self.bytes = self.data_type.itemsize * len(group.bands)
-        self.resampling = Resampling.average if stored.kind == "c" else Resampling.bilinear
+        is_single_look = group.is_complex or stored.kind == "c"
+        self.resampling = Resampling.average if is_single_look else Resampling.bilinear
 
     @property
     def lineage(self) -> tuple[str, ...]:
@@ -42,7 +43,7 @@ class GroupPixels:
 
     def read(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Give values, shape (bands, rows, columns), and where any band says something, (rows, columns)."""
-        counts = self._image.read(window)
+        counts, there = self._image.read(window)
         rows = slice(int(window.row_off), int(window.row_off + window.height))
         columns = slice(int(window.col_off), int(window.col_off + window.width))
         if self.group.calibrations:
@@ -53,12 +54,13 @@ class GroupPixels:
                 ]
             ).astype("float32")
         elif counts.dtype.kind == "c":
-            values = (counts.real.astype("float32") ** 2 + counts.imag.astype("float32") ** 2).astype(
-                "float32"
-            )
+            values = counts.real**2 + counts.imag**2
+        elif self.group.is_complex:
+            values = counts.astype("float32") ** 2  # amplitudes
         else:
             values = counts
         if self.is_power:
-            nothing = counts == (0 if self.group.nodata is None else self.group.nodata)
-            values[nothing.all(axis=0)[np.newaxis].repeat(len(values), axis=0)] = np.nan
-        return values, np.ones(values.shape[1:], bool)
+            there &= (counts != (0 if self.group.nodata is None else self.group.nodata)).any(axis=0)
+        if self.nodata is not None:
+            values[:, ~there] = self.nodata
+        return values, there

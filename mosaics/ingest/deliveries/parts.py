@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import accumulate
@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
@@ -21,6 +22,7 @@ from mosaics.products.delivery import (
     DeliveryIncompleteError,
     DeliveryUnreadableError,
     ImageFile,
+    Samples,
 )
 
 if TYPE_CHECKING:
@@ -38,6 +40,10 @@ class _Part:
     left: int
     bands: tuple[int, ...]
     """Of the group, from 0, which each of the file's bands is."""
+    samples: Samples
+    """What the file's own bands are."""
+    has_alpha: bool
+    """Behind its bands there is one more that tells where there is anything."""
 
 
 class PartedImage:
@@ -74,17 +80,17 @@ class PartedImage:
     @property
     def data_type(self) -> np.dtype[Any]:
         """Type of the values that are read; complex for complex samples of any size."""
-        kinds = {np.dtype(_numpy_type(part.source.dtypes[0])) for part in self._parts}
-        return np.result_type(*kinds)
+        return np.result_type(*(_data_type(part) for part in self._parts))
 
-    def read(self, window: Window) -> NDArray[Any]:
+    def read(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Read a window of all bands.
 
         Args:
             window: Within the image.
 
         Returns:
-            Stored values, shape (bands, rows, columns), in the group's order.
+            Stored values, shape (bands, rows, columns), in the group's order; and where alpha bands, if any,
+            say that there is something, shape (rows, columns).
 
         Raises:
             IngestError: If a block can't be decoded; the message names the file.
@@ -92,6 +98,7 @@ class PartedImage:
         top, left = int(window.row_off), int(window.col_off)
         height, width = int(window.height), int(window.width)
         found = np.zeros((len(self.group.bands), height, width), self.data_type)
+        there = np.ones((height, width), bool)
         for part in self._parts:
             rows = _overlap(top, height, part.top, part.source.height)
             columns = _overlap(left, width, part.left, part.source.width)
@@ -101,8 +108,10 @@ class PartedImage:
                 (rows[0] - part.top, rows[1] - part.top), (columns[0] - part.left, columns[1] - part.left)
             )
             to = slice(rows[0] - top, rows[1] - top), slice(columns[0] - left, columns[1] - left)
-            found[(list(part.bands), *to)] = _read(part, inner)
-        return found
+            found[(list(part.bands), *to)] = _read(part, inner, range(1, part.source.count + 1 - part.has_alpha))
+            if part.has_alpha:
+                there[to] &= _read(part, inner, [part.source.count])[0] > 0
+        return found, there
 
 
 def _open(file: ImageFile) -> DatasetReader:
@@ -125,11 +134,7 @@ def _laid_out(group: BandGroup, opened: Sequence[tuple[ImageFile, DatasetReader]
     order = {band.id: place for place, band in enumerate(group.bands)}
     sets: dict[tuple[str, ...], list[tuple[ImageFile, DatasetReader]]] = {}
     for file, source in opened:
-        if source.count != len(file.bands):
-            raise DeliveryUnreadableError(
-                f"{file.path.name}: it has {source.count} bands, and its metadata says {len(file.bands)} "
-                f"({', '.join(file.bands)})"
-            )
+        _check_bands(group, file, source)
         sets.setdefault(file.bands, []).append((file, source))
     parts: list[_Part] = []
     for bands, members in sets.items():
@@ -143,10 +148,33 @@ def _laid_out(group: BandGroup, opened: Sequence[tuple[ImageFile, DatasetReader]
                 top=tops[file.row],
                 left=lefts[file.column],
                 bands=tuple(order[band] for band in bands),
+                samples=file.samples,
+                has_alpha=source.count > _stored_bands(file),
             )
             for file, source in members
         ]
     return tuple(sorted(parts, key=lambda part: (part.top, part.left)))
+
+
+def _check_bands(group: BandGroup, file: ImageFile, source: DatasetReader) -> None:
+    """Refuse a file that is not as the metadata says."""
+    wanted = _stored_bands(file)
+    has_alpha = source.count == wanted + 1 and source.colorinterp[-1] == ColorInterp.alpha
+    if source.count != wanted and not has_alpha:
+        raise DeliveryUnreadableError(
+            f"{file.path.name}: it has {source.count} bands, and its metadata says {wanted} "
+            f"({', '.join(file.bands)})"
+        )
+    is_complex = source.dtypes[0].startswith("complex")
+    if group.is_complex and file.samples == "whole" and not is_complex:
+        raise DeliveryUnreadableError(
+            f"{file.path.name}: its samples are {source.dtypes[0]}, and its metadata says complex ones"
+        )
+
+
+def _stored_bands(file: ImageFile) -> int:
+    """Give how many bands of a file make those that are listed, without an alpha band."""
+    return len(file.bands) * (1 if file.samples == "whole" else 2)
 
 
 def _edges(group: BandGroup, sizes: dict[int, int], total: int, what: str) -> dict[int, int]:
@@ -187,17 +215,24 @@ def _overlap(start: int, length: int, other: int, other_length: int) -> tuple[in
     return (low, high) if low < high else None
 
 
-def _read(part: _Part, window: Window) -> NDArray[Any]:
+def _read(part: _Part, window: Window, bands: Iterable[int]) -> NDArray[Any]:
+    """Read bands of a part; of two that make a complex number that number, or the amplitude."""
     try:
-        found: NDArray[Any] = part.source.read(window=window)
+        found: NDArray[Any] = part.source.read(list(bands), window=window)
+        if part.samples == "real_imaginary":
+            return (found[0::2] + 1j * found[1::2]).astype("complex64")
+        return found if part.samples == "whole" else found[0::2].astype("float32")
     except (RasterioError, OSError) as error:
         reason = deepest_reason(error, part.source.name)
         raise IngestError(
             f"{part.name}: damaged or truncated: it can't be decoded ({reason}); copy it again"
         ) from error
-    return found
 
 
-def _numpy_type(data_type: str) -> str:
-    """Give numpy's name of a type of rasterio's: numpy has no complex integers."""
-    return "complex64" if data_type.startswith("complex_int") else data_type
+def _data_type(part: _Part) -> np.dtype[Any]:
+    """Give the type of what is read of a part; numpy has no complex integers."""
+    stored: str = part.source.dtypes[0]
+    if part.samples == "amplitude_phase":
+        return np.dtype("float32")
+    is_complex = part.samples == "real_imaginary" or stored.startswith("complex_int")
+    return np.dtype("complex64" if is_complex else stored)

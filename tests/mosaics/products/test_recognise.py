@@ -204,7 +204,7 @@ def test_named_files_come_in_the_order_of_naming(tmp_path: Path) -> None:
         find_deliveries([tmp_path / "missing"])
 
 
-def test_links_are_followed_within_the_folder_only(tmp_path: Path) -> None:
+def test_links_are_followed_and_loops_are_no_trap(tmp_path: Path) -> None:
     outside = image(tmp_path / "outside" / "secret.tif")
     folder = tmp_path / "folder"
     image(folder / "sub" / "a.tif")
@@ -213,7 +213,7 @@ def test_links_are_followed_within_the_folder_only(tmp_path: Path) -> None:
     (folder / "there").symlink_to(outside.parent)
     (folder / "up").symlink_to(folder)
     (folder / "nowhere.tif").symlink_to(folder / "none.tif")
-    assert found(folder) == ["sub/a.tif"]
+    assert list(find_deliveries([folder])) == [folder / "sub/a.tif", outside]
 
 
 def test_folders_that_are_too_deep_are_told(tmp_path: Path) -> None:
