@@ -100,8 +100,8 @@ def find_deliveries(paths: Iterable[Path]) -> tuple[Path, ...]:
     """Find deliveries and plain images: files as named, folders with all below them.
 
     Hidden files and folders are skipped, links are followed, and folders that contain themselves are no trap.
-    What a delivery holds is given with it only, and so are previews and masks beside it. One that can't be read is given too:
-    `recognise` tells why.
+    What a delivery holds is given with it only, and so are previews and masks beside it. One that can't be
+    read is given too: `recognise` tells why.
 
     Args:
         paths: Files and folders.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree as ET
+from xml.parsers import expat
 
 from mosaics.products.delivery import DeliveryUnreadableError
 
@@ -16,7 +16,6 @@ Element = ET.Element
 
 _LARGEST: Final = 64_000_000
 """Bytes of a metadata file; the largest known have less than one million."""
-_DOCTYPE: Final = re.compile(rb"<!DOCTYPE|<!ENTITY", re.IGNORECASE)
 
 
 def parse_xml(path: Path) -> Element:
@@ -29,15 +28,29 @@ def parse_xml(path: Path) -> Element:
         if path.stat().st_size > _LARGEST:
             raise DeliveryUnreadableError(f"{path.name}: it is too large for metadata")
         text = path.read_bytes()
-        if _DOCTYPE.search(text):
-            raise DeliveryUnreadableError(f"{path.name}: it defines entities, which no product does")
+        _refuse_entities(text, path)
         return ET.fromstring(text)  # noqa: S314 - without entities there is nothing to expand
-    except ET.ParseError as error:
+    except expat.ExpatError as error:
         raise DeliveryUnreadableError(
-            f"{path.name}: it is no well-formed XML (line {error.position[0]}); copy it again"
+            f"{path.name}: it is no well-formed XML (line {error.lineno}); copy it again"
+        ) from error
+    except (LookupError, ValueError, ET.ParseError) as error:
+        raise DeliveryUnreadableError(
+            f"{path.name}: it is in an encoding or form that is not read here"
         ) from error
     except OSError as error:
         raise DeliveryUnreadableError(f"{path.name}: it can't be read: {error.strerror}") from error
+
+
+def _refuse_entities(text: bytes, path: Path) -> None:
+    """Refuse a document type, by the parser itself: looking for its bytes would miss other encodings."""
+
+    def refuse(*_: object) -> None:
+        raise DeliveryUnreadableError(f"{path.name}: it defines entities, which no product does")
+
+    parser = expat.ParserCreate(namespace_separator="}")  # as ElementTree: so it finds unbound prefixes too
+    parser.StartDoctypeDeclHandler = refuse
+    parser.Parse(text, True)  # noqa: FBT003 - its second argument has no name
 
 
 def text_of(element: Element | None, path: str) -> str | None:

@@ -108,7 +108,9 @@ class PartedImage:
                 (rows[0] - part.top, rows[1] - part.top), (columns[0] - part.left, columns[1] - part.left)
             )
             to = slice(rows[0] - top, rows[1] - top), slice(columns[0] - left, columns[1] - left)
-            found[(list(part.bands), *to)] = _read(part, inner, range(1, part.source.count + 1 - part.has_alpha))
+            found[(list(part.bands), *to)] = _read(
+                part, inner, range(1, part.source.count + 1 - part.has_alpha)
+            )
             if part.has_alpha:
                 there[to] &= _read(part, inner, [part.source.count])[0] > 0
         return found, there
