@@ -59,6 +59,8 @@ class ItemFacts:
     """What the product says of itself, in the fields of the extensions below."""
     extensions: tuple[str, ...] = ()
     """Addresses of the schemas of those fields."""
+    more_assets: Mapping[str, pystac.Asset] = field(default_factory=dict)
+    """Files that no style reads, such as a mask, by key."""
 
 
 def scene_to_item(scene: Scene, facts: ItemFacts, *, root: Path, banked: datetime) -> dict[str, Any]:
@@ -99,6 +101,8 @@ def scene_to_item(scene: Scene, facts: ItemFacts, *, root: Path, banked: datetim
         collection=scene.collection_id,
     )
     for key, asset in assets_of(scene, facts.files, root).items():
+        item.add_asset(key, asset)
+    for key, asset in facts.more_assets.items():
         item.add_asset(key, asset)
     if facts.thumbnail is not None:
         href = href_of(str(facts.thumbnail), root)

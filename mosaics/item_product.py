@@ -19,7 +19,7 @@ _SCHEMAS: Final = {
     "processing": "https://stac-extensions.github.io/processing/v1.2.0/schema.json",
     "product": "https://stac-extensions.github.io/product/v1.0.0/schema.json",
 }
-_SOFTWARE: Final = "dinamis-flux"
+CLASSIFICATION: Final = "https://stac-extensions.github.io/classification/v1.1.0/schema.json"
 
 
 def product_properties(delivery: Delivery, lineage: str) -> dict[str, Any]:

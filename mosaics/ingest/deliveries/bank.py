@@ -8,10 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Final
+
+import pystac
 
 from mosaics.catalog.base import CatalogWriter
 from mosaics.errors import IngestError
-from mosaics.ingest.deliveries.groups import GroupMaker, Made
+from mosaics.ingest.deliveries.groups import GroupMaker, Made, MadeMask
+from mosaics.ingest.deliveries.masks import NOTHING, classes
 from mosaics.ingest.digests import file_sha256
 from mosaics.ingest.keeping import Keeping
 from mosaics.ingest.naming import check_collection_id, collection_of, scene_id_of
@@ -22,14 +26,17 @@ from mosaics.ingest.source import Progress
 from mosaics.ingest.turn import one_at_a_time
 from mosaics.ingest.workplace import lasting_folder
 from mosaics.item import ItemFacts, scene_to_item
-from mosaics.item_assets import DATA, AssetFacts
-from mosaics.item_product import product_properties, schemas_of
+from mosaics.item_assets import COG_MEDIA_TYPE, DATA, SHA256_MULTIHASH, AssetFacts, href_of
+from mosaics.item_product import CLASSIFICATION, product_properties, schemas_of
 from mosaics.models import Asset, Collection, Scene
 from mosaics.products.delivery import BandGroup, Delivery, check_complete
 from mosaics.readings import readings
 from mosaics.registry import Registry
 from mosaics.sensors import Sensor, find_sensor
 from mosaics.styles import Style
+
+MASK: Final = "mask"
+"""Key of the asset that says what pixels are worth."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +95,9 @@ class DeliveryBank:
     ) -> BankResult:
         """Bring the files to where they are kept and put the scene into the catalogue."""
         collection, scene = to
-        with self.keeping.kept(collection.id, scene.id, {each.key: each.result for each in made}) as kept:
+        mask = made[0].mask
+        results = {each.key: each.result for each in made} | ({} if mask is None else {MASK: mask.result})
+        with self.keeping.kept(collection.id, scene.id, results) as kept:
             scene = _kept_at(scene, kept)
             thumbnail, messages = self.keeping.picture(scene)
             properties = product_properties(delivery, _lineage(made))
@@ -97,7 +106,8 @@ class DeliveryBank:
                 source_digest=digest,
                 thumbnail=thumbnail,
                 properties=properties,
-                extensions=schemas_of(properties),
+                extensions=(*schemas_of(properties), *((CLASSIFICATION,) if mask else ())),
+                more_assets={MASK: mask_asset(mask, kept[MASK], self.keeping.root)} if mask else {},
             )
             item = scene_to_item(scene, facts, root=self.keeping.root, banked=self.now())
             self.catalog.put_collection(collection)
@@ -180,6 +190,30 @@ def _styles(scene: Scene, made: Sequence[Made], sensor: Sensor, styles: Registry
 
 def _facts(made: Made, path: Path) -> AssetFacts:
     return facts_of(made.examination, in_place=False, file_size=path.stat().st_size, sha256=made.sha256)
+
+
+def mask_asset(made: MadeMask, path: Path, root: Path) -> pystac.Asset:
+    """Write the mask as an asset of the item."""
+    inspection = made.examination.inspection
+    facts = facts_of(made.examination, in_place=False, file_size=path.stat().st_size, sha256=made.sha256)
+    fields = {
+        "bands": [{"name": "mask", "data_type": "uint8"}],
+        "classification:classes": classes(),
+        "nodata": NOTHING,
+        "gsd": inspection.ground_resolution,
+        "raster:spatial_resolution": inspection.ground_resolution,
+        "proj:code": f"EPSG:{facts.epsg}" if facts.epsg else None,
+        "proj:shape": [inspection.height, inspection.width],
+        "proj:transform": list(inspection.transform),
+        "file:size": facts.file_size,
+        "file:checksum": SHA256_MULTIHASH + made.sha256,
+    }
+    return pystac.Asset(
+        href=href_of(str(path), root),
+        media_type=COG_MEDIA_TYPE,
+        roles=["metadata", "cloud", "snow-ice"],
+        extra_fields=fields,
+    )
 
 
 def _lineage(made: Sequence[Made]) -> str:

@@ -9,58 +9,74 @@ import numpy as np
 from rasterio.enums import Resampling
 from rasterio.windows import Window
 
+from mosaics.ingest.deliveries.masks import drawn
 from mosaics.ingest.deliveries.parts import PartedImage
 from mosaics.products.delivery import BandGroup
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from shapely.geometry.base import BaseGeometry
 
 
 class GroupPixels:
-    """Reads the image of a group as it is stored: calibrated, detected, with what means nothing as nodata."""
+    """Reads the image of a group: calibrated, detected, and nothing where nothing was seen."""
 
-    def __init__(self, group: BandGroup, image: PartedImage) -> None:
-        self.group = group
-        self._image = image
+    def __init__(self, group: BandGroup, image: PartedImage, seen: BaseGeometry | None = None) -> None:
+        """Wrap an open image.
+
+        Args:
+            group: What the product says of it.
+            image: The same, open.
+            seen: Where it is valid, in columns and rows; None: wherever its pixels say so.
+        """
         stored = image.data_type
-        self.is_power = bool(group.calibrations) or group.is_complex or stored.kind == "c"
-        self.data_type = np.dtype("float32") if self.is_power else stored
-        self.nodata = math.nan if self.is_power else group.nodata
-        if self.nodata is None and self.data_type.kind == "f":
-            self.nodata = math.nan
-        self.has_mask = self.nodata is None
-        self.fill = 0 if self.nodata is None else self.nodata
-        self.bytes = self.data_type.itemsize * len(group.bands)
         is_single_look = group.is_complex or stored.kind == "c"
+        self._group, self._image, self._seen = group, image, seen
+        self._is_power = bool(group.calibrations) or is_single_look
+        self.data_type = np.dtype("float32") if self._is_power else stored
+        self.nodata = math.nan if self.data_type.kind == "f" and group.nodata is None else group.nodata
+        if self._is_power:
+            self.nodata = math.nan
         self.resampling = Resampling.average if is_single_look else Resampling.bilinear
+        self.descriptions = tuple(band.id for band in group.bands)
+        self.scales = () if self._is_power else _scales(group)
 
     @property
     def lineage(self) -> tuple[str, ...]:
         """What is done to counts, for the item."""
-        if self.group.calibrations:
-            return (f"counts calibrated to {self.group.quantity} (linear)",)
-        return ("complex samples detected to intensity",) if self.is_power else ()
+        if self._group.calibrations:
+            return (f"counts calibrated to {self._group.quantity} (linear)",)
+        return ("complex samples detected to intensity",) if self._is_power else ()
 
     def read(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Give values, shape (bands, rows, columns), and where any band says something, (rows, columns)."""
         counts, there = self._image.read(window)
         rows = slice(int(window.row_off), int(window.row_off + window.height))
         columns = slice(int(window.col_off), int(window.col_off + window.width))
-        if self.group.calibrations:
+        if self._group.calibrations:
             values = np.stack(
                 [
                     calibrate(band, rows, columns)
-                    for calibrate, band in zip(self.group.calibrations, counts, strict=True)
+                    for calibrate, band in zip(self._group.calibrations, counts, strict=True)
                 ]
             ).astype("float32")
         elif counts.dtype.kind == "c":
             values = counts.real**2 + counts.imag**2
-        elif self.group.is_complex:
+        elif self._group.is_complex:
             values = counts.astype("float32") ** 2  # amplitudes
         else:
             values = counts
-        if self.is_power:
-            there &= (counts != (0 if self.group.nodata is None else self.group.nodata)).any(axis=0)
+        if self._seen is not None:
+            there &= drawn(self._seen, window)
+        if self._is_power:
+            there &= (counts != (0 if self._group.nodata is None else self._group.nodata)).any(axis=0)
         if self.nodata is not None:
             values[:, ~there] = self.nodata
         return values, there
+
+
+def _scales(group: BandGroup) -> tuple[tuple[float, float], ...]:
+    """Give scale and offset of each band, where the product states them of all."""
+    if not all(band.gain for band in group.bands):
+        return ()
+    return tuple((1 / band.gain, band.bias or 0.0) for band in group.bands if band.gain)

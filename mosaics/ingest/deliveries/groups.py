@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from mosaics.errors import IngestError
 from mosaics.ingest.deliveries.bands import GroupDescription, describe_group
 from mosaics.ingest.deliveries.prepare import Preparation, Prepared, prepare
 from mosaics.ingest.digests import file_sha256
@@ -19,6 +20,7 @@ from mosaics.ingest.sandbox import Sandbox
 from mosaics.ingest.source import Progress
 from mosaics.ingest.workplace import sizes
 from mosaics.item_assets import DATA
+from mosaics.models import Kind
 from mosaics.products.delivery import BandGroup, Delivery
 from mosaics.products.rpc import read_rpc
 from mosaics.sensors import Sensor
@@ -27,6 +29,20 @@ _PREPARED: Final = "prepared.json"
 """What says that a group's image was put on the ground, and how."""
 _FINISHED: Final = "finished.tif"
 """A group's COG."""
+_FINISHED_MASK: Final = "finished-mask.tif"
+"""The COG of its mask."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MadeMask:
+    """A mask, ready to be kept."""
+
+    examination: Examination
+    """Of the mask on the ground."""
+    result: Path
+    """Its COG."""
+    sha256: str
+    """Hex digest of the COG."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +60,8 @@ class Made:
     """Its COG."""
     sha256: str
     """Hex digest of the COG."""
+    mask: MadeMask | None = None
+    """What the product says of the worth of its pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,24 +78,19 @@ class GroupMaker:
     def all_made(self, delivery: Delivery) -> tuple[Made, ...]:
         """Make the COG of each band group; the leading one, of the most bands, comes first."""
         ordered = sorted(delivery.groups, key=lambda group: -len(group.bands))
-        return tuple(self._made(group, place, len(ordered)) for place, group in enumerate(ordered))
+        return tuple(self._made(delivery, group, place, len(ordered)) for place, group in enumerate(ordered))
 
-    def _made(self, group: BandGroup, place: int, count: int) -> Made:
+    def _made(self, delivery: Delivery, group: BandGroup, place: int, count: int) -> Made:
         def report(stage: str, done: float) -> None:
             self.progress(f"{group.name} {stage}" if count > 1 else stage, (place + done) / count)
 
         folder, name = self.folder / group.name, group.metadata.name
         folder.mkdir(exist_ok=True)
         given = self.options.bands.get(group.name) or (self.options.bands.get("") if place == 0 else None)
-        prepared = self._prepared(group, folder, report)
+        prepared = self._prepared(delivery, group, folder, (place == 0, report))
         examination: Examination = self.sandbox.run(name, examine, prepared.path, None, report=report)
         description = describe_group(examination, group, self.sensor, given)
-        finished = folder / _FINISHED
-        if not finished.is_file():
-            work = folder / "work"
-            work.mkdir(exist_ok=True)
-            _empty(work)
-            converted(self.sandbox, examination, description.kind, work, report).replace(finished)
+        finished = self._converted(examination, description.kind, folder / _FINISHED, report)
         return Made(
             key=DATA if place == 0 else group.name,
             group=group,
@@ -86,10 +99,34 @@ class GroupMaker:
             prepared=prepared,
             result=finished,
             sha256=file_sha256(finished, name, lambda _: None),
+            mask=None if prepared.mask is None else self._mask(name, prepared.mask, folder, report),
         )
 
-    def _prepared(self, group: BandGroup, folder: Path, report: Progress) -> Prepared:
+    def _mask(self, name: str, path: Path, folder: Path, report: Progress) -> MadeMask | None:
+        """Make the COG of a mask; one that says nothing of any pixel is none."""
+        try:
+            examination: Examination = self.sandbox.run(name, examine, path, None, report=report)
+        except IngestError:
+            return None
+        finished = self._converted(examination, "classes", folder / _FINISHED_MASK, report)
+        return MadeMask(
+            examination=examination, result=finished, sha256=file_sha256(finished, name, lambda _: None)
+        )
+
+    def _converted(self, examination: Examination, kind: Kind, finished: Path, report: Progress) -> Path:
+        """Make a COG, unless an interrupted run did."""
+        if not finished.is_file():
+            work = finished.parent / "work"
+            work.mkdir(exist_ok=True)
+            _empty(work)
+            converted(self.sandbox, examination, kind, work, report).replace(finished)
+        return finished
+
+    def _prepared(
+        self, delivery: Delivery, group: BandGroup, folder: Path, how: tuple[bool, Progress]
+    ) -> Prepared:
         """Put a group's image on the ground, unless an interrupted run did so in the same way."""
+        leads, report = how
         ground = self.options.ground
         asked = hashlib.sha256(repr(ground).encode()).hexdigest()
         note = folder / _PREPARED
@@ -97,18 +134,36 @@ class GroupMaker:
             found = json.loads(note.read_text())
             path = folder / found["path"]
             if found["asked"] == asked and path.is_file():
-                return Prepared(path=path, notes=tuple(found["notes"]), lineage=tuple(found["lineage"]))
+                return Prepared(
+                    path=path,
+                    notes=tuple(found["notes"]),
+                    lineage=tuple(found["lineage"]),
+                    mask=folder / found["mask"] if found["mask"] else None,
+                )
         _empty(folder)
         rpc = None if group.rpc is None else read_rpc(group.rpc)
         result: Prepared = self.sandbox.run(
             group.metadata.name,
             prepare,
-            Preparation(group=group, rpc=rpc, options=ground),
+            Preparation(
+                group=group,
+                rpc=rpc,
+                options=ground,
+                vector_masks=tuple(mask for mask in delivery.vector_masks if mask.group == group.name),
+                raster_mask=delivery.masks[0] if delivery.masks and leads else None,
+                keeps_mask=leads,
+            ),
             folder,
             report=report,
             grows=lambda: sizes(folder),
         )
-        words = {"asked": asked, "path": result.path.name, "notes": result.notes, "lineage": result.lineage}
+        words = {
+            "asked": asked,
+            "path": result.path.name,
+            "notes": result.notes,
+            "lineage": result.lineage,
+            "mask": None if result.mask is None else result.mask.name,
+        }
         partial = folder / f"{_PREPARED}.partial"
         partial.write_text(json.dumps(words))
         partial.replace(note)

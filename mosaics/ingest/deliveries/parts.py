@@ -51,6 +51,7 @@ class PartedImage:
 
     def __init__(self, group: BandGroup) -> None:
         self.group = group
+        self.height, self.width = group.height, group.width
         self._stack = ExitStack()
         self._parts: tuple[_Part, ...] = ()
 
@@ -62,7 +63,10 @@ class PartedImage:
         """
         with ExitStack() as stack, unplaced_files_expected():
             opened = [(file, stack.enter_context(_open(file))) for file in self.group.files]
-            self._parts = _laid_out(self.group, opened)
+            if self.group.geometry == "ground" and all((f.row, f.column) == (1, 1) for f, _ in opened):
+                # cut out or resampled since, as some are delivered; it says itself where it lies
+                self.height, self.width = opened[0][1].shape
+            self._parts = _laid_out(self.group, opened, (self.height, self.width))
             self._stack = stack.pop_all()
         return self
 
@@ -71,6 +75,15 @@ class PartedImage:
     ) -> None:
         """Close them."""
         self._stack.close()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is unlike what the metadata says."""
+        group = self.group
+        if (self.height, self.width) == (group.height, group.width):
+            return ()
+        said = f"{group.width} x {group.height}"
+        return (f"the image has {self.width} x {self.height} pixels, its metadata says {said}",)
 
     @property
     def first(self) -> DatasetReader:
@@ -131,8 +144,11 @@ def _open(file: ImageFile) -> DatasetReader:
     return source
 
 
-def _laid_out(group: BandGroup, opened: Sequence[tuple[ImageFile, DatasetReader]]) -> tuple[_Part, ...]:
+def _laid_out(
+    group: BandGroup, opened: Sequence[tuple[ImageFile, DatasetReader]], size: tuple[int, int]
+) -> tuple[_Part, ...]:
     """Find where each part lies; of each set of bands the parts must make the whole image."""
+    height, width = size
     order = {band.id: place for place, band in enumerate(group.bands)}
     sets: dict[tuple[str, ...], list[tuple[ImageFile, DatasetReader]]] = {}
     for file, source in opened:
@@ -140,8 +156,8 @@ def _laid_out(group: BandGroup, opened: Sequence[tuple[ImageFile, DatasetReader]
         sets.setdefault(file.bands, []).append((file, source))
     parts: list[_Part] = []
     for bands, members in sets.items():
-        tops = _edges(group, {file.row: source.height for file, source in members}, group.height, "rows")
-        lefts = _edges(group, {file.column: source.width for file, source in members}, group.width, "columns")
+        tops = _edges(group, {file.row: source.height for file, source in members}, height, "rows")
+        lefts = _edges(group, {file.column: source.width for file, source in members}, width, "columns")
         _check_grid(group, members, tops, lefts)
         parts += [
             _Part(

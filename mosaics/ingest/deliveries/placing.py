@@ -24,6 +24,7 @@ from mosaics.models import Bounds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from rasterio.io import DatasetReader
 
 PointWarp = Literal["polynomial", "spline"]
 """How what lies between points is found: one polynomial for all, or a thin plate through each."""
@@ -114,6 +115,17 @@ class GroundGrid:
         left, top = self.transform @ (window.col_off, window.row_off)
         right, bottom = self.transform @ (window.col_off + window.width, window.row_off + window.height)
         return Bounds(left, bottom, right, top)
+
+
+def grid_of(source: DatasetReader, width: int, height: int) -> GroundGrid:
+    """Give the grid of an image on the ground whose upper left part is `source`."""
+    return GroundGrid(
+        crs=source.crs.to_wkt(),
+        transform=source.transform,
+        width=width,
+        height=height,
+        resolution=abs(source.transform.a),
+    )
 
 
 def thinned(points: tuple[GroundControlPoint, ...], warp: PointWarp | None) -> tuple[Any, PointWarp]:

@@ -2,48 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
-import rasterio
 from rasterio.control import GroundControlPoint
-from rasterio.crs import CRS
-from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.rpc import RPC
-from rasterio.transform import Affine
-from rasterio.warp import reproject
-from rasterio.windows import Window
 
 from mosaics.errors import IngestError
 from mosaics.gdal import deepest_reason, unplaced_files_expected
 from mosaics.ingest.deliveries.counts import GroupPixels
+from mosaics.ingest.deliveries.laying import FromSensor, OnGround, Placement
+from mosaics.ingest.deliveries.masks import RasterMask, VectorMasks, shapes_in_pixels
 from mosaics.ingest.deliveries.parts import PartedImage
 from mosaics.ingest.deliveries.placing import (
-    GroundGrid,
     PointWarp,
     SensorModel,
+    grid_of,
     ground_grid,
     outline,
-    source_window,
     thinned,
 )
 from mosaics.ingest.deliveries.terrain import Terrain, cut_terrain
-from mosaics.ingest.profile import PROFILE
-from mosaics.ingest.source import Progress, windows
+from mosaics.ingest.source import Progress
 from mosaics.models import Bounds
-from mosaics.products.delivery import BandGroup, DeliveryUnreadableError
+from mosaics.products.delivery import BandGroup, DeliveryUnreadableError, Mask, VectorMask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from rasterio.io import DatasetReader, DatasetWriter
-
-_BLOCK: Final = 1024
-"""Pixels along a side of what is warped at once."""
-_TOLERANCE: Final = 0.125
-"""Pixels by which GDAL may be off where it interpolates positions along a row."""
+    from rasterio.io import DatasetReader
+    from shapely.geometry.base import BaseGeometry
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +61,12 @@ class Preparation:
     rpc: RPC | None
     """Of the group's own file of coefficients; None: the image has them, or none."""
     options: GroundOptions
+    vector_masks: tuple[VectorMask, ...] = ()
+    """Of this group."""
+    raster_mask: Mask | None = None
+    """Of the delivery, where this group leads."""
+    keeps_mask: bool = False
+    """A mask is written beside the image."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,78 +79,73 @@ class Prepared:
     """What was done, for the person who banks and for the item."""
     lineage: tuple[str, ...] = ()
     """The same for the item's processing:lineage, in English."""
+    mask: Path | None = None
+    """GeoTIFF of classes (`masks.CLASSES`) of the same ground; None: the product tells none."""
 
 
 def prepare(preparation: Preparation, folder: Path, report: Progress) -> Prepared:
-    """Write the image of a band group, placed on the ground.
+    """Write the image of a band group, placed on the ground, and its mask.
 
     Args:
         preparation: What of what.
-        folder: Where the file and what it needs meanwhile are written.
+        folder: Where the files and what they need meanwhile are written.
         report: Called with ("preparing", 0 to 1).
 
     Raises:
         IngestError: If the parts make no image, one can't be decoded, or it can't be placed.
     """
-    with PartedImage(preparation.group) as image, unplaced_files_expected():
-        try:
-            if preparation.group.geometry == "ground":
-                return _copied(preparation, image, folder, report)
-            return _orthorectified(preparation, image, folder, report)
-        except (RasterioError, OSError) as error:
-            reason = deepest_reason(error)
-            raise IngestError(f"{preparation.group.metadata.name}: {reason}") from error
-
-
-def _copied(preparation: Preparation, image: PartedImage, folder: Path, report: Progress) -> Prepared:
-    """Put the parts of an image that lies on the ground already into one file."""
     group = preparation.group
-    source = image.first
-    if source.crs is None or source.transform.is_identity:
-        raise DeliveryUnreadableError(
-            f"{group.files[0].path.name}: it has no georeference, but its metadata says it is on the ground"
-        )
-    grid = GroundGrid(
-        crs=source.crs.to_wkt(),
-        transform=source.transform,
-        width=group.width,
-        height=group.height,
-        resolution=abs(source.transform.a),
-    )
-    pixels = GroupPixels(group, image)
-    path = folder / f"{group.name}.tif"
-    done, total = 0, grid.width * grid.height
-    with _created(path, grid, pixels) as target:
-        for window in windows(grid.width, grid.height, pixels.bytes, PROFILE.block_size):
-            values, valid = pixels.read(window)
-            target.write(values, window=window)
-            if pixels.has_mask:
-                target.write_mask(valid, window=window)
-            done += int(window.width) * int(window.height)
-            report("preparing", done / total)
-    return Prepared(path=path, lineage=pixels.lineage)
+    with PartedImage(group) as image, unplaced_files_expected():
+        try:
+            placement, notes = _placement(preparation, image, folder)
+            shapes = shapes_in_pixels(preparation.vector_masks, image.first, group)
+            pixels = GroupPixels(group, image, seen=shapes.get("roi"))
+            path = folder / f"{group.name}.tif"
+            placement.lay(pixels, path, report)
+            mask = _mask(preparation, shapes, placement, folder) if preparation.keeps_mask else None
+        except (RasterioError, OSError) as error:
+            raise IngestError(f"{group.metadata.name}: {deepest_reason(error)}") from error
+    return Prepared(path=path, notes=notes, lineage=(*pixels.lineage, *notes), mask=mask)
 
 
-def _orthorectified(preparation: Preparation, image: PartedImage, folder: Path, report: Progress) -> Prepared:
+def _mask(
+    preparation: Preparation, shapes: Mapping[str, BaseGeometry], placement: Placement, folder: Path
+) -> Path | None:
+    """Write what the product says of the worth of its pixels."""
+    path = folder / "mask.tif"
+    if preparation.raster_mask is not None:
+        with RasterMask(preparation.raster_mask) as source:
+            OnGround(grid=source.grid).lay(source, path, _unheard)
+        return path
+    if not shapes.keys() - {"roi"}:
+        return None
+    placement.lay(VectorMasks(shapes, preparation.group), path, _unheard)
+    return path
+
+
+def _unheard(_stage: str, _done: float) -> None:
+    """A mask is quickly written."""
+
+
+def _placement(
+    preparation: Preparation, image: PartedImage, folder: Path
+) -> tuple[Placement, tuple[str, ...]]:
+    """Find out where an image lies, and say how."""
     group, options = preparation.group, preparation.options
-    model, notes = _model(preparation, image.first, folder)
+    source = image.first
+    if group.geometry == "ground":
+        if source.crs is None or source.transform.is_identity:
+            name = group.files[0].path.name
+            raise DeliveryUnreadableError(
+                f"{name}: it has no georeference, but its metadata says it is on the ground"
+            )
+        return OnGround(grid=grid_of(source, image.width, image.height)), image.notes
+    model, notes = _model(preparation, source, folder)
     grid = ground_grid(model, options.crs, options.resolution)
-    pixels = GroupPixels(group, image)
-    path = folder / f"{group.name}.tif"
-    done, total = 0, grid.width * grid.height
-    with _created(path, grid, pixels) as target:
-        for window in _squares(grid):
-            part = source_window(model, grid, window)
-            if part is not None:
-                _warp(pixels, model, (grid, window), part, target)
-            elif pixels.nodata is not None:
-                _blank(pixels, window, target)
-            done += int(window.width) * int(window.height)
-            report("preparing", done / total)
-    done_so = "orthorectified" if model.rpc is not None else "geocoded"
-    words = f"{done_so} to {grid.crs if grid.crs.startswith('EPSG') else 'the CRS asked for'}"
-    notes = (f"{words} at {grid.resolution:g} per pixel, {notes[0]}", *notes[1:])
-    return Prepared(path=path, notes=notes, lineage=(*pixels.lineage, *notes))
+    done = "orthorectified" if model.rpc is not None else "geocoded"
+    words = f"{done} to {grid.crs if grid.crs.startswith('EPSG') else 'the CRS asked for'}"
+    first = f"{words} at {grid.resolution:g} per pixel, {notes[0]}"
+    return FromSensor(grid=grid, model=model), (first, *notes[1:])
 
 
 def _model(
@@ -208,69 +200,3 @@ def _terrain(options: GroundOptions, lonlat: NDArray[np.float64], folder: Path) 
     west, south = lonlat.min(axis=0)
     east, north = lonlat.max(axis=0)
     return cut_terrain(options.terrain, options.terrain_offset, Bounds(west, south, east, north), folder)
-
-
-def _squares(grid: GroundGrid) -> list[Window]:
-    return [
-        Window(left, top, min(_BLOCK, grid.width - left), min(_BLOCK, grid.height - top))
-        for top in range(0, grid.height, _BLOCK)
-        for left in range(0, grid.width, _BLOCK)
-    ]
-
-
-def _warp(
-    pixels: GroupPixels,
-    model: SensorModel,
-    to: tuple[GroundGrid, Window],
-    part: Window,
-    target: DatasetWriter,
-) -> None:
-    """Resample what a window needs of the image onto it."""
-    grid, window = to
-    values, valid = pixels.read(part)
-    shape = int(window.height), int(window.width)
-    placing = {
-        **model.within(part),
-        "dst_transform": grid.transform @ Affine.translation(window.col_off, window.row_off),
-        "dst_crs": CRS.from_user_input(grid.crs),
-        "tolerance": _TOLERANCE,
-    }
-    found = np.full((len(values), *shape), pixels.fill, values.dtype)
-    reproject(
-        values,
-        found,
-        src_nodata=pixels.nodata,
-        dst_nodata=pixels.nodata,
-        resampling=pixels.resampling,
-        **placing,
-    )
-    target.write(found, window=window)
-    if pixels.has_mask:
-        shown = np.zeros(shape, "uint8")
-        reproject(valid.view("u1") * np.uint8(255), shown, resampling=Resampling.nearest, **placing)
-        target.write_mask(shown, window=window)
-
-
-def _blank(pixels: GroupPixels, window: Window, target: DatasetWriter) -> None:
-    shape = len(pixels.group.bands), int(window.height), int(window.width)
-    target.write(np.full(shape, pixels.fill, pixels.data_type), window=window)
-
-
-def _created(path: Path, grid: GroundGrid, pixels: GroupPixels) -> DatasetWriter:
-    """Make the file, with what the product says of its bands."""
-    group = pixels.group
-    target = rasterio.open(
-        path,
-        "w",
-        width=grid.width,
-        height=grid.height,
-        count=len(group.bands),
-        dtype=pixels.data_type.name,
-        crs=CRS.from_user_input(grid.crs),
-        transform=grid.transform,
-        nodata=pixels.nodata,
-        **PROFILE.work_options(pixels.data_type.name, len(group.bands)),
-    )
-    for place, band in enumerate(group.bands, start=1):
-        target.set_band_description(place, band.id)
-    return target

@@ -55,6 +55,14 @@ def test_a_missing_part_is_refused(tmp_path: Path) -> None:
         pass
 
 
+def test_a_single_image_on_the_ground_may_have_been_cut_out(tmp_path: Path) -> None:
+    path = write(tmp_path / "clip.tif", WHOLE)
+    given = group(image(path, "R", "G", "B", "N"), height=500, width=700, geometry="ground")
+    with PartedImage(given) as whole:
+        assert (whole.height, whole.width) == (50, 70)
+        assert whole.notes == ("the image has 70 x 50 pixels, its metadata says 700 x 500",)
+
+
 def test_an_image_of_another_size_is_refused(tmp_path: Path) -> None:
     with (
         pytest.raises(DeliveryIncompleteError, match="have 50 rows, and it says 51"),

@@ -1,0 +1,161 @@
+"""Writes pixels where they lie on the ground, window by window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import numpy as np
+import rasterio
+from rasterio.crs import CRS
+from rasterio.enums import Resampling
+from rasterio.transform import Affine
+from rasterio.warp import reproject
+from rasterio.windows import Window
+
+from mosaics.ingest.deliveries.placing import GroundGrid, SensorModel, source_window
+from mosaics.ingest.profile import PROFILE
+from mosaics.ingest.source import Progress, windows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from rasterio.io import DatasetWriter
+
+_BLOCK: Final = 1024
+"""Pixels along a side of what is warped at once."""
+_TOLERANCE: Final = 0.125
+"""Pixels by which GDAL may be off where it interpolates positions along a row."""
+
+
+class Pixels(Protocol):
+    """An image before it is laid."""
+
+    @property
+    def data_type(self) -> np.dtype[Any]:
+        """Of its values."""
+
+    @property
+    def nodata(self) -> float | None:
+        """What means nothing; None: a mask tells what is there."""
+
+    @property
+    def resampling(self) -> Resampling:
+        """How it is read between pixels."""
+
+    @property
+    def descriptions(self) -> Sequence[str]:
+        """Of its bands."""
+
+    @property
+    def scales(self) -> Sequence[tuple[float, float]]:
+        """(scale, offset) of each band; empty: 1 and 0."""
+
+    def read(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Give values, shape (bands, rows, columns), and where there is something, (rows, columns)."""
+
+
+class Placement(Protocol):
+    """Where an image lies."""
+
+    def lay(self, pixels: Pixels, path: Path, report: Progress) -> None:
+        """Write an image into a GeoTIFF on the ground."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnGround:
+    """An image that lies on the ground already."""
+
+    grid: GroundGrid
+
+    def lay(self, pixels: Pixels, path: Path, report: Progress) -> None:
+        """Write it as it lies."""
+        grid = self.grid
+        done, total = 0, grid.width * grid.height
+        size = pixels.data_type.itemsize * len(pixels.descriptions)
+        with _created(path, grid, pixels) as target:
+            for window in windows(grid.width, grid.height, size, PROFILE.block_size):
+                values, there = pixels.read(window)
+                target.write(values, window=window)
+                if pixels.nodata is None:
+                    target.write_mask(there, window=window)
+                done += int(window.width) * int(window.height)
+                report("preparing", done / total)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FromSensor:
+    """An image in sensor geometry, and the grid that it is put on."""
+
+    grid: GroundGrid
+    model: SensorModel
+
+    def lay(self, pixels: Pixels, path: Path, report: Progress) -> None:
+        """Resample it onto the grid."""
+        grid = self.grid
+        done, total = 0, grid.width * grid.height
+        with _created(path, grid, pixels) as target:
+            for window in _squares(grid):
+                part = source_window(self.model, grid, window)
+                if part is not None:
+                    self._warp(pixels, window, part, target)
+                elif pixels.nodata is not None:
+                    target.write(_nothing(pixels, window), window=window)
+                done += int(window.width) * int(window.height)
+                report("preparing", done / total)
+
+    def _warp(self, pixels: Pixels, window: Window, part: Window, target: DatasetWriter) -> None:
+        """Resample what a window needs of the image onto it."""
+        values, there = pixels.read(part)
+        placing = {
+            **self.model.within(part),
+            "dst_transform": self.grid.transform @ Affine.translation(window.col_off, window.row_off),
+            "dst_crs": CRS.from_user_input(self.grid.crs),
+            "tolerance": _TOLERANCE,
+        }
+        found = _nothing(pixels, window)
+        nothing = {"src_nodata": pixels.nodata, "dst_nodata": pixels.nodata}
+        reproject(values, found, resampling=pixels.resampling, **nothing, **placing)
+        target.write(found, window=window)
+        if pixels.nodata is None:
+            shown = np.zeros(found.shape[1:], "uint8")
+            reproject(there.view("u1") * np.uint8(255), shown, resampling=Resampling.nearest, **placing)
+            target.write_mask(shown, window=window)
+
+
+def _nothing(pixels: Pixels, window: Window) -> NDArray[Any]:
+    shape = len(pixels.descriptions), int(window.height), int(window.width)
+    return np.full(shape, 0 if pixels.nodata is None else pixels.nodata, pixels.data_type)
+
+
+def _squares(grid: GroundGrid) -> list[Window]:
+    return [
+        Window(left, top, min(_BLOCK, grid.width - left), min(_BLOCK, grid.height - top))
+        for top in range(0, grid.height, _BLOCK)
+        for left in range(0, grid.width, _BLOCK)
+    ]
+
+
+def _created(path: Path, grid: GroundGrid, pixels: Pixels) -> DatasetWriter:
+    """Make the file, with what is known of its bands."""
+    count = len(pixels.descriptions)
+    target = rasterio.open(
+        path,
+        "w",
+        width=grid.width,
+        height=grid.height,
+        count=count,
+        dtype=pixels.data_type.name,
+        crs=CRS.from_user_input(grid.crs),
+        transform=grid.transform,
+        nodata=pixels.nodata,
+        **PROFILE.work_options(pixels.data_type.name, count),
+    )
+    for place, words in enumerate(pixels.descriptions, start=1):
+        target.set_band_description(place, words)
+    if pixels.scales:
+        target.scales = [scale for scale, _ in pixels.scales]
+        target.offsets = [offset for _, offset in pixels.scales]
+    return target
