@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from mosaics.errors import NobodyWaitsError, SceneUnreadableError
-from mosaics.geodesy import ground_pixel_size, lonlat_transformer
+from mosaics.geodesy import ground_pixel_size, lonlat_transformer, nominal_pixel_size
 from mosaics.models import Frame, Picture, Raster
 from mosaics.read import SceneReader
 from mosaics.readings import Reading, bands_read, readings
@@ -87,13 +87,15 @@ def compose_at_once(tile: ResolvedTile, reader: SceneReader) -> tuple[Picture, U
 def _scene_picture(contribution: Contribution, frame: Frame, reader: SceneReader, stop: Stop) -> Picture:
     scene, style = contribution.scene, contribution.style
     found = readings(style, scene)
-    assert found is not None, "resolve chose a style that the scene lists"
+    if found is None:  # no style of those that it was banked with fits any more
+        shape = frame.height, frame.width
+        return Picture(rgb=np.zeros((*shape, 3), dtype="uint8"), alpha=np.zeros(shape, dtype="uint8"))
     padded = frame.padded(style.buffer) if style.buffer else frame
     rasters = [reader.read(part.scene, part.indexes, padded, style.resampling, stop) for part in found]
     raster = rasters[0] if len(found) == 1 else _together(found, rasters)
     recipe = Recipe(style=style, bands=bands_read(found), colormap=scene.colormap)
     ground = ground_pixel_size(padded) if style.algorithm else None
-    picture = render(raster, recipe, ground)
+    picture = render(raster, recipe, ground, pixel=nominal_pixel_size(frame) if style.algorithm else 0.0)
     return picture if contribution.mask is None else cut(picture, inside(contribution.mask, frame))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 import cv2
 import imagecodecs
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mosaics.errors import StyleFormatError
 from mosaics.models import EncodedTile, Indexed, Picture
 from mosaics.png import colour_png, palette_png
 
@@ -86,9 +87,38 @@ def encode(
     return EncodedTile(data=bytes(data), media_type=MEDIA_TYPES[chosen])
 
 
+def settled(image_format: Format, formats: tuple[str, ...]) -> Format:
+    """Choose the format of a style's picture.
+
+    Args:
+        image_format: What is asked for.
+        formats: That may hold its pixels, the preferred first; none: all.
+
+    Raises:
+        StyleFormatError: If it asks for another one by name.
+    """
+    if not formats or image_format in formats:
+        return image_format
+    if not image_format.startswith("auto-"):
+        raise StyleFormatError(formats)
+    return cast("Format", formats[0])
+
+
 @lru_cache(maxsize=32)
-def empty(image_format: Format, width: int, height: int) -> EncodedTile:
-    """Give the file of a picture with nothing on it: transparent, or white where there is no alpha."""
+def empty(
+    image_format: Format, width: int, height: int, backdrop: tuple[int, int, int] | None = None
+) -> EncodedTile:
+    """Give the file of a picture with nothing on it: transparent, or white where there is no alpha.
+
+    Args:
+        image_format: The file format.
+        width: Columns.
+        height: Rows.
+        backdrop: The colour that means nothing; None: no colour does.
+    """
+    if backdrop is not None:
+        solid = np.full((height, width, 3), backdrop, dtype="uint8")
+        return encode(Picture(rgb=solid, alpha=np.full((height, width), 255, "uint8")), image_format)
     if image_format in {"png", "auto-png"}:
         buffer = io.BytesIO()
         Image.new("P", (width, height)).save(buffer, "png", transparency=0, bits=1, optimize=True)

@@ -4,6 +4,7 @@ MosaicsError
 ├── CatalogUnavailableError
 ├── LayerNotFoundError
 ├── StyleNotFoundError
+├── StyleFormatError             the style's pixels mean numbers, which that format would change
 ├── GridNotFoundError
 ├── SensorNotFoundError
 ├── TileOutsideGridError
@@ -37,6 +38,14 @@ class StyleNotFoundError(MosaicsError):
     def __init__(self, style_id: str) -> None:
         super().__init__("the layer has no such style")
         self.style_id = style_id
+
+
+class StyleFormatError(MosaicsError):
+    """The style's pixels mean numbers, and the format that is asked for would change them."""
+
+    def __init__(self, formats: tuple[str, ...]) -> None:
+        super().__init__(f"the style is given as {' or '.join(formats)} only")
+        self.formats = formats
 
 
 class GridNotFoundError(MosaicsError):

@@ -15,7 +15,7 @@ import structlog
 
 from mosaics.errors import SceneUnreadableError
 from mosaics.models import Frame, Raster, Scene
-from mosaics.read import Resampling, SceneReader
+from mosaics.read import Resampling, SceneReader, of_square
 from mosaics.resample import averaged, becomes_fewer, inside, resample
 from mosaics.stopping import Stop, go_on, never
 from mosaics.tiff.blocks import BlockCache
@@ -259,8 +259,7 @@ def _sample(
         inside &= pixels.valid > 0
     if not inside.any():
         return (None,)
-    means = [band[inside & np.isfinite(band)] for band in np.moveaxis(values, -1, 0)]
-    return (tuple(float(band.mean()) if band.size else None for band in means),)
+    return (of_square(np.moveaxis(values, -1, 0), inside, scene.kind),)
 
 
 def _lies_within(extent: Extent, shape: tuple[int, int]) -> bool:

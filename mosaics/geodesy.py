@@ -48,6 +48,11 @@ def metres_per_unit(crs: str) -> float:
     return float(parsed.axis_info[0].unit_conversion_factor) if parsed.axis_info else 1.0
 
 
+def nominal_pixel_size(frame: Frame) -> float:
+    """Give the metres that a frame's CRS takes its pixels to be, the same on all tiles of a zoom."""
+    return (frame.bounds.right - frame.bounds.left) / frame.width * metres_per_unit(frame.crs)
+
+
 def ground_pixel_size(frame: Frame) -> tuple[Array, Array]:
     """Measure the pixels of the centre column on the ground.
 

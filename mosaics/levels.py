@@ -54,7 +54,8 @@ def levels(raster: Raster, recipe: Recipe) -> tuple[NDArray[np.uint8], NDArray[n
 
 def is_stretched(recipe: Recipe) -> bool:
     """Tell whether values are stretched, rather than shown as the provider made them (8-bit display)."""
-    return not (recipe.style.rescale == "display" and all(b.data_type == "uint8" for b in recipe.bands))
+    rescale = recipe.style.rescale_of(recipe.bands)
+    return not (rescale == "display" and all(b.data_type == "uint8" for b in recipe.bands))
 
 
 class _Table(NamedTuple):
@@ -196,16 +197,41 @@ def _coloured(found: NDArray[np.uint8], formula: str) -> NDArray[np.uint8]:
 
 def _ranges(recipe: Recipe) -> Ranges:
     """Give (low, high) per channel, in the channel's unit."""
+    found = _told_ranges(recipe)
+    return found if recipe.style.below is None else tuple(_above_first(*each) for each in found)
+
+
+def _told_ranges(recipe: Recipe) -> Ranges:
     style, bands = recipe.style, recipe.bands
-    if isinstance(style.rescale, tuple):
-        return tuple((float(low), float(high)) for low, high in style.rescale)
-    if style.rescale == "night":
-        return _expression_ranges(style, bands, "p50", "p999")
-    if style.expression:
-        return _expression_ranges(style, bands, "p2", "p98")
-    if style.rescale == "display" and not is_stretched(recipe):
+    rescale = style.rescale_of(bands)
+    if isinstance(rescale, tuple):
+        return tuple((float(low), float(high)) for low, high in rescale)
+    if rescale == "display" and not is_stretched(recipe):
         return ((0.0, 255.0),) * len(bands)
-    return tuple(_widened(_statistic(band, "p2"), _statistic(band, "p98")) for band in bands)
+    if rescale in {"night", "night-together"}:
+        found = _expression_ranges(style, bands, "p50", "p999")
+        widest = min(low for low, _ in found), max(high for _, high in found)
+        return found if rescale == "night" else (widest,) * len(found)
+    if style.expression:
+        found = _expression_ranges(style, bands, "p2", "p98")
+    else:
+        found = tuple(_widened(_statistic(band, "p2"), _statistic(band, "p98")) for band in bands)
+    return tuple(_about_zero(*each) for each in found) if rescale == "symmetric" else found
+
+
+def _about_zero(low: float, high: float) -> tuple[float, float]:
+    """Give the range as far on both sides of 0 as the farther end."""
+    reach = max(abs(low), abs(high))
+    return -reach, reach
+
+
+def _above_first(low: float, high: float) -> tuple[float, float]:
+    """Leave level 0 to what is below a range, and only that: its least value becomes 1, its greatest 255.
+
+    A level is rounded to: the range begins where 0.5 is, or a hair above, since halves are rounded to 0.
+    """
+    level = (high - low) / 254.5
+    return low - level * (0.5 + 1e-4), high
 
 
 def _expression_ranges(style: Style, bands: Sequence[Band], low: str, high: str) -> Ranges:

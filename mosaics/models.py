@@ -32,8 +32,11 @@ class Text:
     """English."""
 
 
-Kind = Literal["optical", "sar", "elevation", "night", "classes", "other"]
-"""What a scene's numbers mean; it decides which styles make sense."""
+Kind = Literal["optical", "sar", "elevation", "night", "classes", "measure", "phase", "other"]
+"""What a scene's numbers mean; it decides which styles make sense. measure: one quantity on a scale, such as
+an index, a speed or a difference of heights; phase: angles that begin again after a turn."""
+UNMIXED_KINDS: Final = frozenset({"classes", "phase"})
+"""Kinds whose numbers can't be averaged: between two classes, or two ends of a turn, lies another meaning."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +50,8 @@ class Band:
     data_type: str = "uint8"
     """numpy dtype name of the stored values."""
     unit: str | None = None
-    """Unit of the stored values, such as m or dB."""
+    """Unit of the stored values, such as m or dB; some styles tell by it what they are for, see
+    mosaics/data/styles/README.md: 1 for radar's linear power, 1e-4 for reflectance times 10 000."""
     minimum: float | None = None
     """Least valid value of the whole scene."""
     maximum: float | None = None

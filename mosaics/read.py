@@ -21,7 +21,7 @@ from rasterio.windows import Window
 from rio_tiler.reader import read as rio_tiler_read
 
 from mosaics.errors import SceneUnreadableError
-from mosaics.models import Frame, Raster, Scene
+from mosaics.models import UNMIXED_KINDS, Frame, Kind, Raster, Scene
 from mosaics.stopping import Stop, go_on, never
 from mosaics.tiff.files import FileChangedError
 from mosaics.tiff.raster import opened_by_gdal
@@ -153,8 +153,7 @@ class RioTilerReader:
             raise SceneUnreadableError(scene.id) from error
         if not inside.any():
             return None
-        means = [band[inside & np.isfinite(band)] for band in values]
-        return tuple(float(band.mean()) if band.size else None for band in means)
+        return of_square(values, inside, scene.kind)
 
     @contextmanager
     def _level_of(self, scene: Scene, frame: Frame, stop: Stop) -> Iterator[DatasetReader]:
@@ -172,6 +171,20 @@ class RioTilerReader:
                 return
         with opened_by_gdal(file, stream, chosen - 1) as source:
             yield source
+
+
+def of_square(values: NDArray[np.float64], inside: NDArray[np.bool_], kind: Kind) -> tuple[float | None, ...]:
+    """Give one value per band for a square of pixels: their mean, or the middle one of what has none.
+
+    Args:
+        values: Shape (bands, rows, columns).
+        inside: Which pixels are valid, shape (rows, columns).
+        kind: What the numbers mean.
+    """
+    held = [band[inside & np.isfinite(band)] for band in values]
+    if kind in UNMIXED_KINDS:
+        return tuple(float(band[band.size // 2]) if band.size else None for band in held)
+    return tuple(float(band.mean()) if band.size else None for band in held)
 
 
 def _nearest_level(source: DatasetReader, frame: Frame) -> int:

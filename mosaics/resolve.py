@@ -17,8 +17,10 @@ from mosaics.filters import Opening, SceneFilter
 from mosaics.geodesy import lonlat_transformer
 from mosaics.layers import ANY_TIME, Layer, TimeSpan
 from mosaics.models import Frame, Scene
+from mosaics.readings import readings
 from mosaics.registry import Registry
 from mosaics.styles import Style
+from mosaics.terrain import backdrop
 
 RENDERER_VERSION = 4
 """Raised with every change of reading, rendering or encoding that changes pixels."""
@@ -58,6 +60,10 @@ class ResolvedTile:
     """True where no time was asked for."""
     resolution_refused: bool = False
     """True when no scene of the layer is open at this resolution, here or anywhere."""
+    formats: tuple[str, ...] = ()
+    """Of image files that may hold its pixels, the preferred first; empty: all."""
+    backdrop: tuple[int, int, int] | None = None
+    """Red, green, blue of pixels without data, where transparent ones would mean something else."""
 
     def key(self, output: str) -> str:
         """Give the content key: equal for all callers and addresses that mean the same bytes.
@@ -67,6 +73,8 @@ class ResolvedTile:
         """
         frame = self.frame
         head = f"{RENDERER_VERSION}|{frame.crs}|{frame.bounds!r}|{frame.width}x{frame.height}|{output}"
+        if self.backdrop is not None:
+            head += f"|{self.backdrop}"
         lines = [head, *(contribution.token() for contribution in self.contributions)]
         return hashlib.blake2b("\n".join(lines).encode(), digest_size=20).hexdigest()
 
@@ -93,12 +101,14 @@ def resolve(
         styles: All styles.
 
     Returns:
-        Scenes newest first; none where the layer has no data.
+        Scenes newest first; none where the layer has no data. Those whose bands the style that is asked for
+        does not fit are left out: styles may have changed since they were banked.
     """
     outline = frame_outline(frame)
-    contributions = []
+    contributions: list[Contribution] = []
     for scene in layer.scenes:
-        if not span.holds(scene) or (style_id is not None and style_id not in scene.styles):
+        style = _style_of(scene, style_id, styles) if span.holds(scene) else None
+        if style is None:
             continue
         if not shapely.intersects(scene.footprint, outline):
             continue
@@ -114,13 +124,18 @@ def resolve(
         contributions.append(
             Contribution(
                 scene=scene,
-                style=styles.get(style_id if style_id is not None else scene.styles[0]),
+                style=style,
                 mask=mask,
                 mask_digest="" if mask is None else opening.digest,
                 charged=_charged(opening, outline) if scene_filter.metered else (),
             )
         )
+    leading = next((each.style for each in contributions), None)
+    if style_id is not None and style_id in styles:
+        leading = styles.get(style_id)
     return ResolvedTile(
+        formats=() if leading is None else leading.formats,
+        backdrop=None if leading is None else backdrop(leading.algorithm),
         frame=frame,
         contributions=tuple(contributions),
         ground_resolution=ground_resolution,
@@ -128,6 +143,16 @@ def resolve(
         resolution_refused=not contributions
         and not any(scene_filter.opening(scene, ground_resolution) for scene in layer.scenes),
     )
+
+
+def _style_of(scene: Scene, style_id: str | None, styles: Registry[Style]) -> Style | None:
+    """Give the style that a scene is shown in: the one that is asked for, else its first that still fits.
+
+    Where none does the first of them all: numbers can be read of what can't be shown.
+    """
+    known = [styles.get(name) for name in scene.styles if name in styles and style_id in (None, name)]
+    fitting = (style for style in known if readings(style, scene) is not None)
+    return next(fitting, known[0] if known and style_id is None else None)
 
 
 def _charged(opening: Opening, outline: BaseGeometry) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,7 +44,9 @@ SENSOR_OPTIONAL = frozenset(
     }
 )
 LAYOUT_REQUIRED = frozenset({"band_count", "kind", "styles"})
-LAYOUT_OPTIONAL = frozenset({"bands", "data_types", "colour_interpretation", "colours", "filename_pattern"})
+LAYOUT_OPTIONAL = frozenset(
+    {"bands", "data_types", "colour_interpretation", "colours", "filename_pattern", "delivery"}
+)
 BAND_OPTIONAL = frozenset({"common_name", "unit", "range_nm", "centre_nm"})
 
 
@@ -68,11 +70,14 @@ class Layout:
     """Colours that the interpretation must hold, in whatever order."""
     filename_pattern: re.Pattern[str] | None = None
     """What the file name must hold; None: anything."""
+    delivery: bool = False
+    """True: it is of whole deliveries, whose metadata name the bands; no single file is taken for it."""
 
     def fits(self, band_count: int, data_type: str, colours: tuple[str, ...], file_name: str) -> bool:
         """Tell whether a file is laid out so; `colours` without alpha, one per band."""
         return (
-            self.band_count in (None, band_count)
+            not self.delivery
+            and self.band_count in (None, band_count)
             and (self.data_types is None or data_type in self.data_types)
             and (self.colour_interpretation is None or self.colour_interpretation == colours)
             and self.colours <= set(colours)
@@ -141,6 +146,23 @@ class Sensor:
             if layout.fits(band_count, data_type, colours, Path(file_name).name):
                 return layout.of_file(data_type, colours)
         return None
+
+    def styles_for(self, bands: Sequence[Band], kind: Kind) -> tuple[str, ...]:
+        """Give the ids of the styles of an image of a whole delivery, which says itself what its bands are.
+
+        Args:
+            bands: With the common names and units that the delivery tells.
+            kind: Of their numbers.
+
+        Returns:
+            The default first: what the sensor lists for deliveries, else for files of these bands, else for
+            any. Those that do not bind to the bands are still among them.
+        """
+        named = {band.common_name for band in bands}
+        of_kind = [layout for layout in self.layouts if layout.kind == kind]
+        same = [layout for layout in of_kind if {band.common_name for band in layout.bands} == named]
+        listed = [layout for layout in of_kind if layout.delivery] or same or of_kind
+        return tuple(dict.fromkeys(style for layout in listed for style in layout.styles))
 
     def recognises(self, file_name: str, tags: Mapping[str, str]) -> bool:
         """Tell whether a file's name or tags are this sensor's."""
@@ -291,6 +313,7 @@ def _layout(document: Any) -> Layout:
         colour_interpretation=_optional_tuple(document.get("colour_interpretation")),
         colours=frozenset(document.get("colours", ())),
         filename_pattern=None if pattern is None else _pattern(pattern),
+        delivery=bool(document.get("delivery", False)),
     )
 
 

@@ -19,9 +19,10 @@ from rio_tiler.colormap import cmap
 from mosaics.models import Band, Kind, Text
 from mosaics.registry import Document, Registry, check_keys, load_registry, parse_source, parse_text
 
-Stretch = Literal["display", "percentiles", "night"]
+Stretch = Literal["display", "percentiles", "symmetric", "night", "night-together"]
 """display: 8-bit values as they are, others between the band's p2 and p98; percentiles: between p2 and p98,
-or the formula's values there; night: between its values at the median and at the 99.9th percentile."""
+or the formula's values there; symmetric: the same about 0, as far as the farther of them; night: between its
+values at the median and at the 99.9th percentile; night-together: the same for all channels, the widest."""
 Ranges = tuple[tuple[float, float], ...]
 """(low, high) for each channel, in the channel's unit."""
 Resampling = Literal["bilinear", "nearest", "cubic"]
@@ -30,14 +31,42 @@ OWN_PALETTE = "palette"
 """Id of the style that shows a file's own colour table."""
 NUMBERED_BAND = re.compile(r"\*([1-9][0-9]?)?")
 """As an accepted name: the band of that number, the first without one, whatever it is."""
-ALGORITHMS: Mapping[str, frozenset[str]] = {"hillshade": frozenset({"azimuth", "altitude", "z_factor"})}
+ALGORITHMS: Mapping[str, frozenset[str]] = {
+    "hillshade": frozenset({"azimuth", "altitude", "z_factor"}),
+    "relief": frozenset({"azimuth", "altitude", "z_factor"}),
+    "slope": frozenset(),
+    "contours": frozenset({"interval", "spacing", "index"}),
+    "terrain-rgb": frozenset(),
+    "terrarium": frozenset(),
+}
 """What the renderer can do that a formula can't say, and the parameters it takes."""
+LEAST_BUFFER: Mapping[str, int] = {"hillshade": 1, "relief": 1, "slope": 1, "contours": 2}
+"""Pixels around each that a kernel looks at; the others look at none."""
+COLOURED = frozenset({"relief", "slope"})
+"""Algorithms that make values of which levels and colours are made as of any others."""
 REQUIRED = frozenset({"id", "title", "variables", "rescale", "resampling", "kinds", "source"})
-OPTIONAL = frozenset({"expression", "algorithm", "parameters", "colormap_name", "color_formula", "buffer"})
+OPTIONAL = frozenset(
+    {
+        *("expression", "algorithm", "parameters", "colormap_name", "color_formula", "buffer"),
+        *("units", "not_units", "below", "formats"),
+    }
+)
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+LOSSLESS = ("png",)
+"""Formats of image files that keep every pixel, of those that are written."""
 LARGEST_BUFFER = 16
 """Pixels; a kernel that needs more is no style of tiles."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RescaleByUnit:
+    """Ranges of bands that tell what they measure, such as reflectance, and a stretch of all others."""
+
+    ranges: tuple[tuple[str, Ranges], ...]
+    """(unit, ranges), in that unit."""
+    otherwise: Stretch | Ranges
+    """Where the bands have another unit, or not all the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +79,7 @@ class Style:
     """Name for people."""
     variables: Mapping[str, tuple[str, ...]]
     """By variable, in order: common names of bands that it accepts, the best first; *2 is the second."""
-    rescale: Stretch | Ranges
+    rescale: Stretch | Ranges | RescaleByUnit
     """Which values become black and white."""
     resampling: Resampling
     """How pixels are read between pixels."""
@@ -70,6 +99,14 @@ class Style:
     """rio-color operations after the stretch."""
     buffer: int = 0
     """Pixels around a tile that its kernel needs."""
+    units: tuple[str, ...] = ()
+    """Its bands have one of these units; empty: any, or none told."""
+    not_units: tuple[str, ...] = ()
+    """None of its bands has one of these."""
+    below: tuple[int, int, int] | None = None
+    """Red, green, blue of values below the range; None: as the least in it."""
+    formats: tuple[str, ...] = ()
+    """Of image files that may hold its pixels, the preferred first; empty: all."""
 
     @property
     def channels(self) -> int:
@@ -79,9 +116,11 @@ class Style:
     @cached_property
     def digest(self) -> str:
         """Hex digest of everything that changes pixels, 16 characters; not of names, titles and sources."""
-        content = {
+        content: dict[str, Any] = {
             "variables": [[name, list(accepted)] for name, accepted in self.variables.items()],
-            "rescale": self.rescale,
+            "rescale": [self.rescale.ranges, self.rescale.otherwise]
+            if isinstance(self.rescale, RescaleByUnit)
+            else self.rescale,
             "resampling": self.resampling,
             "expression": self.expression,
             "algorithm": self.algorithm,
@@ -92,6 +131,8 @@ class Style:
             # the renderer shows the file's own colour table for this one style
             "own_palette": self.id == OWN_PALETTE,
         }
+        if self.below is not None:
+            content["below"] = self.below
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -113,7 +154,21 @@ class Style:
             if index is None:
                 return None
             indexes.append(index)
+        if not all(self._takes(bands[index - 1].unit) for index in indexes):
+            return None
         return tuple(indexes)
+
+    def _takes(self, unit: str | None) -> bool:
+        return unit not in self.not_units and (not self.units or unit in self.units)
+
+    def rescale_of(self, bands: Sequence[Band]) -> Stretch | Ranges:
+        """Give the stretch of the bands that it is bound to."""
+        if not isinstance(self.rescale, RescaleByUnit):
+            return self.rescale
+        units = {band.unit for band in bands}
+        return next(
+            (ranges for unit, ranges in self.rescale.ranges if units == {unit}), self.rescale.otherwise
+        )
 
 
 def load_styles(extra: Path | None = None) -> Registry[Style]:
@@ -149,6 +204,10 @@ def parse_style(document: Document) -> Style:
         colormap_name=document.get("colormap_name"),
         color_formula=document.get("color_formula"),
         buffer=document.get("buffer", 0),
+        units=_words("units", document.get("units", ())),
+        not_units=_words("not_units", document.get("not_units", ())),
+        below=_colour(document.get("below")),
+        formats=tuple(_one_of("formats", word, LOSSLESS) for word in document.get("formats", ())),
     )
     _check_variables(style)
     _check_channels(style)
@@ -176,11 +235,43 @@ def _one_of(what: str, value: Any, known: tuple[Any, ...]) -> Any:
     return value
 
 
-def _rescale(document: Any) -> Stretch | Ranges:
+def _words(what: str, document: Any) -> tuple[str, ...]:
+    words = tuple(document)
+    if isinstance(document, str) or not all(isinstance(word, str) and word for word in words):
+        raise ValueError(f"{what} must be a list of words")
+    return words
+
+
+def _colour(document: Any) -> tuple[int, int, int] | None:
+    """Read [red, green, blue]."""
+    if document is None:
+        return None
+    colour = tuple(document)
+    if len(colour) != 3 or not all(type(part) is int and 0 <= part <= 255 for part in colour):
+        raise ValueError("below must be [red, green, blue], each from 0 to 255")
+    return colour
+
+
+def _rescale(document: Any) -> Stretch | Ranges | RescaleByUnit:
+    """Read a word, [[low, high], ...], or an object of these by unit."""
+    if not isinstance(document, dict):
+        return _one_rescale(document)
+    if document.keys() != {"unit", "otherwise"} or not document["unit"]:
+        raise ValueError('rescale must be a word, ranges, or {"unit": {unit: ranges}, "otherwise": ...}')
+    by_unit = tuple((unit, _ranges(ranges)) for unit, ranges in document["unit"].items())
+    return RescaleByUnit(ranges=by_unit, otherwise=_one_rescale(document["otherwise"]))
+
+
+def _one_rescale(document: Any) -> Stretch | Ranges:
     """Read a word or [[low, high], ...]."""
     if isinstance(document, str):
         stretch: Stretch = _one_of("rescale", document, get_args(Stretch))
         return stretch
+    return _ranges(document)
+
+
+def _ranges(document: Any) -> Ranges:
+    """Read [[low, high], ...]."""
     ranges = tuple((float(low), float(high)) for low, high in document)
     if not ranges or any(not low < high for low, high in ranges):
         raise ValueError("rescale must be [[low, high], ...] with low < high")
@@ -214,12 +305,15 @@ def _check_channels(style: Style) -> None:
     """Refuse channels and parts that don't go together."""
     if style.channels not in (1, 3):
         raise ValueError(f"{style.channels} channels make no picture: 1 or 3 do")
-    if isinstance(style.rescale, tuple) and len(style.rescale) != style.channels:
-        raise ValueError(f"rescale has {len(style.rescale)} ranges for {style.channels} channels")
-    if style.rescale == "night" and not style.expression:
-        raise ValueError("rescale night needs an expression, such as log1p(light)")
-    if style.rescale == "display" and style.expression:
-        raise ValueError("rescale display is for bands as they are, not for an expression")
+    by_unit = style.rescale if isinstance(style.rescale, RescaleByUnit) else None
+    told = [style.rescale] if by_unit is None else [by_unit.otherwise, *(each for _, each in by_unit.ranges)]
+    for rescale in told:
+        if isinstance(rescale, tuple) and len(rescale) != style.channels:
+            raise ValueError(f"rescale has {len(rescale)} ranges for {style.channels} channels")
+        if rescale in {"night", "night-together"} and not style.expression:
+            raise ValueError(f"rescale {rescale} needs an expression, such as log1p(light)")
+        if rescale == "display" and style.expression:
+            raise ValueError("rescale display is for bands as they are, not for an expression")
 
 
 def _check_algorithm(style: Style) -> None:
@@ -234,8 +328,14 @@ def _check_algorithm(style: Style) -> None:
         raise ValueError(f"algorithm {style.algorithm!r} is none of {', '.join(ALGORITHMS)}")
     if style.parameters.keys() != ALGORITHMS[style.algorithm]:
         raise ValueError(f"{style.algorithm} takes {', '.join(sorted(ALGORITHMS[style.algorithm]))}")
-    if style.expression or len(style.variables) != 1 or style.buffer == 0:
-        raise ValueError("an algorithm takes one variable, a buffer and no expression")
+    if style.expression or len(style.variables) != 1:
+        raise ValueError("an algorithm takes one variable and no expression")
+    if style.buffer < LEAST_BUFFER.get(style.algorithm, 0):
+        raise ValueError(
+            f"{style.algorithm} needs a buffer of {LEAST_BUFFER[style.algorithm]} pixels or more"
+        )
+    if style.color_formula is not None or (style.colormap_name is not None) != (style.algorithm in COLOURED):
+        raise ValueError(f"of algorithms {', '.join(sorted(COLOURED))} take a colormap_name, and no other")
 
 
 def _check_colours(style: Style) -> None:
@@ -245,6 +345,8 @@ def _check_colours(style: Style) -> None:
             raise ValueError("colormap_name is for one channel")
         if style.colormap_name not in cmap.list():
             raise ValueError(f"no colormap is called {style.colormap_name!r}")
+    if style.below is not None and style.colormap_name is None:
+        raise ValueError("below is for a colormap_name")
     if style.color_formula is not None:
         try:
             operations = list(parse_operations(style.color_formula))

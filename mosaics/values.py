@@ -18,7 +18,7 @@ from mosaics.filters import SceneFilter
 from mosaics.geodesy import ground_resolution
 from mosaics.lattice import Window
 from mosaics.layers import Layer, TimeSpan
-from mosaics.models import Band, Kind, Raster, Scene
+from mosaics.models import UNMIXED_KINDS, Band, Kind, Raster, Scene
 from mosaics.read import Resampling, SceneReader
 from mosaics.readings import readings
 from mosaics.registry import Registry
@@ -254,7 +254,7 @@ def _inside(contribution: Contribution, window: Window, factor: int) -> NDArray[
 
 def _read(reader: SceneReader, scene: Scene, places: Sequence[int], window: Window, factor: int) -> Raster:
     """Read a scene at a coarser level onto the pixels of a window."""
-    resampling: Resampling = "nearest" if scene.kind == "classes" else "bilinear"
+    resampling: Resampling = "nearest" if scene.kind in UNMIXED_KINDS else "bilinear"
     raster = reader.read(scene, places, window.coarser(factor).frame, resampling)
     return Raster(data=_spread(raster.data, window, factor), valid=_spread(raster.valid, window, factor))
 

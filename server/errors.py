@@ -21,6 +21,7 @@ from mosaics.errors import (
     LayerNotFoundError,
     NobodyWaitsError,
     SceneUnreadableError,
+    StyleFormatError,
     StyleNotFoundError,
     TileOutsideGridError,
     TimeNotFoundError,
@@ -126,6 +127,13 @@ FACTS: dict[type[Exception], Fact] = {
     TileOutsideGridError: _fact(404, "outside_grid", "Hors de la grille.", "Outside the tile matrix set."),
     StyleNotFoundError: _fact(
         400, "style_not_found", "La couche n'a pas ce style.", "The layer has no such style.", locator="Style"
+    ),
+    StyleFormatError: _fact(
+        400,
+        "format_unfit",
+        "Ce style ne se sert pas dans ce format : demandez png.",
+        "This style is not given in this format: ask for png.",
+        locator="format",
     ),
     TimeNotFoundError: _fact(
         400, "time_not_found", "La couche n'a pas cette date.", "The layer has no such date.", locator="Time"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 
-from mosaics.encode import Format, empty
+from mosaics.encode import Format, empty, settled
 from mosaics.filters import SceneFilter
 from mosaics.geodesy import ground_resolution
 from mosaics.grids import find_grid
@@ -81,6 +81,7 @@ async def serve_tile(
 
     Raises:
         GridNotFoundError, TileOutsideGridError, StyleNotFoundError, TimeNotFoundError: See their names.
+        StyleFormatError: If the style may not be given in that format.
         AccessDeniedError: If nothing of the layer is open at the tile's ground resolution.
         SceneUnreadableError: If all its files fail.
         OverloadedError, DeadlinePassedError, ClientGoneError: See their names.
@@ -89,13 +90,14 @@ async def serve_tile(
     if known is None:
         frame = tile_frame(services, request)
         tile = _resolve(services, layer, scene_filter, frame, request.style, request.time)
+        image_format = settled(request.image_format, tile.formats)
         known = Resolved(
             tile,
-            tile.key(services.quality.word(request.image_format)),
-            stored_block(tile, request.image_format, services.quality),
+            tile.key(services.quality.word(image_format)),
+            stored_block(tile, image_format, services.quality),
         )
         services.resolutions.put(layer, scene_filter, request, known)
-    made = await _made(services, known, request.image_format, client)
+    made = await _made(services, known, settled(request.image_format, known.tile.formats), client)
     return _accounted(made, known.tile)
 
 
@@ -113,6 +115,7 @@ async def serve_preview(
 ) -> ServedTile | None:
     """Serve a light picture of a whole layer; None if it can't be made as small as `max_bytes`."""
     tile = _resolve(services, layer, scene_filter, frame, style, time)
+    image_format = settled(image_format, tile.formats)
     if max_bytes is None:
         known = Resolved(tile, tile.key(services.quality.word(image_format)))
         return _accounted(await _made(services, known, image_format, client), tile)
@@ -165,7 +168,7 @@ async def _made(services: Services, known: Resolved, image_format: Format, clien
     """Look the tile up by its content, or make it and keep it."""
     tile = known.tile
     if not tile.contributions:
-        nothing = empty(image_format, tile.frame.width, tile.frame.height)
+        nothing = empty(image_format, tile.frame.width, tile.frame.height, tile.backdrop)
         return ServedTile(tile=nothing, key=known.key, cached=True)
     wish = Wish(
         key=known.key,

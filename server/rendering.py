@@ -13,6 +13,7 @@ from mosaics.encode import Format, empty, encode, encode_within
 from mosaics.errors import SceneUnreadableError
 from mosaics.models import EncodedTile, Picture
 from mosaics.places import is_object
+from mosaics.render import on_backdrop
 from mosaics.resolve import Contribution, ResolvedTile
 from mosaics.stopping import Stop
 from server.services import Made, Services
@@ -46,8 +47,10 @@ def _finished(
     services: Services, tile: ResolvedTile, image_format: Format, picture: Picture, used: Used
 ) -> Made:
     if not picture.alpha.any():
-        made = empty(image_format, tile.frame.width, tile.frame.height)
+        made = empty(image_format, tile.frame.width, tile.frame.height, tile.backdrop)
         return Made(tile=EncodedTile(data=made.data, media_type=made.media_type))
+    if tile.backdrop is not None:
+        picture = on_backdrop(picture, tile.backdrop)
     return Made(tile=_credited(encode(picture, image_format, services.quality), used))
 
 
@@ -57,6 +60,8 @@ def make_within(
     """Make a picture of at most so many bytes; none where it can't be made so small."""
     failures: list[SceneUnreadableError] = []
     picture, used = compose(tile, services.reader, _noted(failures), stop)
+    if tile.backdrop is not None:
+        picture = on_backdrop(picture, tile.backdrop)
     made = encode_within(picture, image_format, max_bytes)
     return Made(tile=None if made is None else _credited(made, used), whole=not failures)
 

@@ -115,7 +115,7 @@ PROFILE: Final = BankProfile(
     level=9,
     work_level=1,
     pixel_interleaved_bands=4,
-    reductions=(("night", "max"), ("classes", "mode")),
+    reductions=(("night", "max"), ("classes", "mode"), ("phase", "mode")),
     keeps="nodata and alpha as they are; internal and external masks as an internal mask; any of them with "
     "an alpha band: alpha 0; values that are not finite: nodata",
 )

@@ -9,6 +9,7 @@ import shapely
 from shapely.geometry import mapping
 
 from auth.models import Action
+from mosaics.encode import MEDIA_TYPES
 from mosaics.errors import LayerNotFoundError
 from mosaics.filters import COARSEST
 from mosaics.grids import grids_meeting
@@ -87,6 +88,15 @@ def _footprint(layer: Layer) -> dict[str, Any]:
     return dict(mapping(shapely.simplify(clipped, 1e-5)))
 
 
+def _style(call: Call, style_id: str) -> dict[str, Any]:
+    """Describe a style; with the formats of its tiles, where others are refused."""
+    style = call.services.styles.get(style_id)
+    told: dict[str, Any] = {"id": style_id, "title": _text(style.title)}
+    if style.formats:
+        told["formats"] = [MEDIA_TYPES[name] for name in style.formats]
+    return told
+
+
 def describe(call: Call, layer: Layer) -> dict[str, Any]:
     """Describe a layer to the caller."""
     grids = grids_meeting(call.services.grids, layer.bounds)
@@ -100,10 +110,7 @@ def describe(call: Call, layer: Layer) -> dict[str, Any]:
         "access": access,
         "extent": [round(v, 7) for v in layer.bounds],
         "times": list(layer.times),
-        "styles": [
-            {"id": style_id, "title": _text(call.services.styles.get(style_id).title)}
-            for style_id in layer.styles
-        ],
+        "styles": [_style(call, style_id) for style_id in layer.styles],
         "sensors": list(layer.sensors),
         "sensor_titles": {
             sensor_id: _text(call.services.sensors.get(sensor_id).title)

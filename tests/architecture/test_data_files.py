@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import runpy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,13 +73,26 @@ def test_every_file_is_loaded():
 @pytest.mark.parametrize(("sensor", "layout"), LAYOUTS)
 def test_every_layout_has_styles_that_bind_to_it(sensor, layout):
     bands = layout.bands or tuple(
-        Band(name=colour, common_name=colour) for colour in sorted(layout.colours) or ("a", "b", "c")
+        Band(name=colour, common_name=colour)
+        for colour in sorted(colours_of(sensor) if layout.delivery else layout.colours) or ("a", "b", "c")
     )
+    units = {unit for style_id in layout.styles for unit in STYLES.get(style_id).units}
     for style_id in layout.styles:
         assert style_id in STYLES, f"{sensor.id} names a style that is not there"
-        assert STYLES.get(style_id).bind(bands, layout.kind) is not None, (
+        style = STYLES.get(style_id)
+        told = [bands, *([replace(band, unit=band.unit or unit) for band in bands] for unit in units)]
+        assert any(style.bind(each, layout.kind) is not None for each in told), (
             f"{style_id} does not fit {sensor.id}"
         )
+
+
+def colours_of(sensor):
+    """Give the common names of all bands of a sensor: of deliveries, each image holds some of them."""
+    return {band.common_name for layout in sensor.layouts for band in layout.bands if band.common_name}
+
+
+def test_shade_and_colour_relief_are_lit_alike():
+    assert STYLES.get("relief").parameters == STYLES.get("hillshade").parameters
 
 
 @pytest.mark.parametrize("style", STYLES.values(), ids=lambda style: style.id)
@@ -104,4 +118,7 @@ def test_names_of_grids_are_unique():
 
 def test_every_sensor_that_recognises_names_credits_its_owner():
     uncredited = {s.id for s in SENSORS.values() if s.filename_patterns and not s.attribution}
-    assert uncredited == {"aerial", "dsm", "night-lights", "sar-db"}, "their owners differ from file to file"
+    assert uncredited == {
+        *("aerial", "dsm", "night-lights", "sar-db"),
+        *("coherence", "dsm-difference", "index", "insar-velocity", "snow-height"),
+    }, "their owners differ from file to file"

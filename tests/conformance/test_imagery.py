@@ -110,6 +110,8 @@ class Case:
     """Greatest mean absolute difference at native zoom, grey levels."""
     half_pixel: bool = True
     """False where the pixels tell nothing at half a pixel (smooth or noise-free)."""
+    style: str | None = None
+    """The style that is shown, where it isn't the default."""
 
 
 NATURAL = stretched(1, 2, 3, gamma=1.3)
@@ -117,9 +119,11 @@ CASES = [
     Case("optical/pleiades/toulouse_xs_4326.tif", "pleiades", NATURAL, "2154_50cm"),
     Case("derived/reunion_img01_pan_ortho_cog.tif", "pleiades", stretched(1), "2975_50cm"),
     Case("derived/reunion_img02_pan_ortho_cog.tif", "pleiades", stretched(1), "2975_50cm"),
-    Case("dem/reunion_pleiades_dsm.tif", "dsm", ground_hillshade, "2975_50cm", difference=6),
-    Case("dem/DSM_PHR_Dunkerque.tif", "dsm", ground_hillshade, "2154_50cm", difference=6),
-    Case("dem/swiss_dem_2056_cog.tif", "dsm", ground_hillshade, None, difference=4),
+    Case(
+        "dem/reunion_pleiades_dsm.tif", "dsm", ground_hillshade, "2975_50cm", difference=6, style="hillshade"
+    ),
+    Case("dem/DSM_PHR_Dunkerque.tif", "dsm", ground_hillshade, "2154_50cm", difference=6, style="hillshade"),
+    Case("dem/swiss_dem_2056_cog.tif", "dsm", ground_hillshade, None, difference=4, style="hillshade"),
     Case(
         "optical/planet/20170831_172754_101c_3B_AnalyticMS.tif",
         "planetscope",
@@ -237,7 +241,8 @@ def check(server: Server, case: Case, tms_id: str, coarser: int) -> None:
     z, x, y = middle_tile(server, case, grid, coarser)
     frame = grid.frame(z, x, y)
     path = imagery(case.path)
-    shown, alpha = picture(server, f"/tiles/{layer_of(case)}/{tms_id}/{z}/{x}/{y}.png")
+    style = "" if case.style is None else f"?style={case.style}"
+    shown, alpha = picture(server, f"/tiles/{layer_of(case)}/{tms_id}/{z}/{x}/{y}.png{style}")
     values = reference(path, frame)
     expected = case.show(values, path, frame)
     if len(expected) == 1:

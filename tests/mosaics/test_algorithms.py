@@ -1,13 +1,21 @@
 from __future__ import annotations
 
 import math
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyproj import Transformer
 
-from mosaics.algorithms import hillshade
+from mosaics.algorithms import contour_interval, contours, hillshade, slope
+from mosaics.geodesy import ground_pixel_size, lonlat_transformer, nominal_pixel_size
+from mosaics.grids import load_grids
+from mosaics.models import Bounds, Frame
+from tests.conftest import need_program, write_raster
 
 
 def plane(slope_x: float, slope_y: float, pixel: float, size: int = 9) -> np.ndarray:
@@ -125,3 +133,145 @@ def test_high_ground_is_shaded_as_finely_as_low() -> None:
     low, _ = hillshade(heights.astype("float32"), np.ones((60, 60), bool), ground(0.3, 60))
     high, _ = hillshade((heights + 8000).astype("float32"), np.ones((60, 60), bool), ground(0.3, 60))
     assert np.array_equal(low, high)
+
+
+@pytest.mark.parametrize("slopes", [(0, 0), (1, 0), (0, 1), (-0.5, 0.3), (0.2, -2.0), (3, -3)])
+def test_a_plane_has_the_slope_that_it_has(slopes: tuple[float, float]) -> None:
+    degrees, valid = slope(plane(*slopes, 2.0), np.ones((9, 9), bool), ground(2.0))
+    assert valid.all()
+    assert np.allclose(degrees, math.degrees(math.atan(math.hypot(*slopes))), atol=1e-3)
+
+
+@pytest.mark.parametrize("latitude", [0.5, 21.0, 45.0, 60.0, 75.0])
+@pytest.mark.parametrize("zoom", [11, 14, 18])
+@pytest.mark.parametrize("tms_id", ["WebMercatorQuad", "WorldCRS84Quad"])
+def test_45_degrees_are_45_degrees_at_every_zoom_and_latitude(
+    latitude: float, zoom: int, tms_id: str
+) -> None:
+    """A plane that rises a metre for a metre to the south-west, in metres of the ground there."""
+    grid = load_grids().get(tms_id)
+    tiles = grid.tiles(Bounds(12.3, latitude, 12.3, latitude), zoom)
+    assert tiles is not None
+    frame = grid.frame(zoom, tiles.min_col, tiles.min_row).padded(1)
+    left, bottom, right, top = frame.bounds
+    xs = left + (np.arange(frame.width) + 0.5) * ((right - left) / frame.width)
+    ys = top - (np.arange(frame.height) + 0.5) * ((top - bottom) / frame.height)
+    longitude, at = lonlat_transformer(frame.crs).transform(*np.meshgrid(xs, ys))
+    middle = float(longitude.mean()), float(at.mean())
+    local = Transformer.from_crs(
+        "OGC:CRS84", f"+proj=aeqd +lon_0={middle[0]} +lat_0={middle[1]} +ellps=WGS84", always_xy=True
+    )
+    east, north = local.transform(longitude, at)
+    heights = (-(east + north) / math.sqrt(2)).astype("float32")
+    everywhere = np.ones(heights.shape, bool)
+    degrees, _ = slope(heights, everywhere, ground_pixel_size(frame))
+    near = np.s_[96:160, 96:160]
+    assert np.abs(degrees[near] - 45).max() < (0.3 if zoom == 11 else 0.06)
+    shade, _ = hillshade(heights, everywhere, ground_pixel_size(frame))
+    assert np.abs(shade[near] - shade_of(-math.sqrt(0.5), -math.sqrt(0.5))).max() <= 1.5
+
+
+def bumps(size: tuple[int, int], pixel: float) -> np.ndarray:
+    rows, columns = np.mgrid[0 : size[0], 0 : size[1]] * pixel
+    return (1200 + 90 * np.sin(columns / 60) + 70 * np.cos(rows / 45) + columns / 7).astype("float32")
+
+
+def test_slopes_and_shades_are_those_of_gdaldem(tmp_path: Path) -> None:
+    program = need_program("gdaldem")
+    heights = bumps((80, 90), 3.0)
+    path = write_raster(tmp_path / "dem.tif", heights[None], resolution=3.0)
+    for kind, more in (("slope", []), ("hillshade", ["-az", "315", "-alt", "45"])):
+        made = tmp_path / f"{kind}.tif"
+        subprocess.run([program, kind, path, made, "-q", *more], check=True)
+        with rasterio.open(made) as source:
+            theirs = source.read(1)[1:-1, 1:-1].astype("float64")
+        kernel = slope if kind == "slope" else hillshade
+        ours, _ = kernel(heights, np.ones(heights.shape, bool), (np.full((80, 1), 3.0),) * 2)
+        assert np.abs(ours - theirs).max() <= (0.01 if kind == "slope" else 1), kind
+
+
+def cover(
+    heights: np.ndarray, interval: float, index: int = 5, valid: np.ndarray | None = None
+) -> np.ndarray:
+    known = np.ones(heights.shape, bool) if valid is None else valid
+    return contours(heights, known, interval=interval, index=index)[0]
+
+
+@pytest.mark.parametrize("angle", [0, 20, 45, 90, 200])
+@pytest.mark.parametrize("rise", [0.4, 1.0])
+def test_contours_of_a_plane_lie_where_its_heights_are(angle: float, rise: float) -> None:
+    rows, columns = np.mgrid[0:120, 0:120]
+    along = columns * math.cos(math.radians(angle)) - rows * math.sin(math.radians(angle))
+    heights = (1003 + rise * along).astype("float32")
+    inner = heights[2:-2, 2:-2].astype("float64")
+    distance = np.abs(inner / 10 - np.rint(inner / 10)) * 10 / rise
+    thick = np.rint(inner / 10) % 5 == 0
+    expected = np.clip(np.where(thick, 1.5, 1.0) - distance, 0, 1) * 255
+    assert np.abs(cover(heights, 10) - expected).max() <= 1.5
+
+
+def test_contours_of_a_hill_are_circles() -> None:
+    rows, columns = np.mgrid[-100:101, -100:101]
+    radius = np.hypot(rows, columns)
+    heights = (500 - radius).astype("float32")
+    drawn = cover(heights, 20, index=1000) > 127
+    found = radius[2:-2, 2:-2]
+    for circle in (20, 40, 60, 80):
+        near = drawn & (np.abs(found - circle) < 5)
+        assert np.abs(found[near] - circle).max() <= 0.75
+        assert near.sum() == pytest.approx(2 * math.pi * circle, rel=0.3)
+    assert not drawn[(np.abs(found % 20 - 10) < 8)].any()
+
+
+def test_contours_meet_at_the_edge_of_two_tiles() -> None:
+    heights = bumps((260, 520), 5.0)
+    whole = cover(heights, 10)
+    left, right = cover(heights[:, :262], 10), cover(heights[:, 258:], 10)
+    assert whole.any()
+    assert left.shape[1] + right.shape[1] == whole.shape[1]
+    assert np.abs(np.hstack([left, right]).astype(int) - whole).max() <= 1
+
+
+def test_a_lake_and_a_hole_have_no_contours() -> None:
+    level = np.full((40, 40), 400.0, "float32")
+    assert not cover(level, 10).any()
+    ripples = np.random.default_rng(3).normal(0, 1e-4, level.shape)
+    assert not cover((level + ripples).astype("float32"), 10).any()
+    step = level.copy()
+    step[:, 20:] = -32768
+    valid = np.ones(step.shape, bool)
+    valid[:, 20:] = False
+    assert not cover(step, 10, valid=valid).any(), "no line around what is not there"
+    step[:, 20:] = np.nan
+    assert not cover(step, 10).any()
+
+
+def test_lines_that_would_run_together_fade() -> None:
+    columns = np.mgrid[0:60, 0:60][1]
+    spaced = [cover((columns * 10 / pixels).astype("float32"), 10, index=10**6) for pixels in (8, 4, 3, 2, 1)]
+    most = [int(each.max()) for each in spaced]
+    assert most[:2] == [255, 255]
+    assert 100 < most[2] < 200
+    assert most[3:] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("pixel", "expected"), [(9.55, 50), (10.0, 50), (2.39, 20), (0.597, 5), (0.01, 1), (156543.0, 1_000_000)]
+)
+def test_the_interval_follows_the_pixel(pixel: float, expected: float) -> None:
+    assert contour_interval(pixel, spacing=5, least=1) == expected
+    assert contour_interval(pixel, spacing=0, least=25) == 50, "25 is no step of 1, 2 or 5"
+
+
+@pytest.mark.parametrize("tms_id", ["WebMercatorQuad", "WorldCRS84Quad", "2154_50cm"])
+def test_the_interval_is_the_same_on_all_tiles_of_a_zoom(tms_id: str) -> None:
+    grid = load_grids().get(tms_id)
+    for zoom in (grid.maxzoom - 1, grid.maxzoom):
+        found = {
+            contour_interval(nominal_pixel_size(grid.frame(zoom, column, row)), spacing=5, least=1)
+            for column in range(5)
+            for row in range(5)
+        }
+        assert len(found) == 1
+    frame = Frame(crs="EPSG:2154", bounds=Bounds(0, 0, 2560, 2560), width=256, height=256)
+    assert nominal_pixel_size(frame) == 10

@@ -14,7 +14,7 @@ from mosaics.errors import SceneUnreadableError
 from mosaics.filters import EVERYTHING, Exclusion, Fineness, SceneFilter, SceneRule, SceneSet
 from mosaics.geodesy import lonlat_transformer
 from mosaics.layers import ANY_TIME, Layer
-from mosaics.models import Bounds, Frame, Raster, Scene
+from mosaics.models import Band, Bounds, Frame, Raster, Scene
 from mosaics.resolve import ResolvedTile, frame_outline, resolve
 from mosaics.styles import load_styles
 
@@ -179,3 +179,37 @@ def test_the_outline_holds_every_pixel_centre(frame: Frame) -> None:
 def test_a_frame_off_the_earth_meets_everything() -> None:
     off = Frame(crs="EPSG:2154", bounds=Bounds(-3e7, -3e7, 3e7, 3e7), width=16, height=16)
     assert frame_outline(off).area > 60000
+
+
+def test_a_style_that_is_gone_or_no_longer_fits_is_skipped() -> None:
+    """Catalogues outlive styles: those that a scene lists may bind no more."""
+    one = scene("new", styles=("no-more", "hillshade", "natural"), footprint=OLD.footprint)
+    assert [c.style.id for c in tile(EVERYTHING, one).contributions] == ["natural"]
+    none = scene("new", styles=("no-more", "hillshade"), footprint=OLD.footprint)
+    reader = Constant(READER)
+    assert (shown(tile(EVERYTHING, none, OLD), reader) == 100).all()
+    assert reader.read_scenes == ["old"]
+    assert not tile(EVERYTHING, scene("new", styles=("no-more",))).contributions
+    layer = Layer(id="c", collection=collection(), scenes=(one, OLD), single=False)
+    for style_id, count in (("hillshade", 0), ("natural", 2), ("no-more", 0)):
+        found = resolve(
+            layer, EVERYTHING, FRAME, ground_resolution=1.0, span=ANY_TIME, style_id=style_id, styles=STYLES
+        )
+        assert len(found.contributions) == count
+
+
+def test_nothing_is_another_content_where_it_has_a_colour() -> None:
+    bands = (Band(name="z", common_name="elevation", data_type="float32", unit="m"),)
+    heights = scene("new", kind="elevation", bands=bands, styles=("relief", "terrain-rgb", "terrarium"))
+    layer = Layer(id="c", collection=collection(), scenes=(heights,), single=True)
+    elsewhere = Frame(crs="OGC:CRS84", bounds=Bounds(11, 43, 12, 44), width=64, height=64)
+    found = [
+        resolve(
+            layer, EVERYTHING, elsewhere, ground_resolution=1.0, span=ANY_TIME, style_id=name, styles=STYLES
+        )
+        for name in (None, "terrain-rgb", "terrarium")
+    ]
+    assert not any(each.contributions for each in found)
+    assert [each.formats for each in found] == [(), ("png",), ("png",)]
+    assert [each.backdrop for each in found] == [None, (1, 134, 160), (128, 0, 0)]
+    assert len({each.key("png") for each in found}) == 3

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from mosaics.compose import cut
-from mosaics.encode import MEDIA_TYPES, Format, Quality, empty, encode, encode_within
+from mosaics.encode import MEDIA_TYPES, Format, Quality, empty, encode, encode_within, settled
+from mosaics.errors import StyleFormatError
 from mosaics.models import GREYS, Indexed, Picture
 
 
@@ -265,3 +266,21 @@ def test_other_threads_go_on_while_a_picture_is_encoded(
         sys.setswitchinterval(interval)
         counting.join()
     assert within[0] > 0
+
+
+def test_a_style_may_ask_for_formats() -> None:
+    assert settled("webp", ()) == "webp"
+    assert settled("auto-webp", ()) == "auto-webp"
+    for asked in ("png", "auto-webp", "auto-png"):
+        assert settled(asked, ("png",)) == "png"
+    for asked in ("jpg", "webp", "avif"):
+        with pytest.raises(StyleFormatError) as caught:
+            settled(asked, ("png",))
+        assert caught.value.formats == ("png",)
+
+
+def test_nothing_may_have_a_colour() -> None:
+    tile = empty("png", 64, 32, (1, 134, 160))
+    pixels = np.asarray(Image.open(io.BytesIO(tile.data)).convert("RGBA"))
+    assert pixels.shape == (32, 64, 4)
+    assert (pixels == (1, 134, 160, 255)).all()

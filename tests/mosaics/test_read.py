@@ -218,6 +218,20 @@ def test_a_sample_is_no_finer_than_allowed(reader: SceneReader, tmp_path: Path) 
     assert reader.sample(one, lon, lat, 4.0) == (19.5, 43.5)  # the mean over its 8 x 8 pixels
 
 
+@pytest.mark.parametrize("kind", ["phase", "classes"])
+def test_a_sample_of_what_can_not_be_averaged_is_a_pixel_of_it(
+    reader: SceneReader, tmp_path: Path, kind: Any
+) -> None:
+    rows, columns = np.mgrid[0:256, 0:256]
+    one = replace(write(tmp_path / "a.tif", np.stack([columns, rows]).astype("uint16")), kind=kind)
+    lon, lat = lonlat_transformer("EPSG:2154").transform(ORIGIN[0] + 10.4, ORIGIN[1] - 20.6)
+    value = reader.sample(one, lon, lat, 4.0)
+    assert value is not None
+    column, row = value
+    assert column in range(16, 24)
+    assert row in range(40, 48)
+
+
 def test_a_sample_outside_or_on_nodata_is_nothing(reader: SceneReader, tmp_path: Path) -> None:
     data = np.full((1, 256, 256), 7, "uint8")
     data[:, :10, :10] = 0

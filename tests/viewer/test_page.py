@@ -213,7 +213,7 @@ def test_a_click_beside_the_images_says_so(colours: Opener) -> None:
 
 
 def test_a_style_changes_the_picture(browser: Browsers, server: Server, place: Place) -> None:
-    with opened(browser, server, "/public/#layer=relief") as watched:
+    with opened(browser, server, "/public/#layer=relief&style=hillshade") as watched:
         view = View.of(watched.page)
         heights, valid = view.truth(place.sources["relief"])
         inner = view.inside(valid)
@@ -227,6 +227,11 @@ def test_a_style_changes_the_picture(browser: Browsers, server: Server, place: P
         assert np.abs(grey - shade).mean() > 10
         assert np.corrcoef(grey.ravel(), heights[inner].ravel())[0, 1] > 0.97
         assert "style=grey" in watched.page.url
+        before = len(watched.addresses)
+        watched.select("style", "terrain-rgb")
+        asked = watched.addresses[before:]
+        assert any(".png" in address for address in asked), "numbers are given as PNG only"
+        assert not any(".webp" in address for address in asked)
 
 
 def test_the_opacity_slider_lets_the_ground_through(colours: Opener, place: Place) -> None:

@@ -14,7 +14,9 @@ from mosaics.products.delivery import BandGroup, ProductBand
 from mosaics.sensors import Layout, Sensor
 
 RADAR_POWER = "1"
-"""Unit of linear power."""
+"""Unit of calibrated linear power."""
+SQUARED_COUNTS = "counts2"
+"""Unit of power of which no calibration is known."""
 REFLECTANCE = "1e-4"
 """Unit of reflectance times 10 000."""
 _SCALED = 10_000
@@ -54,18 +56,16 @@ def describe_group(
         )
     data_type = examination.inspection.data_type
     layout = _layout(sensor, names, data_type)
-    if layout is None and given is None and group.radiometry != "radar":
+    is_radar = group.radiometry == "radar"
+    if layout is None and given is None and not is_radar:
         raise IngestError(_question(group, sensor, names))
     known = layout.bands if layout else tuple(Band(name=name, common_name=name) for name in names)
     bands = tuple(
         with_statistics(_band(one, like, group, data_type), examination.inspection, place, found)
         for place, (one, like, found) in enumerate(zip(group.bands, known, examination.bands, strict=True))
     )
-    if layout is not None:
-        return GroupDescription(kind=layout.kind, bands=bands, styles=layout.styles)
-    kind: Kind = "sar" if group.radiometry == "radar" else sensor.layouts[0].kind
-    styles = tuple(dict.fromkeys(style for one in sensor.layouts for style in one.styles))
-    return GroupDescription(kind=kind, bands=bands, styles=styles)
+    kind: Kind = layout.kind if layout else "sar" if is_radar else sensor.layouts[0].kind
+    return GroupDescription(kind=kind, bands=bands, styles=sensor.styles_for(bands, kind))
 
 
 def _common_name(band: ProductBand) -> str:
@@ -95,6 +95,8 @@ def _band(band: ProductBand, known: Band, group: BandGroup, data_type: str) -> B
 
 def _unit(group: BandGroup, band: ProductBand, data_type: str) -> str | None:
     if group.radiometry == "radar":
+        if not group.calibrations:
+            return SQUARED_COUNTS if group.is_complex else None
         return None if group.quantity == "amplitude" else RADAR_POWER
     if group.radiometry == "reflectance" and band.gain == _SCALED and np.dtype(data_type).kind != "f":
         return REFLECTANCE

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 _COEFFICIENTS: Final = ("{stem}_RPC.TXT", "{stem}_rpc.txt", "{stem}.RPB", "{stem}.rpb", "{stem}.geom")
 """Names of files of coefficients beside an image."""
+_DETECTED: Final = "sar-power"
+"""Id of the sensor whose layouts tell polarisations by file names."""
+_UNKNOWN: Final = "sar-amplitude"
+"""Id of the sensor of radar images that nobody recognises."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,25 +104,12 @@ def raw_delivery(image: RawImage, sensor: Sensor | None, sensors: Registry[Senso
     Raises:
         IngestError: If its sensor has no image like it.
     """
-    data_type = "float32" if image.is_complex else image.data_type
-    if sensor is None:
-        sensor = guess_sensor(
-            sensors,
-            file_name=image.path.name,
-            band_count=image.band_count,
-            data_type=data_type,
-            colour_interpretation=image.colours,
-            has_palette=False,
-            tags=image.tags,
-        )
-    layout = sensor.layout_for(image.band_count, data_type, image.colours, image.path.name)
-    if layout is None and image.is_complex and "sar-power" in sensors:
-        sensor = sensors.get("sar-power")
-        layout = sensor.layout_for(image.band_count, data_type, image.colours, image.path.name)
+    find = _of_radar if image.is_complex else _of_any
+    sensor, layout = find(image, sensor, sensors)
     if layout is None:
         raise IngestError(
-            f"{image.path.name}: {sensor.id} has no image of {image.band_count} bands of {data_type}; name "
-            "another --sensor"
+            f"{image.path.name}: {sensor.id} has no image of {image.band_count} bands of {image.data_type}; "
+            "name another --sensor"
         )
     group = BandGroup(
         name="image",
@@ -140,6 +131,34 @@ def raw_delivery(image: RawImage, sensor: Sensor | None, sensors: Registry[Senso
         groups=(group,),
         acquired=acquired_from_tags(image.tags) or sensor.acquired_from(image.path.name),
     )
+
+
+def _of_any(
+    image: RawImage, sensor: Sensor | None, sensors: Registry[Sensor]
+) -> tuple[Sensor, Layout | None]:
+    if sensor is None:
+        sensor = guess_sensor(
+            sensors,
+            file_name=image.path.name,
+            band_count=image.band_count,
+            data_type=image.data_type,
+            colour_interpretation=image.colours,
+            has_palette=False,
+            tags=image.tags,
+        )
+    return sensor, sensor.layout_for(image.band_count, image.data_type, image.colours, image.path.name)
+
+
+def _of_radar(
+    image: RawImage, sensor: Sensor | None, sensors: Registry[Sensor]
+) -> tuple[Sensor, Layout | None]:
+    """Find the radar that made complex samples, and their bands as if they were detected."""
+    detected, unknown = sensors.get(_DETECTED), sensors.get(_UNKNOWN)
+    if sensor is None:
+        radars = (one for one in sensors.values() if any(layout.kind == "sar" for layout in one.layouts))
+        known = (one for one in radars if one.recognises(image.path.name, image.tags))
+        sensor = next(known, unknown)
+    return sensor, detected.layout_for(image.band_count, "float32", image.colours, image.path.name)
 
 
 def _file(image: RawImage, layout: Layout) -> ImageFile:

@@ -39,7 +39,7 @@ export function createSource(capabilities, choice, place, tileLoadFunction) {
   const options = optionsFromCapabilities(onlyOneFormat(capabilities, entry, set, choice), {
     layer: choice.layer.id,
     matrixSet: choice.grid,
-    format: preferred(entry.Format),
+    format: preferred(entry.Format, choice),
   });
   if (!options) return null;
   if (choice.style) options.style = choice.style;
@@ -52,8 +52,10 @@ function linksTo(entry, grid) {
   return entry.TileMatrixSetLink.some((link) => link.TileMatrixSet === grid);
 }
 
-function preferred(formats) {
-  return FORMATS.find((format) => formats.includes(format)) ?? formats[0];
+/** A style of heights that are numbers says which formats it may have. */
+function preferred(formats, choice) {
+  const allowed = choice.layer.styles?.find(({ id }) => id === choice.style)?.formats ?? FORMATS;
+  return allowed.find((format) => formats.includes(format)) ?? formats[0];
 }
 
 /** REST where there is a template: OpenLayers otherwise mixes the templates of all formats. */
@@ -63,7 +65,7 @@ function onlyOneFormat(capabilities, entry, set, choice) {
     { ...set, TileMatrix: usableMatrices(set.TileMatrix, choice.grid, choice.layer) },
   ];
   if (!templates.length) return { ...capabilities, Contents: { Layer: [entry], TileMatrixSet } };
-  const format = preferred(templates.map((template) => template.format));
+  const format = preferred(templates.map((template) => template.format), choice);
   const ResourceURL = templates.filter((template) => template.format === format);
   return { Contents: { Layer: [{ ...entry, ResourceURL }], TileMatrixSet } };
 }

@@ -257,6 +257,8 @@ def test_full_disk_is_named(make_image: Callable[..., Path], tmp_path: Path) -> 
 def test_profile_says_how_kinds_are_reduced() -> None:
     assert PROFILE.reduction("night", has_palette=False) == "max"
     assert PROFILE.reduction("classes", has_palette=False) == "mode"
+    assert PROFILE.reduction("phase", has_palette=False) == "mode", "phases can't be averaged"
+    assert PROFILE.reduction("measure", has_palette=False) == "average"
     assert PROFILE.reduction("other", has_palette=True) == "mode"
     assert PROFILE.reduction("optical", has_palette=False) == "average"
     assert PROFILE.overview_sizes(2049, 512) == ((1025, 256), (513, 128), (257, 64))
