@@ -38,9 +38,12 @@ if TYPE_CHECKING:
 STAC_EXTENSIONS: Final = (
     "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
     "https://stac-extensions.github.io/raster/v2.0.0/schema.json",
-    "https://stac-extensions.github.io/eo/v2.0.0/schema.json",
     "https://stac-extensions.github.io/file/v2.1.0/schema.json",
 )
+"""Schemas of fields that every item has."""
+_EO: Final = "https://stac-extensions.github.io/eo/v2.0.0/schema.json"
+_COLLECTION_LINK: Final = {"rel": "collection", "href": "./collection.json", "type": "application/json"}
+"""STAC asks for one of every item that names its collection."""
 UNDATED: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Start of the interval that STAC asks for where the acquisition time isn't known."""
 
@@ -108,6 +111,9 @@ def scene_to_item(scene: Scene, facts: ItemFacts, *, root: Path, banked: datetim
         href = href_of(str(facts.thumbnail), root)
         item.add_asset("thumbnail", pystac.Asset(href=href, media_type="image/webp", roles=["thumbnail"]))
     document: dict[str, Any] = item.to_dict(include_self_link=False, transform_hrefs=False)
+    document["links"] = [dict(_COLLECTION_LINK)]
+    if '"eo:' in json.dumps(document):
+        document["stac_extensions"].append(_EO)
     return document
 
 

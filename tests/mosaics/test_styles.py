@@ -18,7 +18,8 @@ from mosaics.styles import RescaleByUnit, load_styles
 
 STYLES = load_styles()
 NAMES = {"bands-123",
-    "natural", "pansharp", "sar-intensity", "rgb", "cir", "rededge", "falsecolour", "pseudo-natural", "swir", "agri", "coastal", "bathy",
+    "pansharp", "sar-intensity",
+    "natural", "rgb", "cir", "rededge", "falsecolour", "pseudo-natural", "swir", "agri", "coastal", "bathy",
     "ndvi", "ndre", "ndwi", "moisture", "bathy-ratio", "ndvi-stored", "ndre-stored", "ndwi-stored",
     "grey", "pan", "palette", "night", "night-rgb", "night-mean",
     "hillshade", "relief", "slope", "contours", "terrain-rgb", "terrarium",
