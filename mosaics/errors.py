@@ -7,6 +7,10 @@ MosaicsError
 ├── GridNotFoundError
 ├── SensorNotFoundError
 ├── TileOutsideGridError
+├── IndexNotFoundError
+├── ColormapNotFoundError
+├── BandsNotFoundError
+├── StyleUnsuitableError
 ├── TimeNotFoundError
 ├── SceneUnreadableError
 ├── NobodyWaitsError             the one who asked has gone; nobody sees it
@@ -37,6 +41,22 @@ class StyleNotFoundError(MosaicsError):
     def __init__(self, style_id: str) -> None:
         super().__init__("the layer has no such style")
         self.style_id = style_id
+
+
+class IndexNotFoundError(MosaicsError):
+    """No index of that name."""
+
+
+class ColormapNotFoundError(MosaicsError):
+    """No colour map of that name."""
+
+
+class BandsNotFoundError(MosaicsError):
+    """The scene has not the bands."""
+
+
+class StyleUnsuitableError(MosaicsError):
+    """The style has no place for a range, a colour map or a gamma as it is wanted."""
 
 
 class GridNotFoundError(MosaicsError):
