@@ -8,6 +8,10 @@ MosaicsError
 ├── GridNotFoundError
 ├── SensorNotFoundError
 ├── TileOutsideGridError
+├── IndexNotFoundError
+├── ColormapNotFoundError
+├── BandsNotFoundError
+├── StyleUnsuitableError
 ├── TimeNotFoundError
 ├── SceneUnreadableError
 ├── NobodyWaitsError             the one who asked has gone; nobody sees it
@@ -46,6 +50,22 @@ class StyleFormatError(MosaicsError):
     def __init__(self, formats: tuple[str, ...]) -> None:
         super().__init__(f"the style is given as {' or '.join(formats)} only")
         self.formats = formats
+
+
+class IndexNotFoundError(MosaicsError):
+    """No index of that name."""
+
+
+class ColormapNotFoundError(MosaicsError):
+    """No colour map of that name."""
+
+
+class BandsNotFoundError(MosaicsError):
+    """The scene has not the bands."""
+
+
+class StyleUnsuitableError(MosaicsError):
+    """The style has no place for a range, a colour map or a gamma as it is wanted."""
 
 
 class GridNotFoundError(MosaicsError):

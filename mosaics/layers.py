@@ -95,6 +95,15 @@ class Layer:
         return tuple(ordered)
 
     @cached_property
+    def examples(self) -> tuple[Scene, ...]:
+        """One scene, the newest, of each sort that styles tell apart: by kind, bands and styles."""
+        found: dict[object, Scene] = {}
+        for scene in self.scenes:
+            bands = tuple((band.name, band.common_name, band.data_type) for band in scene.bands)
+            found.setdefault((scene.kind, bands, scene.styles), scene)
+        return tuple(found.values())
+
+    @cached_property
     def ground_resolution(self) -> float:
         """Finest ground sample distance that is shown of it, metres per pixel: native, or as rights open."""
         return min(self.resolutions or (scene.finest_resolution for scene in self.scenes))

@@ -58,6 +58,11 @@ def is_stretched(recipe: Recipe) -> bool:
     return not (rescale == "display" and all(b.data_type == "uint8" for b in recipe.bands))
 
 
+def ranges(recipe: Recipe) -> Ranges:
+    """Give which values become 0 and 255, (low, high) of each channel in the channel's unit."""
+    return _ranges(recipe)
+
+
 class _Table(NamedTuple):
     """What becomes of each value of an integer type, in order of its bits."""
 

@@ -70,6 +70,12 @@ def _across(style: Style, views: tuple[Scene, ...]) -> tuple[Reading, ...] | Non
     return tuple(parts)
 
 
+def bands_bound(style: Style, scene: Scene) -> tuple[Band, ...] | None:
+    """Give the band of each variable, in the style's order; None where it doesn't apply."""
+    found = readings(style, scene)
+    return None if found is None else bands_read(found)
+
+
 def bands_read(found: tuple[Reading, ...]) -> tuple[Band, ...]:
     """Give the band of each variable, in the style's order."""
     by_place = {place: band for each in found for place, band in zip(each.places, each.bands, strict=True)}

@@ -80,7 +80,7 @@ def load_registry(folder: str, parse: Callable[[Document], T], extra: Path | Non
     """Read the package's files of one kind, then those of an optional folder, which add or override by id.
 
     Args:
-        folder: `grids`, `sensors` or `styles`.
+        folder: `grids`, `sensors`, `styles` or `indices`.
         parse: Makes the value of a document; its ValueError, KeyError or TypeError says what is wrong.
         extra: Folder with more files; its `folder` subfolder is read where it has one, else it itself.
 

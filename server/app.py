@@ -20,6 +20,8 @@ from auth.usage import SqlUsageStore, UsageStore
 from mosaics.catalog.sql import SqlCatalog
 from mosaics.fast import FastReader
 from mosaics.grids import load_grids
+from mosaics.indices import load_indices
+from mosaics.own_style import OwnStyles
 from mosaics.read import RioTilerReader
 from mosaics.sensors import load_sensors
 from mosaics.stored import StoredBlocks
@@ -88,6 +90,7 @@ def build_services(
     cache_threads = ThreadPoolExecutor(_CACHE_THREADS, thread_name_prefix="cache")
     cache = MemoryTileCache(settings.tiles.cache_megabytes * 1_000_000)
     sensors = load_sensors(_sub(extra, "sensors"))
+    styles, indices = load_styles(_sub(extra, "styles")), load_indices(_sub(extra, "indices"))
 
     return Services(
         settings=settings,
@@ -100,7 +103,9 @@ def build_services(
         peppers=peppers if peppers is not None else load_peppers(settings),
         grids=load_grids(_sub(extra, "grids")),
         sensors=sensors,
-        styles=load_styles(_sub(extra, "styles")),
+        styles=styles,
+        indices=indices,
+        own_styles=OwnStyles(styles, indices),
         reader=_reader(settings, shared),
         quality=settings.tiles.quality,
         stored=StoredBlocks(roots=settings.readable_roots, most_files=settings.tiles.open_files),

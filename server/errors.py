@@ -16,13 +16,17 @@ from auth.errors import (
     UnknownIdError,
 )
 from mosaics.errors import (
+    BandsNotFoundError,
     CatalogUnavailableError,
+    ColormapNotFoundError,
     GridNotFoundError,
+    IndexNotFoundError,
     LayerNotFoundError,
     NobodyWaitsError,
     SceneUnreadableError,
     StyleFormatError,
     StyleNotFoundError,
+    StyleUnsuitableError,
     TileOutsideGridError,
     TimeNotFoundError,
 )
@@ -134,6 +138,27 @@ FACTS: dict[type[Exception], Fact] = {
         "Ce style ne se sert pas dans ce format : demandez png.",
         "This style is not given in this format: ask for png.",
         locator="format",
+    ),
+    IndexNotFoundError: _fact(400, "index_not_found", "Cet indice n'existe pas.", "There is no such index."),
+    ColormapNotFoundError: _fact(
+        400,
+        "colormap_not_found",
+        "Cette palette de couleurs n'existe pas.",
+        "There is no such colour map.",
+    ),
+    BandsNotFoundError: _fact(
+        400,
+        "bands_not_found",
+        "Aucune image de la couche n'a ces bandes.",
+        "No image of the layer has these bands.",
+    ),
+    StyleUnsuitableError: _fact(
+        400,
+        "style_unsuitable",
+        "Le style ne prend pas ces paramètres : une palette veut un seul canal, les intervalles de valeurs"
+        " sont un pour tous les canaux ou un par canal, et un relief ombré n'en prend aucun.",
+        "The style does not take these parameters: a colour map wants one channel, ranges are one for all"
+        " channels or one for each, and a shaded relief takes none.",
     ),
     TimeNotFoundError: _fact(
         400, "time_not_found", "La couche n'a pas cette date.", "The layer has no such date.", locator="Time"

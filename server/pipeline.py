@@ -11,6 +11,7 @@ from mosaics.geodesy import ground_resolution
 from mosaics.grids import find_grid
 from mosaics.layers import Layer
 from mosaics.models import EncodedTile, Frame
+from mosaics.own_style import OwnStyle
 from mosaics.resolve import ResolvedTile, resolve
 from mosaics.visual import StoredBlock, stored_block
 from server.access import AccessDeniedError
@@ -36,6 +37,8 @@ class TileRequest:
     """2 for @2x: twice the pixels of the same rectangle."""
     style: str | None = None
     time: str | None = None
+    own: OwnStyle | None = None
+    """What the caller wants otherwise than the style has it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +85,7 @@ async def serve_tile(
     Raises:
         GridNotFoundError, TileOutsideGridError, StyleNotFoundError, TimeNotFoundError: See their names.
         StyleFormatError: If the style may not be given in that format.
+        BandsNotFoundError, StyleUnsuitableError: If no scene of the layer can be shown as it is wanted.
         AccessDeniedError: If nothing of the layer is open at the tile's ground resolution.
         SceneUnreadableError: If all its files fail.
         OverloadedError, DeadlinePassedError, ClientGoneError: See their names.
@@ -89,7 +93,7 @@ async def serve_tile(
     known = services.resolutions.get(layer, scene_filter, request)
     if known is None:
         frame = tile_frame(services, request)
-        tile = _resolve(services, layer, scene_filter, frame, request.style, request.time)
+        tile = _resolve(services, layer, scene_filter, frame, request.style, request.time, request.own)
         image_format = settled(request.image_format, tile.formats)
         known = Resolved(
             tile,
@@ -111,10 +115,11 @@ async def serve_preview(
     image_format: Format,
     style: str | None,
     time: str | None,
+    own: OwnStyle | None = None,
     max_bytes: int | None,
 ) -> ServedTile | None:
     """Serve a light picture of a whole layer; None if it can't be made as small as `max_bytes`."""
-    tile = _resolve(services, layer, scene_filter, frame, style, time)
+    tile = _resolve(services, layer, scene_filter, frame, style, time, own)
     image_format = settled(image_format, tile.formats)
     if max_bytes is None:
         known = Resolved(tile, tile.key(services.quality.word(image_format)))
@@ -149,19 +154,23 @@ def _resolve(  # noqa: PLR0917 - private, called twice
     frame: Frame,
     style: str | None,
     time: str | None,
+    own: OwnStyle | None,
 ) -> ResolvedTile:
+    style_id = layer.style_id(style)
+    if own is not None:
+        services.own_styles.check(own, layer, style_id)
     tile = resolve(
         layer,
         scene_filter,
         frame,
         ground_resolution=ground_resolution(frame),
         span=layer.span(time),
-        style_id=layer.style_id(style),
+        style_id=style_id,
         styles=services.styles,
     )
     if tile.resolution_refused:
         raise AccessDeniedError("zoom_limit")
-    return tile
+    return tile if own is None else services.own_styles.restyled(tile, own)
 
 
 async def _made(services: Services, known: Resolved, image_format: Format, client: Client) -> ServedTile:

@@ -12,6 +12,7 @@ from mosaics.compose import Used, compose, compose_at_once
 from mosaics.encode import Format, empty, encode, encode_within
 from mosaics.errors import SceneUnreadableError
 from mosaics.models import EncodedTile, Picture
+from mosaics.own_style import OWN
 from mosaics.places import is_object
 from mosaics.render import on_backdrop
 from mosaics.resolve import Contribution, ResolvedTile
@@ -67,13 +68,17 @@ def make_within(
 
 
 def is_light(tile: ResolvedTile, image_format: Format) -> bool:
-    """Tell whether a tile takes about a millisecond once its blocks are decoded, and waits for nothing."""
+    """Tell whether a tile takes about a millisecond once its blocks are decoded, and waits for nothing.
+
+    One in a caller's own style doesn't: the table of levels of 16-bit values takes several.
+    """
     if len(tile.contributions) != 1 or image_format not in _LIGHT_FORMATS:
         return False
     contribution, frame = tile.contributions[0], tile.frame
     return (
         contribution.mask is None
         and contribution.style.algorithm is None
+        and contribution.style.id != OWN
         and frame.width * frame.height <= _LIGHT_PIXELS
         and not is_object(contribution.scene.href)
     )

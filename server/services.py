@@ -9,6 +9,7 @@ from auth.credentials import Peppers
 from mosaics.encode import Quality
 from mosaics.grids import Grid
 from mosaics.models import EncodedTile
+from mosaics.own_style import OwnStyles
 from mosaics.read import SceneReader
 from mosaics.registry import Registry
 from mosaics.sensors import Sensor
@@ -48,6 +49,10 @@ class Services:
     grids: Registry[Grid]
     sensors: Registry[Sensor]
     styles: Registry[Style]
+    indices: Registry[Style]
+    """Named formulas, each as the style that shows it."""
+    own_styles: OwnStyles
+    """Makes the styles that callers want."""
     reader: SceneReader
     quality: Quality
     """What pictures lose in each format."""

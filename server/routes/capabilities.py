@@ -134,7 +134,10 @@ def _layer_info(call: Call, layer: Layer) -> LayerInfo:
         title=layer.title,
         abstract=layer.collection.description,
         bounds=layer.bounds,
-        styles=tuple(StyleInfo(id_, services.styles.get(id_).title) for id_ in layer.styles),
+        styles=tuple(
+            StyleInfo(id_, services.styles.get(id_).title, f"legend/{layer.id}/{id_}.png")
+            for id_ in layer.styles
+        ),
         formats=tuple(TILE_EXTENSIONS),
         info_formats=tuple(INFO_EXTENSIONS) if _gives_values(call, layer) else (),
         times=layer.times,

@@ -18,6 +18,7 @@ from mosaics.models import Bounds, Text
 from server.access import AccessDeniedError, is_tier
 from server.answers import Answer, json_answer
 from server.call import Call
+from server.routes.legend import legend_link
 from server.usage.meter import QuotaExceededError
 
 _SHOWN = (Action.TILE, Action.CATALOGUE, Action.PREVIEW, Action.INFO)
@@ -49,6 +50,9 @@ async def layer(call: Call) -> Answer:
             "bbox": [round(v, 7) for v in extent],
         }
         for scene, extent, resolution in zip(found.scenes, extents, resolutions, strict=True)
+    ]
+    document["indices"] = [
+        {"id": index.id, "title": _text(index.title)} for index in call.services.own_styles.indices_of(found)
     ]
     document["footprint"] = _footprint(found)
     return json_answer(document)
@@ -165,4 +169,5 @@ def _tile_links(call: Call, layer: Layer, tms_id: str) -> list[dict[str, Any]]:
         },
         {"rel": "tilejson", "href": call.href(f"{tiles}/tilejson.json"), "type": "application/json"},
         {"rel": "wmts", "href": call.href("wmts"), "type": "application/xml"},
+        {**legend_link(call, layer, "{style}"), "templated": True},
     ]

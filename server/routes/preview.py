@@ -9,6 +9,7 @@ from server.call import Call
 from server.pipeline import serve_preview
 from server.requests import EXTENSIONS, BadRequestError, TooLargeError, image_format, number, single
 from server.routes.tiles import tile_answer
+from server.style_query import own_style_of
 
 MAX_WIDTH = 1024
 """Widest and highest preview, pixels."""
@@ -18,13 +19,14 @@ MIN_BYTES = 500
 
 
 async def preview(call: Call) -> Answer:
-    """Serve `/preview/{layer}[.ext]?width=&max_bytes=&style=&time=`."""
+    """Serve `/preview/{layer}[.ext]?width=&max_bytes=&style=&time=`, and an own style."""
     layer_id, extension = _split(call.path["layer"])
     width = _bounded(call, "width", DEFAULT_WIDTH, 16, MAX_WIDTH)
     wanted = single(call.query, "max_bytes")
     max_bytes = number(wanted, "max_bytes") if wanted else None
     if max_bytes is not None and max_bytes < MIN_BYTES:
         raise BadRequestError(f"max_bytes must be {MIN_BYTES} or more")
+    own = own_style_of(call.query, call.services.indices)
     layer, scene_filter = call.layer(layer_id, Action.PREVIEW)
     served = await serve_preview(
         call.services,
@@ -35,6 +37,7 @@ async def preview(call: Call) -> Answer:
         image_format=image_format(extension, call.request.header("accept")),
         style=single(call.query, "style"),
         time=single(call.query, "time"),
+        own=own,
         max_bytes=max_bytes,
     )
     if served is None:

@@ -1,12 +1,13 @@
-"""JSON schemas of what administration takes and gives, by name; those of rights are made of the rights."""
+"""JSON schemas of what administration takes and gives, and of legends; rights' are made of the rights."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from auth.documents import FIELDS, KINDS, schema_of
 from auth.models import Kind
+from mosaics.legend import LegendKind
 from server.routes.openapi import COMPONENTS
 
 _LOCAL: Final = "#/$defs/"
@@ -93,7 +94,26 @@ def _others() -> dict[str, Any]:
         "visibility": {"enum": ["public", "listed", "hidden"]},
     }
     address = {"methods": _list(_TEXT), "path": _TEXT, "summary": _TEXT}
+    words = _object({"fr": _TEXT, "en": _TEXT})
+    span = {"type": ["array", "null"], "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
+    entry = {
+        "label": words,
+        "colour": _WORD_OR_NULL,
+        "value": {"type": ["number", "null"]},
+        "range": span,
+    }
     return {
+        "Legend": _object(
+            {
+                "kind": {"enum": list(get_args(LegendKind))},
+                "title": words,
+                "unit": _WORD_OR_NULL,
+                "range": span,
+                "colours": _list(_TEXT),
+                "entries": _list(_object(entry)),
+                "note": {"anyOf": [words, {"type": "null"}]},
+            }
+        ),
         "MadeKey": _object({"key": {**_TEXT, "description": "Told once."}, "document": _reference("Key")}),
         "Rotation": {
             "type": "object",

@@ -10,7 +10,7 @@ import functools
 
 from auth.models import Action
 from server.metrics import Metrics
-from server.routes import layers, preview, self_service, tiles, values, wmts
+from server.routes import layers, legend, preview, self_service, tiles, values, wmts
 from server.routes.admin_table import admin_routes
 from server.routes.capabilities import CapabilitiesCache
 from server.routes.health import MetricsRoute, Readiness, live
@@ -34,6 +34,35 @@ _TIME = Parameter(
     where="query",
     description="`latest` (the default), a date YYYY-MM-DD of the layer, or an interval A/B.",
 )
+_OWN = (
+    Parameter(
+        name="bands",
+        where="query",
+        description="Bands to show as they are: one, or three with commas between, by common name, by their"
+        " own name, or by number from 1.",
+    ),
+    Parameter(
+        name="index",
+        where="query",
+        description="An index to show instead, such as ndvi: those of a layer stand in `/layers/{layer}`.",
+    ),
+    Parameter(
+        name="rescale",
+        where="query",
+        description="LOW,HIGH: the values that become dark and bright; once, or once a channel.",
+    ),
+    Parameter(
+        name="colormap",
+        where="query",
+        description="A colour map of rio-tiler, such as viridis; for one channel.",
+    ),
+    Parameter(
+        name="gamma",
+        where="query",
+        description="0.1 to 10; above 1 brightens what is between dark and bright.",
+    ),
+)
+"""A style of one's own, over `style`."""
 _GENERATION = Parameter(
     name="g", where="query", description="The layer's generation; makes the answer immutable."
 )
@@ -120,7 +149,7 @@ def _tile_routes() -> tuple[Route, ...]:
             handler=tiles.xyz,
             memoised=True,
             summary="One XYZ tile, 256 px or 512 px with @2x.",
-            parameters=(_LAYER, _TMS, *_ZXY, _STYLE, _TIME, _GENERATION),
+            parameters=(_LAYER, _TMS, *_ZXY, _STYLE, *_OWN, _TIME, _GENERATION),
             answers=_TILE_ANSWERS,
         ),
         Route(
@@ -129,8 +158,8 @@ def _tile_routes() -> tuple[Route, ...]:
             actions=_READS,
             handler=tiles.tilejson,
             summary="TileJSON 3.0 of a layer.",
-            parameters=(_LAYER, _TMS, _STYLE, _TIME),
-            answers=((200, "TileJSON."), *_LAYER_ANSWERS),
+            parameters=(_LAYER, _TMS, _STYLE, *_OWN, _TIME),
+            answers=((200, "TileJSON."), (400, "A malformed parameter."), *_LAYER_ANSWERS),
         ),
     )
 
@@ -219,9 +248,31 @@ def _layer_routes() -> tuple[Route, ...]:
                 Parameter(name="width", where="query", description="Pixels, 16 to 1024; 512 without."),
                 Parameter(name="max_bytes", where="query", description="Greatest size of the file."),
                 _STYLE,
+                *_OWN,
                 _TIME,
             ),
             answers=(*_TILE_ANSWERS, (422, "Larger than is given, or not as small as asked.")),
+        ),
+        Route(
+            id="legend",
+            path="/legend/{layer}/{picture}",
+            actions=frozenset({Action.CATALOGUE, Action.TILE, Action.INFO}),
+            handler=legend.legend,
+            summary="What the colours of a style mean; numbers of whole scenes only to who may read them.",
+            parameters=(
+                _LAYER,
+                _path("picture", "A style, or `default`, then .png, @2x.png, .svg or .json."),
+                *_OWN,
+                Parameter(name="lang", where="query", description="fr or en, of a picture."),
+                Parameter(name="width", where="query", description="Pixels, 80 to 1000; 240 without."),
+                Parameter(
+                    name="height",
+                    where="query",
+                    description="Pixels, 40 to 2000; without, as high as it needs.",
+                ),
+            ),
+            answers=((200, "A picture, or JSON."), (400, "A malformed parameter."), *_LAYER_ANSWERS),
+            gives="Legend",
         ),
     )
 

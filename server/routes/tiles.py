@@ -13,6 +13,8 @@ from server.call import Call
 from server.delivery import deliver, price_of_pixels
 from server.pipeline import ServedTile, TileRequest, serve_tile
 from server.requests import BadRequestError, image_format, number, single
+from server.routes.legend import legend_link
+from server.style_query import own_style_of, written
 
 _LAST = re.compile(r"(?P<y>[^@.]*)(?P<scale>@2x)?(?:\.(?P<extension>[a-z]{2,5}))?")
 
@@ -32,6 +34,7 @@ async def xyz(call: Call) -> Answer:
         image_format=image_format(last["extension"], call.request.header("accept")),
         style=single(call.query, "style"),
         time=single(call.query, "time"),
+        own=own_style_of(call.query, call.services.indices),
     )
     layer, scene_filter = call.layer(request.layer_id, Action.TILE)
     served = await serve_tile(call.services, request, layer, scene_filter, call.client)
@@ -71,13 +74,17 @@ async def tile_answer(call: Call, served: ServedTile, layer: Layer, *, negotiate
 
 async def tilejson(call: Call) -> Answer:
     """Serve `/tiles/{layer}/{tms}/tilejson.json`, TileJSON 3.0."""
+    own = own_style_of(call.query, call.services.indices)
     layer, _ = call.layer(call.path["layer"], Action.TILE)
     grid = find_grid(call.services.grids, call.path["tms"])
     style = layer.style_id(single(call.query, "style"))
     time = single(call.query, "time")
     layer.span(time)
+    if own is not None:
+        call.services.own_styles.check(own, layer, style)
     named = {"style": style, "time": time, "g": layer.generation}
-    query = urlencode({name: value for name, value in named.items() if value}, safe="/:")
+    shown = urlencode({name: value for name, value in named.items() if value}, safe="/:")
+    query = "&".join(part for part in (written(own), shown) if part)
     minzoom, maxzoom = zoom_range(grid, layer)
     west, south, east, north = layer.bounds
     return json_answer(
@@ -94,5 +101,6 @@ async def tilejson(call: Call) -> Answer:
             "minzoom": minzoom,
             "maxzoom": maxzoom,
             "style": style or DEFAULT,
+            "links": [legend_link(call, layer, style or DEFAULT, written(own))],
         }
     )

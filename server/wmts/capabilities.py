@@ -30,10 +30,11 @@ INFO_EXTENSIONS: Mapping[str, str] = MappingProxyType(
 
 FULL_TEMPLATES_UP_TO = 200
 """With more layers than this, each has the templates of its first tile format and first info format only,
-and no BoundingBox but the one in degrees.
+and neither a BoundingBox but the one in degrees nor addresses of legends.
 
-Templates are half of the document: 500 layers with all of them and a key in each are 1.4 MB. The other
-formats stay listed, and are reached by KVP or by another extension.
+Templates are half of the document: 500 layers with all of them and a key in each are 1.4 MB, and legends a
+fifth of a megabyte more. The other formats stay listed, and are reached by KVP or by another extension;
+legends are linked from `/layers`.
 """
 
 
@@ -237,6 +238,10 @@ class _Addresses:
         """Give the address or template of a resource below the base."""
         return f"{self.base_url}/{path}{_query(self.credential)}"
 
+    def legend(self, path: str) -> str:
+        """Give the address of a legend in the language of the document."""
+        return f"{self.base_url}/{path}{_query(self.credential, self._language)}"
+
     @property
     def metadata(self) -> str:
         """Address of this very document."""
@@ -285,6 +290,8 @@ class _Entry(NamedTuple):
     limits: Mapping[str, tuple[MatrixLimit, ...]]
     tile_templates: list[tuple[str, str]]
     info_templates: list[tuple[str, str]]
+    legends: bool
+    """Whether its styles have the addresses of their legends."""
 
 
 def _entry(
@@ -320,6 +327,7 @@ def _entry(
             (format_, addresses.resource(f"{tile}/{{J}}/{{I}}.{INFO_EXTENSIONS[format_]}"))
             for format_ in layer.info_formats[:templates]
         ],
+        legends=templates is None,
     )
 
 

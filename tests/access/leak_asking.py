@@ -11,9 +11,17 @@ from hypothesis import strategies as st
 
 from tests.access.leak_numbers import feature_info, feature_statistics, point, statistics, wmts_feature_info
 from tests.access.leak_oracle import visible
-from tests.access.leak_pictures import ahead_tile, check_tile, preview, sign, wmts_tile, xyz_tile
+from tests.access.leak_pictures import ahead_tile, check_tile, own_tile, preview, sign, wmts_tile, xyz_tile
 from tests.access.leak_requests import draw_tile, kvp, said
-from tests.access.leak_told import check_capabilities, info, layer, layers, tilejson, wmts_capabilities
+from tests.access.leak_told import (
+    check_capabilities,
+    info,
+    layer,
+    layers,
+    legend,
+    tilejson,
+    wmts_capabilities,
+)
 from tests.access.leak_world import World, draw
 
 
@@ -35,6 +43,7 @@ EXERCISED: dict[str, Callable[[World, random.Random, Counter[str]], None]] = {
     "layers": layers,
     "layer": layer,
     "preview": preview,
+    "legend": legend,
     "info": info,
     "statistics": statistics,
     "feature_statistics": feature_statistics,
@@ -48,7 +57,7 @@ def check_everything(world: World, seed: int, seen: Counter[str] | None = None) 
     """Draw rights and a caller, and ask every route something."""
     rnd = random.Random(seed)
     draw(world, rnd)
-    for ask in (*EXERCISED.values(), ahead_tile):
+    for ask in (*EXERCISED.values(), ahead_tile, own_tile):
         ask(world, rnd, Counter() if seen is None else seen)
 
 
@@ -79,6 +88,8 @@ ADDRESSES = (
     ("/wmts?layers={layer}", "GET"),
     ("/layers/{layer}", "GET"),
     ("/preview/{layer}.png", "GET"),
+    ("/legend/{layer}/default.json", "GET"),
+    ("/legend/{layer}/default.png?bands=1", "GET"),
     ("/info/{layer}", "GET"),
     ("/statistics/{layer}", "GET"),
     ("/statistics/{layer}", "POST"),

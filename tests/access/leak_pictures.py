@@ -33,14 +33,23 @@ from tests.access.leak_world import World, ask_as
 from tests.conftest import Reply
 
 KERNELS = ("hillshade", "relief", "slope", "contours")
+OWN_STYLES = (
+    "bands=1",
+    "bands=3,2,1&rescale=20,200",
+    "bands=1&colormap=viridis&gamma=1.5",
+    "bands=4",
+    "index=ndvi",
+)
 
 
 def whole_tile(world: World, scene: Scene, asked: Asked) -> np.ndarray | None:
     """Ask for the tile of one scene as somebody who may see all; None where it has not the style."""
     key = (scene.collection_id, scene.id, asked.tms, asked.z, asked.x, asked.y, asked.scale, asked.style)
+    key = (*key, asked.own)
     if key not in world.references:
         at = "@2x" if asked.scale == 2 else ""
-        query = f"?style={asked.style}" if asked.style else ""
+        more = (f"style={asked.style}" if asked.style else "", asked.own or "")
+        query = f"?{'&'.join(filter(None, more))}"
         layer = f"{scene.collection_id}:{scene.id}"
         reply = world.seeing_all(f"/tiles/{layer}/{asked.tms}/{asked.z}/{asked.x}/{asked.y}{at}.png{query}")
         assert reply.status in {200, 400}
@@ -72,7 +81,7 @@ def check_tile(world: World, asked: Asked, reply: Reply, seen: Counter[str], nam
         seen["ambiguous"] += 1
         return
     stack = [
-        (scene, picture, is_kernel(scene, asked.style))
+        (scene, picture, not asked.own and is_kernel(scene, asked.style))
         for scene in world.layer_scenes(asked.layer)
         if in_span(scene, asked.time) and (picture := whole_tile(world, scene, asked)) is not None
     ]
@@ -131,6 +140,16 @@ def ahead_tile(world: World, rnd: random.Random, seen: Counter[str]) -> None:
     said(target)
     reply = world.get(target, accept="image/webp")
     check_tile(world, asked, reply, seen, "ahead_tile")
+
+
+def own_tile(world: World, rnd: random.Random, seen: Counter[str]) -> None:
+    """A style of one's own opens nothing: what rights cut stays cut."""
+    asked = replace(draw_tile(world, rnd), own=rnd.choice(OWN_STYLES))
+    target = f"/tiles/{asked.layer}/{asked.tms}/{asked.z}/{asked.x}/{asked.y}.png"
+    target += query(style=asked.style, time=asked.time)
+    target += f"{'&' if '?' in target else '?'}{asked.own}"
+    said(target)
+    check_tile(world, asked, world.get(target), seen, "own_tile")
 
 
 def wmts_tile(world: World, rnd: random.Random, seen: Counter[str]) -> None:

@@ -34,6 +34,8 @@ class Asked:
     scale: int
     style: str | None
     time: str | None
+    own: str | None = None
+    """A style of the caller's own, as a query."""
 
     @property
     def pixels(self) -> Pixels:

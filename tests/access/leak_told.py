@@ -12,7 +12,7 @@ from lxml import etree
 
 from tests.access.leak_oracle import finest_in, finest_of, regions, rgba, tile_at, tile_pixels, visible
 from tests.access.leak_requests import GRIDS, draw_layer
-from tests.access.leak_world import COLLECTIONS, World, grid_document
+from tests.access.leak_world import COLLECTIONS, LIMITS, World, grid_document
 from tests.conftest import Reply
 
 
@@ -144,6 +144,34 @@ def layer(world: World, rnd: random.Random, seen: Counter[str]) -> None:
 
 def wmts_capabilities(world: World, rnd: random.Random, seen: Counter[str]) -> None:
     check_capabilities(world, world.get("/wmts/1.0.0/WMTSCapabilities.xml"), seen)
+
+
+def legend(world: World, rnd: random.Random, seen: Counter[str]) -> None:
+    """Numbers that were measured on whole scenes are told to who may read every value of them; else words."""
+    layers = {*COLLECTIONS, *(f"{s.collection_id}:{s.id}" for s in world.scenes.values())}
+    for layer in sorted(layers):
+        asked = rnd.choice(("default.json", "grey.json", "default.json?bands=1", "default.json?index=ndvi"))
+        check_legend(world, layer, world.get(f"/legend/{layer}/{asked}"), seen)
+
+
+def check_legend(world: World, layer: str, reply: Reply, seen: Counter[str]) -> None:
+    if not visible(world, layer, "tile"):
+        assert reply.status in {401, 403, 404}
+        return
+    if reply.status == 400:
+        return
+    told = [reply.json["range"], *(entry["range"] for entry in reply.json["entries"])]
+    measured = [span for span in told if span not in (None, [0, 255], [-0.2, 0.9])]
+    shown = [s for s in world.layer_scenes(layer) if finest_of(world, s, "tile") is not None]
+    readable = all(
+        finest_in(world, scene, "info", region) in {0.0, *(d for d in LIMITS if d <= scene.ground_resolution)}
+        for scene in shown
+        for region in regions(world, scene)
+    )
+    assert readable or not measured, "numbers of what may not be read"
+    seen["legend"] += 1
+    seen["legend with numbers"] += bool(measured)
+    seen["legend without numbers"] += reply.json["note"] is not None and not measured
 
 
 NAMES = {"w": "http://www.opengis.net/wmts/1.0", "o": "http://www.opengis.net/ows/1.1"}

@@ -44,7 +44,18 @@ def test_every_route_gives_what_rights_open_and_no_more(world: World) -> None:
     run(check, EXAMPLES)
     print(dict(sorted(seen.items())))  # noqa: T201 - the figures of a closing note
     assert seen["on an edge"] <= seen["pixels"] / 10_000 + 5
-    shown = {"xyz_tile", "wmts_tile", "wmts_kvp", "preview", "statistics", "point", "wmts_feature_info"}
+    shown = {
+        "own_tile",
+        "legend with numbers",
+        "legend without numbers",
+        "xyz_tile",
+        "wmts_tile",
+        "wmts_kvp",
+        "preview",
+        "statistics",
+        "point",
+        "wmts_feature_info",
+    }
     assert all(seen[name] for name in shown), "nothing was compared with these routes"
 
 

@@ -22,6 +22,7 @@ LAYER_ROUTES = {
     "wmts_feature_info": f"/wmts/1.0.0/{{layer}}/default/default/{TMS}/{Z}/{Y}/{X}/128/128.json",
     "layer": "/layers/{layer}",
     "preview": "/preview/{layer}.png",
+    "legend": "/legend/{layer}/default.png",
     "info": "/info/{layer}",
     "statistics": "/statistics/{layer}?max_size=64",
     "point": "/point/{layer}/1.4175,43.606",

@@ -10,15 +10,16 @@ from pathlib import Path
 import pytest
 
 from mosaics.grids import load_grids
+from mosaics.indices import load_indices
 from mosaics.models import Band
 from mosaics.registry import BUILT_IN
 from mosaics.sensors import GENERIC, load_sensors
 from mosaics.styles import load_styles
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("grids", "sensors", "styles")
+FOLDERS = ("grids", "indices", "sensors", "styles")
 FILES = sorted(path for folder in FOLDERS for path in (BUILT_IN / folder).glob("*.json"))
-SENSORS, STYLES, GRIDS = load_sensors(), load_styles(), load_grids()
+SENSORS, STYLES, GRIDS, INDICES = load_sensors(), load_styles(), load_grids(), load_indices()
 LAYOUTS = [
     pytest.param(sensor, layout, id=f"{sensor.id}-{place}")
     for sensor in SENSORS.values()
@@ -66,7 +67,12 @@ def test_every_file_is_sourced_and_titled_in_both_languages(path):
 
 
 def test_every_file_is_loaded():
-    for folder, registry in (("grids", GRIDS), ("sensors", SENSORS), ("styles", STYLES)):
+    for folder, registry in (
+        ("grids", GRIDS),
+        ("indices", INDICES),
+        ("sensors", SENSORS),
+        ("styles", STYLES),
+    ):
         assert set(registry.list()) == {path.stem for path in (BUILT_IN / folder).glob("*.json")}
 
 
@@ -100,6 +106,15 @@ def test_every_style_is_of_use_to_a_sensor(style):
     assert any(
         style.id in (*sensor.bundle_styles, *(name for layout in sensor.layouts for name in layout.styles))
         for sensor in SENSORS.values()
+    )
+
+
+@pytest.mark.parametrize("index", INDICES.values(), ids=lambda index: index.id)
+def test_every_index_binds_to_a_layout_of_a_sensor(index):
+    assert any(
+        index.bind(layout.bands, layout.kind) is not None
+        for sensor in SENSORS.values()
+        for layout in sensor.layouts
     )
 
 

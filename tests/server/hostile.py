@@ -32,6 +32,7 @@ GOOD = {
     "j": "128",
     "id": "open",
     "place": "1.4178,43.606",
+    "picture": "default.png",
 }
 ADMINISTRATION = {id_ for id_, route in ROUTES.items() if route.path.startswith(("/admin/", "/keys"))}
 WHOLE_NUMBERS = {"z", "x", "y", "i", "j"}

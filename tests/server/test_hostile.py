@@ -70,6 +70,12 @@ def test_the_good_form_of_each_address_is_answered(town: Town, town_asgi: Asgi) 
 
 QUERY_NAMES = (
     "style",
+    "bands",
+    "index",
+    "rescale",
+    "colormap",
+    "gamma",
+    "height",
     "after",
     "limit",
     "expect",

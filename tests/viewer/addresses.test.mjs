@@ -10,6 +10,7 @@ import {
   featureInfoAddress,
   fragmentOf,
   keyInQuery,
+  legendAddress,
   placeOf,
   rebased,
   sharedAddresses,
@@ -54,6 +55,12 @@ test("templates move below the page's own base", () => {
   assert.equal(rebased("http://inside/preview/toulouse.webp?key=k", base), `${base}preview/toulouse.webp?key=k`);
   assert.equal(rebased("http://inside/wmts", base), `${base}wmts`);
   assert.equal(rebased("http://inside/other/1", base), "http://inside/other/1");
+});
+
+test("a legend is asked below the base, in the page's language", () => {
+  const wanted = { layer: "toulouse", style: "ndvi", language: "en", width: 300 };
+  assert.equal(legendAddress("https://h/k/KEY/", wanted), "https://h/k/KEY/legend/toulouse/ndvi.svg?lang=en&width=300");
+  assert.match(legendAddress("https://h/", { ...wanted, style: "" }), /\/toulouse\/default\.svg\?/);
 });
 
 test("capabilities and feature info are asked below the base", () => {

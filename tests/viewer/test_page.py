@@ -234,6 +234,24 @@ def test_a_style_changes_the_picture(browser: Browsers, server: Server, place: P
         assert not any(".webp" in address for address in asked)
 
 
+def test_the_legend_is_of_the_style_that_is_shown(browser: Browsers, server: Server, place: Place) -> None:
+    with opened(browser, server, "/public/#layer=relief&style=grey", locale="en-GB") as watched:
+        legend = watched.page.locator("#legend")
+        legend.wait_for()
+        assert legend.get_attribute("alt") == "Legend of the style Grey levels"
+        size = legend.evaluate(
+            "async (image) => { await image.decode(); return [image.width, image.height]; }"
+        )
+        assert size[0] >= 300
+        assert size[1] >= 50
+        assert any("/public/legend/relief/grey.svg?lang=en" in address for address in watched.addresses)
+        watched.page.click('[data-language="fr"]')
+        watched.page.locator('#legend[alt="Légende du style Niveaux de gris"]').wait_for()
+        watched.select("style", "hillshade")
+        watched.page.locator('#legend[alt="Légende du style Ombrage du relief"]').wait_for()
+        assert any("/legend/relief/hillshade.svg?lang=fr" in address for address in watched.addresses)
+
+
 def test_the_opacity_slider_lets_the_ground_through(colours: Opener, place: Place) -> None:
     with colours() as watched:
         box = watched.page.locator("#opacity").bounding_box()

@@ -101,6 +101,15 @@ export function capabilitiesAddress(base) {
 }
 
 /**
+ * Gives the address of a style's legend.
+ * @param {string} base Base address.
+ * @param {{layer: string, style: string, language: string, width: number}} wanted width: in CSS pixels.
+ */
+export function legendAddress(base, { layer, style, language, width }) {
+  return withParameters(`${base}legend/${layer}/${style || "default"}.svg`, { lang: language, width: String(width) });
+}
+
+/**
  * Gives the address that asks what lies under one pixel of a tile.
  * @param {string} base Base address.
  * @param {{layer: string, style: string, format: string, grid: string, matrix: string, row: number,

@@ -9,6 +9,7 @@ import {
   featureInfoAddress,
   fragmentOf,
   keyInQuery,
+  legendAddress,
   placeOf,
   rebased,
 } from "./addresses.js";
@@ -18,13 +19,15 @@ import { drawableGrids } from "./grids.js";
 import { bindKeyBox, showKeyBox } from "./key.js";
 import { chooseLanguage, fixedNumber, inLanguage, numberInWords, translate } from "./language.js";
 import { createMap } from "./map.js";
-import { bindCopyButtons, showChosen, showLayers, showPreview } from "./panel.js";
+import { bindCopyButtons, showChosen, showLayers, showLegend, showPreview } from "./panel.js";
 import { findingNodes, Popup } from "./popup.js";
 import { Session } from "./session.js";
 import { parseCapabilities, pixelAt } from "./wmts.js";
 
 const NOTHING = { layer: null, style: "", time: "", grid: "" };
 const SAID_FOR_MILLISECONDS = 4000;
+/** Of the legend: the panel less its margins, and the picture's own. */
+const LEGEND_WIDTH = 345;
 /** Below this width the panel is a drawer; the same number stands in style.css. */
 const DRAWER = matchMedia("(max-width: 760px)");
 
@@ -61,6 +64,7 @@ const map = createMap(byId("map"), {
 const popup = new Popup(map.map);
 let load = 0;
 let question = new AbortController();
+let legend = new AbortController();
 
 function text(key, values) {
   return translate(state.language, key, values);
@@ -157,6 +161,8 @@ function clearPage() {
   map.outline(null);
   popup.close();
   showPreview(null, "");
+  legend.abort();
+  showLegend(null, "");
   delete document.body.dataset.layer;
   byId("problem").hidden = true;
   setState("loading");
@@ -214,6 +220,7 @@ function draw() {
     setState("ready");
     loadPreview(layer);
   }
+  loadLegend();
   const first = layer.styles?.[0]?.id;
   const choice = { layer: layer.id, style: style === first ? "" : style, time, grid: shortGrid(layer, grid) };
   history.replaceState(null, "", location.pathname + location.search + fragmentOf(choice));
@@ -232,6 +239,20 @@ async function loadPreview(layer) {
   if (picture && state.choice.layer === layer) {
     showPreview(picture, text("previewImage", { title: inLanguage(state.language, layer.title) }));
   }
+}
+
+/** Shows the legend of the chosen style in the page's language; without one the page does as well. */
+async function loadLegend() {
+  const { layer, style } = state.choice;
+  legend.abort();
+  legend = new AbortController();
+  const { signal } = legend;
+  if (!layer || !state.drawn) return showLegend(null, "");
+  const wanted = { layer: layer.id, style, language: state.language, width: LEGEND_WIDTH };
+  const picture = await session.picture(legendAddress(base, wanted), signal).catch(() => null);
+  if (signal.aborted) return;
+  const shown = layer.styles?.find((one) => one.id === style);
+  showLegend(picture, text("legendImage", { title: inLanguage(state.language, shown?.title) || style }));
 }
 
 /** Asks what lies at a place of the map and shows it there; the keyboard's focus follows where it asked. */
@@ -307,6 +328,7 @@ function speak() {
   popup.close();
   showOpacity();
   showStatus();
+  loadLegend();
   render();
 }
 

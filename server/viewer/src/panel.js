@@ -172,7 +172,20 @@ async function copy(box) {
  * @param {string} words What the picture is, for those who don't see it.
  */
 export function showPreview(picture, words) {
-  const image = byId("chosen-preview");
+  showPicture("chosen-preview", picture, words);
+}
+
+/**
+ * Shows what the colours of the chosen style mean.
+ * @param {Blob | null} picture null: takes the legend away.
+ * @param {string} words What the picture is, for those who don't see it.
+ */
+export function showLegend(picture, words) {
+  showPicture("legend", picture, words);
+}
+
+function showPicture(id, picture, words) {
+  const image = byId(id);
   if (image.src) URL.revokeObjectURL(image.src);
   image.hidden = !picture;
   image.alt = words;

@@ -32,6 +32,7 @@ const fr = {
   accessListedNote: "Cette couche est annoncée mais non ouverte avec vos droits : le service qui la gère peut l’ouvrir.",
   requestAccess: "Demander l’accès",
   previewImage: "Aperçu de la couche {title}",
+  legendImage: "Légende du style {title}",
   noMapNote: "Cette couche ne peut pas être dessinée sur la carte avec vos droits.",
 
   style: "Style",
@@ -132,6 +133,7 @@ const en = {
   accessListedNote: "This layer is announced but not open to you: the service that manages it can open it.",
   requestAccess: "Ask for access",
   previewImage: "Preview of the layer {title}",
+  legendImage: "Legend of the style {title}",
   noMapNote: "This layer cannot be drawn on the map with your rights.",
 
   style: "Style",

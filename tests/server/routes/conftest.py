@@ -1,4 +1,4 @@
-"""Fixtures of administration."""
+"""Fixtures of administration, and scenes for styles."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from tests.conftest import Town
 from tests.server.conftest import Asgi, copy_home
+from tests.server.routes.galleries import Gallery, open_gallery
 from tests.server.routes.offices import Office, furnish
 
 
@@ -21,3 +22,9 @@ def quiet(town: Town, tmp_path_factory: pytest.TempPathFactory, started: Callabl
 @pytest.fixture
 def office(own_home: Path, started: Callable[..., Asgi], town: Town) -> Office:
     return furnish(started(own_home), town)
+
+
+@pytest.fixture(scope="session")
+def gallery(tmp_path_factory: pytest.TempPathFactory, started: Callable[..., Asgi]) -> Gallery:
+    """Bank scenes of four bands, of three, and of classes, once."""
+    return open_gallery(tmp_path_factory.mktemp("gallery"), started)

@@ -300,6 +300,7 @@ def test_500_layers_are_below_a_megabyte(make_document, dated_layer, capabilitie
             id=f"pleiades-departement-{number:03d}",
             title=Text(fr=f"Pléiades, département {number:03d}, couverture annuelle", en="Pléiades"),
             abstract=Text(fr="Couverture à 50 cm, orthorectifiée, quatre bandes.", en="Coverage."),
+            styles=tuple(style._replace(legend=f"legend/a/{style.id}.png") for style in dated_layer.styles),
         )
         for number in range(500)
     ]
@@ -311,6 +312,17 @@ def test_500_layers_are_below_a_megabyte(make_document, dated_layer, capabilitie
     assert find(root, "count(//w:Layer)") == 500
     assert find(root, "//w:Layer[1]/w:ResourceURL/@format") == ["image/png", "application/json"]
     assert find(root, "//w:Layer[1]/w:Format/text()") == list(TILE_EXTENSIONS)
+    assert find(root, "count(//w:LegendURL)") == 0
+
+
+@pytest.mark.parametrize("language", ["fr", "en"])
+def test_a_legend_speaks_the_language_of_the_document(make_document, capabilities_schema, language):
+    root = parse(make_document(language=language, credential_query="key=K"))
+    capabilities_schema.assertValid(root)
+    (legend,) = find(root, "//w:Style/w:LegendURL")
+    address = legend.get("{http://www.w3.org/1999/xlink}href")
+    assert address == f"https://flux.example/app/legends/gray.png?key=K{'&lang=en' * (language == 'en')}"
+    assert legend.get("format") == "image/png"
 
 
 def test_few_layers_keep_all_their_templates(make_document, dated_layer):
