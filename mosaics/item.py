@@ -42,6 +42,7 @@ STAC_EXTENSIONS: Final = (
 )
 """Schemas of fields that every item has."""
 _EO: Final = "https://stac-extensions.github.io/eo/v2.0.0/schema.json"
+RENDER_SCHEMA: Final = "https://stac-extensions.github.io/render/v2.0.0/schema.json"
 _COLLECTION_LINK: Final = {"rel": "collection", "href": "./collection.json", "type": "application/json"}
 """STAC asks for one of every item that names its collection."""
 UNDATED: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -62,6 +63,8 @@ class ItemFacts:
     """What the product says of itself, in the fields of the extensions below."""
     extensions: tuple[str, ...] = ()
     """Addresses of the schemas of those fields."""
+    renders: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Its styles, as `renders_of` gives them."""
     more_assets: Mapping[str, pystac.Asset] = field(default_factory=dict)
     """Files that no style reads, such as a mask, by key."""
 
@@ -88,6 +91,8 @@ def scene_to_item(scene: Scene, facts: ItemFacts, *, root: Path, banked: datetim
         "flux:styles": list(scene.styles),
         "flux:digest": facts.source_digest,
     }
+    if facts.renders:
+        properties["renders"] = dict(facts.renders)
     if scene.licence_id is not None:
         properties["license"] = scene.licence_id
     if scene.attribution:
@@ -112,6 +117,8 @@ def scene_to_item(scene: Scene, facts: ItemFacts, *, root: Path, banked: datetim
         item.add_asset("thumbnail", pystac.Asset(href=href, media_type="image/webp", roles=["thumbnail"]))
     document: dict[str, Any] = item.to_dict(include_self_link=False, transform_hrefs=False)
     document["links"] = [dict(_COLLECTION_LINK)]
+    if facts.renders:
+        document["stac_extensions"].append(RENDER_SCHEMA)
     if '"eo:' in json.dumps(document):
         document["stac_extensions"].append(_EO)
     return document

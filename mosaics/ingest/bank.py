@@ -35,6 +35,7 @@ from mosaics.models import Collection, Kind, Scene
 from mosaics.places import DataRoot, ObjectAddress, lies_below
 from mosaics.products.delivery import Delivery, check_complete
 from mosaics.registry import Registry
+from mosaics.renders import renders_of
 from mosaics.sensors import Sensor
 from mosaics.styles import Style
 from mosaics.tiff.objects import ObjectStore
@@ -200,7 +201,12 @@ class Bank:
                     raise IngestError(f"{path.name}: the file changed while it was read; try again")
                 size = examination.inspection.file_size if in_place else Path(href).stat().st_size
                 file = facts_of(examination, in_place=in_place, file_size=size, sha256=stored)
-                facts = ItemFacts(files={DATA: file}, source_digest=digest, thumbnail=thumbnail)
+                facts = ItemFacts(
+                    files={DATA: file},
+                    source_digest=digest,
+                    thumbnail=thumbnail,
+                    renders=renders_of(scene, self.styles),
+                )
                 item = scene_to_item(scene, facts, root=keeping.root, banked=self.now())
                 self.catalog.put_collection(collection)
                 sequence = self.catalog.put_scene(collection.id, item, digest)

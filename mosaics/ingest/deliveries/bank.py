@@ -32,6 +32,7 @@ from mosaics.models import Asset, Collection, Scene
 from mosaics.products.delivery import BandGroup, Delivery, check_complete
 from mosaics.readings import readings
 from mosaics.registry import Registry
+from mosaics.renders import renders_of
 from mosaics.sensors import Sensor, find_sensor
 from mosaics.styles import Style
 
@@ -106,6 +107,7 @@ class DeliveryBank:
                 source_digest=digest,
                 thumbnail=thumbnail,
                 properties=properties,
+                renders=renders_of(scene, self.styles),
                 extensions=(*schemas_of(properties), *((CLASSIFICATION,) if mask else ())),
                 more_assets={MASK: mask_asset(mask, kept[MASK], self.keeping.root)} if mask else {},
             )
