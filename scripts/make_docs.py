@@ -1,4 +1,4 @@
-"""Writes docs/settings.md, docs/commands.md and docs/routes.md from the code that they describe.
+"""Writes docs/settings.md, commands.md, routes.md and sensors.md from the code and data that they describe.
 
 `scripts/make_docs.py` writes the files; `scripts/make_docs.py --check` only tells which differ (status 1).
 """
@@ -17,6 +17,9 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from sensors_page import sensors_page
 
 from server import settings
 from server.cli.main import app
@@ -279,7 +282,12 @@ def _actions(route: Route) -> str:
 
 def files() -> dict[str, str]:
     """Give the text of each file by its name."""
-    return {"settings.md": settings_page(), "commands.md": commands_page(), "routes.md": routes_page()}
+    return {
+        "settings.md": settings_page(),
+        "commands.md": commands_page(),
+        "routes.md": routes_page(),
+        "sensors.md": sensors_page(GENERATED),
+    }
 
 
 def main() -> int:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 import re
-import zipfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,9 +66,6 @@ def find_alos2(path: Path) -> Path | None:
 
     Args:
         path: Its folder, the summary, or an image or leader beside it.
-
-    Raises:
-        DeliveryUnreadableError: If it is packed.
     """
     if path.is_dir():
         found = path / METADATA
@@ -78,8 +74,6 @@ def find_alos2(path: Path) -> Path | None:
     elif _IMAGE.fullmatch(path.name) or _LEADER.fullmatch(path.name):
         found = path.with_name(METADATA)
     else:
-        if path.suffix.lower() == ".zip" and _holds_delivery(path):
-            raise DeliveryUnreadableError(f"{path.name}: it is a packed delivery of ALOS-2; unpack it first")
         return None
     return found if found.is_file() and _summary(found).get("Lbi_Satellite") == "ALOS2" else None
 
@@ -134,13 +128,6 @@ def _summary(path: Path) -> dict[str, str]:
         raise DeliveryUnreadableError(f"{path.name}: it can't be read: {error.strerror}") from error
     found = (_LINE.match(line) for line in text.splitlines())
     return {each[1]: each[2].strip() for each in found if each is not None}
-
-
-def _holds_delivery(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as packed:
-        return any(_LEADER.fullmatch(name.rpartition("/")[2]) for name in packed.namelist())
 
 
 def _number(said: Mapping[str, str], key: str) -> float | None:

@@ -218,9 +218,9 @@ class Delivery:
     name: str
     """The provider's, for people and for the scene's id."""
     sensor_id: str
-    """Id of a sensor file."""
+    """Id of a sensor file; empty: the product does not say, and whoever banks it must."""
     platform: str
-    """Such as PHR 1B."""
+    """Such as PHR 1B; empty: the product does not say."""
     groups: tuple[BandGroup, ...]
     acquired: datetime | None = None
     """UTC."""

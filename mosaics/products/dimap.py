@@ -1,5 +1,6 @@
 """Airbus' DIMAP 2: Pléiades, SPOT 6 and 7, Pléiades Neo. Source: sensors.md, sections 1 to 3.
 
+Documents are known by what they say; by their names only where they can't be read, so that this is told.
 GAIN and BIAS are found by BAND_ID: their order is not that of the bands in the file.
 """
 
@@ -23,6 +24,7 @@ from mosaics.products.delivery import (
     Radiometry,
     View,
 )
+from mosaics.products.dimap_heads import DimapKind, dimap_kind
 from mosaics.products.dimap_masks import find_masks
 from mosaics.products.xml import Element, inside, number_of, parse_xml, text_of
 
@@ -54,16 +56,18 @@ def find_dimap(path: Path) -> Path | None:
     """Give the file of a DIMAP 2 delivery that says most: the volume, else the one dataset; None: it is none.
 
     Args:
-        path: A folder, or a file of that name.
+        path: A folder, or a file that is such a document.
+
+    Raises:
+        DeliveryUnreadableError: If a folder holds several.
     """
     if path.is_file():
-        return path if _VOLUME.fullmatch(path.name) or _DATASET.fullmatch(path.name) else None
+        return path if _kind(path) is not None else None
     if not path.is_dir():
         return None
-    names = sorted(entry for entry in path.iterdir() if entry.is_file())
-    volumes = [entry for entry in names if _VOLUME.fullmatch(entry.name)]
-    datasets = [entry for entry in names if _DATASET.fullmatch(entry.name)]
-    for found in (volumes, datasets):
+    kinds = [(each, _kind(each)) for each in sorted(path.iterdir()) if each.is_file()]
+    for wanted in ("volume", "dataset"):
+        found = [each for each, kind in kinds if kind == wanted]
         if len(found) == 1:
             return found[0]
         if found:
@@ -72,6 +76,16 @@ def find_dimap(path: Path) -> Path | None:
                 f"{', '.join(each.name for each in found[:5])}"
             )
     return None
+
+
+def _kind(path: Path) -> DimapKind | None:
+    """Tell whether a file is a volume or a dataset: what it says counts, and its name if it says nothing."""
+    said = dimap_kind(path)
+    if said is not None:
+        return said if said in {"volume", "dataset"} else None
+    if _VOLUME.fullmatch(path.name):
+        return "volume"
+    return "dataset" if _DATASET.fullmatch(path.name) else None
 
 
 def read_dimap(path: Path) -> Delivery:
@@ -111,7 +125,7 @@ def _datasets(root: Element, path: Path) -> tuple[Path, ...]:
         if text_of(component, "COMPONENT_TYPE") != "DIMAP" or href is None:
             continue
         each = inside(path.parent, href, path)
-        if _VOLUME.fullmatch(each.name) and each.is_file():
+        if each.is_file() and _kind(each) == "volume":
             found += _datasets(parse_xml(each), each)
         else:
             found.append(each)
@@ -136,15 +150,12 @@ def _delivery(root: Element, path: Path, groups: tuple[BandGroup, ...]) -> Deliv
     source = root.find(".//Strip_Source")
     mission = text_of(source, "MISSION") or text_of(root, "Metadata_Identification/METADATA_PROFILE") or ""
     sensor = next((each for each in reversed(_SENSORS) if each[0].search(mission.upper())), None)
-    if sensor is None:
-        raise DeliveryUnreadableError(
-            f"{path.name}: its mission {mission!r} is not known here; name a sensor with --sensor"
-        )
+    _, sensor_id, family = sensor or (None, "", mission)
     constraints = root.find("Dataset_Identification/Legal_Constraints")
     return Delivery(
         name=text_of(root, "Dataset_Identification/DATASET_NAME") or path.stem.removeprefix("DIM_"),
-        sensor_id=sensor[1],
-        platform=" ".join(filter(None, (sensor[2], text_of(source, "MISSION_INDEX")))),
+        sensor_id=sensor_id,
+        platform=" ".join(filter(None, (family, text_of(source, "MISSION_INDEX")))),
         groups=groups,
         acquired=_acquired(root, source),
         view=_view(root),
@@ -295,7 +306,8 @@ def _order(root: Element, path: Path, count: int) -> tuple[str, ...]:
     if count == 3 and len(shown) == 3:
         return shown
     raise DeliveryUnreadableError(
-        f"{path.name}: it does not say in which order its {count} bands lie; name them with --bands"
+        f"{path.name}: it does not say in which order its {count} bands lie; describe it in a file of your "
+        "own beside it (docs/guides/sidecar.md)"
     )
 
 

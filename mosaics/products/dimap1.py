@@ -1,4 +1,9 @@
-"""CNES' and Spot Image's DIMAP 1: SPOT 1 to 5. Source: sensors.md, sections 1 to 3."""
+"""CNES' and Spot Image's DIMAP 1: SPOT 1 to 5.
+
+A document may leave fields empty: what then follows from the family alone (file and order of the bands) is
+taken from there, and which satellite it was whoever banks it must say. Tie points are counted as GDAL does.
+Sources: sensors.md, sections 1 to 3; GDAL frmts/dimap/dimapdataset.cpp.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +16,17 @@ from mosaics.products.delivery import (
     BandGroup,
     Delivery,
     DeliveryUnreadableError,
+    GroundPoint,
     ImageFile,
     ProductBand,
     View,
 )
+from mosaics.products.dimap_heads import dimap_kind
 from mosaics.products.xml import Element, inside, number_of, parse_xml, text_of
 
 METADATA: Final = "METADATA.DIM"
+_IMAGE: Final = "IMAGERY.TIF"
+"""As the image of every SPOT scene is called, for documents that leave it out."""
 _IN_FILE: Final = ("XS3", "XS2", "XS1", "SWIR")
 """Order of the bands in IMAGERY.TIF, which is not that of the document."""
 _COMMON: Final = {"XS1": "green", "XS2": "red", "XS3": "nir", "SWIR": "swir16"}
@@ -29,16 +38,30 @@ def find_dimap1(path: Path) -> Path | None:
     """Give the document of a delivery; None: it is none.
 
     Args:
-        path: Its folder, or the document.
+        path: Its folder, or the document, whatever it is called.
+
+    Raises:
+        DeliveryUnreadableError: If a folder holds several.
     """
     if path.is_file():
-        return path if path.name.upper() == METADATA else None
-    found = [each for each in path.iterdir() if each.name.upper() == METADATA] if path.is_dir() else []
+        return path if _is_document(path) else None
+    found = sorted(each for each in path.iterdir() if _is_document(each)) if path.is_dir() else []
+    if len(found) > 1:
+        raise DeliveryUnreadableError(
+            f"{path.name}: it holds {len(found)} products; name the one to bank: "
+            f"{', '.join(each.name for each in found[:5])}"
+        )
     return found[0] if found else None
 
 
+def _is_document(path: Path) -> bool:
+    """Ask what a file says; its name counts where it says nothing, or is another family's scene."""
+    said = dimap_kind(path)
+    return said == "scene" or (said in {None, "part"} and path.name.upper() == METADATA and path.is_file())
+
+
 def read_dimap1(path: Path) -> Delivery:
-    """Read a delivery by its METADATA.DIM.
+    """Read a delivery by its document.
 
     Raises:
         DeliveryUnreadableError: If it can't be understood.
@@ -48,12 +71,14 @@ def read_dimap1(path: Path) -> Delivery:
         raise DeliveryUnreadableError(f"{path.name}: it is no DIMAP 1 document")
     source = root.find("Dataset_Sources/Source_Information/Scene_Source")
     mission, index = text_of(source, "MISSION"), text_of(source, "MISSION_INDEX")
-    if mission != "SPOT" or index is None or not _MISSIONS.fullmatch(index):
+    is_said = mission is not None or index is not None
+    if is_said and (mission != "SPOT" or index is None or not _MISSIONS.fullmatch(index)):
         raise DeliveryUnreadableError(f"{path.name}: its mission is not one of SPOT 1 to 5")
+    named = path.parent.name if path.name.upper() == METADATA else path.stem
     return Delivery(
-        name=text_of(root, "Dataset_Id/DATASET_NAME") or path.parent.name,
-        sensor_id="spot-1-5",
-        platform=f"SPOT {index}",
+        name=text_of(root, "Dataset_Id/DATASET_NAME") or named,
+        sensor_id="spot-1-5" if is_said else "",
+        platform=f"SPOT {index}" if is_said else "",
         groups=(_group(root, path),),
         acquired=_acquired(source),
         view=View(
@@ -80,35 +105,67 @@ def _group(root: Element, path: Path) -> BandGroup:
         number_of(root, f"Raster_Dimensions/{name}") for name in ("NROWS", "NCOLS", "NBANDS")
     )
     place = root.find("Data_Access/Data_File/DATA_FILE_PATH")
-    if not rows or not columns or not count or place is None:
-        raise DeliveryUnreadableError(
-            f"{path.name}: it does not say how large its image is, or where it lies"
-        )
+    if not rows or not columns or not count:
+        raise DeliveryUnreadableError(f"{path.name}: it does not say how large its image is")
+    href = _IMAGE if place is None else place.get("href")
     bands = _bands(root, path, int(count))
     special = {
         text_of(each, "SPECIAL_VALUE_TEXT"): number_of(each, "SPECIAL_VALUE_INDEX")
         for each in root.iter("Special_Value")
     }
     names = tuple(band.id for band in bands)
-    is_placed = root.find("Geoposition/Geoposition_Insert") is not None
+    points = _points(root)
+    # one that says nothing of its place leaves that to the image, which is refused if it does not say either
+    is_placed = root.find("Geoposition/Geoposition_Insert") is not None or not points
     return BandGroup(
         name="pan" if len(bands) == 1 else "ms",
-        files=(ImageFile(path=inside(path.parent, place.get("href"), path), row=1, column=1, bands=names),),
+        files=(ImageFile(path=inside(path.parent, href, path), row=1, column=1, bands=names),),
         bands=bands,
         height=int(rows),
         width=int(columns),
         geometry="ground" if is_placed else "sensor",
         nodata=special.get("NODATA"),
         saturated=special.get("SATURATED"),
-        radiometry="radiance",
+        points=() if is_placed else points,
+        radiometry="radiance" if any(band.gain for band in bands) else "unknown",
         metadata=path,
     )
 
 
+def _points(root: Element) -> tuple[GroundPoint, ...]:
+    """Give the corners of an image in sensor geometry; PIXEL_ORIGIN is the middle of its first pixel."""
+    kind = text_of(root, "Coordinate_Reference_System/Horizontal_CS/HORIZONTAL_CS_TYPE")
+    if kind is not None and kind.upper() != "GEOGRAPHIC":
+        return ()
+    first = number_of(root, "Raster_CS/PIXEL_ORIGIN")
+    move = 0.5 - (1.0 if first is None else first)
+    found = []
+    for each in root.findall("Geoposition/Geoposition_Points/Tie_Point"):
+        x, y, column, row = (
+            number_of(each, f"TIE_POINT_{name}") for name in ("CRS_X", "CRS_Y", "DATA_X", "DATA_Y")
+        )
+        if x is None or y is None or column is None or row is None:
+            return ()
+        height = number_of(each, "TIE_POINT_CRS_Z") or 0.0
+        found.append(
+            GroundPoint(row=row + move, column=column + move, longitude=x, latitude=y, height=height)
+        )
+    return tuple(found)
+
+
 def _bands(root: Element, path: Path, count: int) -> tuple[ProductBand, ...]:
-    """Give the bands in the order of the file: near infrared, red, green and, if any, short wave."""
+    """Give the bands in the order of the file: near infrared, red, green and, if any, short wave.
+
+    A document that describes none has those of its family, without gains.
+    """
     found: dict[str, ProductBand] = {}
-    for each in root.findall("Image_Interpretation/Spectral_Band_Info"):
+    described = root.findall("Image_Interpretation/Spectral_Band_Info")
+    if not any(text_of(each, "BAND_DESCRIPTION") for each in described):
+        unsaid = ("PAN",) if count == 1 else _IN_FILE[:count]
+        if count == 2 or len(unsaid) != count:
+            raise DeliveryUnreadableError(f"{path.name}: it does not say what its {count} bands are")
+        return tuple(ProductBand(id=name, common_name=_COMMON.get(name, "pan")) for name in unsaid)
+    for each in described:
         name = (text_of(each, "BAND_DESCRIPTION") or "").upper()
         if name not in _COMMON and not (count == 1 and _PAN.fullmatch(name)):
             raise DeliveryUnreadableError(f"{path.name}: its band {name!r} is not known here")

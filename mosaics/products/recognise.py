@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from mosaics.errors import IngestError
 from mosaics.products.alos2 import find_alos2, read_alos2
-from mosaics.products.delivery import Delivery, DeliveryIncompleteError
+from mosaics.products.delivery import Delivery, DeliveryIncompleteError, DeliveryUnreadableError
 from mosaics.products.dimap import find_dimap, read_dimap
 from mosaics.products.dimap1 import find_dimap1, read_dimap1
+from mosaics.products.dimap_heads import may_be_dimap
+from mosaics.products.dimap_internal import find_dimap_internal, read_dimap_internal
 from mosaics.products.iceye import find_iceye, read_iceye
 from mosaics.products.jilin import find_jilin, read_jilin
 from mosaics.products.nitf import find_nitf, read_nitf
+from mosaics.products.packed import is_packed, is_unpacked_beside, product_in, refusal
 from mosaics.products.planet import find_planet, read_planet
 from mosaics.products.radarsat2 import find_radarsat2, read_radarsat2
 from mosaics.products.saocom import find_saocom, read_saocom
@@ -52,12 +55,15 @@ class Reader:
     """Reads what there is of an image that the delivery beside it does not name."""
     whole_folder: bool = False
     """All that lies below the folder of its metadata is its own."""
+    sensors: tuple[str, ...] = ()
+    """Ids of those that whoever banks may name where a product does not say of which it is; empty: any."""
 
 
 READERS: Final = (
     Reader(find=find_sidecar, read=read_sidecar),
     Reader(find=find_dimap, read=read_dimap),
-    Reader(find=find_dimap1, read=read_dimap1),
+    Reader(find=find_dimap1, read=read_dimap1, sensors=("spot-1-5",)),
+    Reader(find=find_dimap_internal, read=read_dimap_internal, sensors=("pleiades",)),
     Reader(find=find_sentinel2, read=read_sentinel2, whole_folder=True),
     Reader(find=find_planet, read=read_planet, read_image=read_planet),
     Reader(find=find_skysat, read=read_skysat),
@@ -73,27 +79,44 @@ READERS: Final = (
 """In the order in which they are asked; the first that finds something has the say."""
 
 
-def recognise(path: Path) -> Delivery | None:
+def recognise(path: Path, sensor_id: str | None = None) -> Delivery | None:
     """Read the delivery that a path means.
 
     Args:
         path: A folder, the metadata of a delivery, or an image that has its own beside it.
+        sensor_id: As whoever banks it says, for a product that does not; None: nobody does.
 
     Returns:
         None if it is no delivery of a known kind: a plain image, or nothing.
 
     Raises:
-        DeliveryUnreadableError: If it is one that can't be understood, or a folder of several.
+        DeliveryUnreadableError: If it is one that can't be understood, or is packed, or does not say of which
+            sensor it is, or a folder of several.
         DeliveryIncompleteError: If it names metadata that are not there.
     """
+    if is_packed(path):
+        raise DeliveryUnreadableError(refusal(path))
     for reader in READERS:
         key = reader.find(path)
         if key is not None:
             delivery = reader.read(key)
             if reader.read_image is not None and path.is_file() and path != key:
                 return delivery if path in _images(delivery) else reader.read_image(key, path)
-            return delivery
+            return delivery if delivery.sensor_id else _of_sensor(delivery, key, reader, sensor_id)
     return None
+
+
+def _of_sensor(delivery: Delivery, key: Path, reader: Reader, sensor_id: str | None) -> Delivery:
+    """Give a product that does not say of which sensor it is as one of the sensor that somebody names."""
+    if sensor_id is not None and (not reader.sensors or sensor_id in reader.sensors):
+        return replace(delivery, sensor_id=sensor_id)
+    reason = (
+        f"of its platform {delivery.platform!r} no sensor is known here"
+        if delivery.platform
+        else "it does not say which satellite took it: its fields of the mission are empty"
+    )
+    named = " or ".join(f"--sensor {each}" for each in reader.sensors)
+    raise DeliveryUnreadableError(f"{key.name}: {reason}; if you know it, say so with {named or '--sensor'}")
 
 
 def find_deliveries(paths: Iterable[Path]) -> tuple[Path, ...]:
@@ -101,7 +124,7 @@ def find_deliveries(paths: Iterable[Path]) -> tuple[Path, ...]:
 
     Hidden files and folders are skipped, links are followed, and folders that contain themselves are no trap.
     What a delivery holds is given with it only, and so are previews and masks beside it. One that can't be
-    read is given too: `recognise` tells why.
+    read is given too, and so is a packed one with nothing of its name beside it: `recognise` tells why.
 
     Args:
         paths: Files and folders.
@@ -167,6 +190,8 @@ class _Search:
 
     def named(self, file: Path) -> Path:
         """Give what a file that someone names is recognised by."""
+        if is_packed(file):
+            return file
         for reader in READERS:
             key = reader.find(file)
             if key is not None:
@@ -195,6 +220,8 @@ class _Search:
         if depth > _DEEPEST:
             raise IngestError(f"{folder}: it lies more than {_DEEPEST} folders deep; name it itself")
         children = _children(folder)
+        if within and folder.name.upper() in _SIDE_FOLDERS:
+            children = [each for each in children if not may_be_dimap(each)]  # they tell whence it came
         entries, owned = self._entries(folder, [each for each in children if each.is_file()], broken)
         broken = (*broken, *(entry.reader for entry in entries if entry.is_volume))
         within = within or bool(entries)
@@ -209,7 +236,9 @@ class _Search:
                 continue
             elif child.is_dir():
                 yield from self.walk(child, depth=depth + 1, broken=broken, within=within)
-            elif child not in owned | self.held and _is_plain(child, within=within, is_unread=is_unread):
+            elif child not in owned | self.held and (
+                _is_packed_delivery(child) or _is_plain(child, within=within, is_unread=is_unread)
+            ):
                 yield child
 
     def _entries(
@@ -296,6 +325,11 @@ def _children(folder: Path) -> list[Path]:
             continue  # a link that leads nowhere, or to itself
         found[real] = None
     return list(found)
+
+
+def _is_packed_delivery(file: Path) -> bool:
+    """Tell whether a file among others is a packed delivery that was not unpacked yet."""
+    return is_packed(file) and product_in(file) is not None and not is_unpacked_beside(file)
 
 
 def _is_image(file: Path) -> bool:

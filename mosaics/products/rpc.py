@@ -1,7 +1,9 @@
 """Rational polynomial coefficients as providers write them, as GDAL counts pixels.
 
 GDAL's line and sample 0 are the middle of the first pixel. Sources: GDAL gcore/mdreader/reader_pleiades.cpp
-and gcore/gdal_mdreader.cpp, GDAL issue 5716 (Pléiades Neo), OTB otbGeomMetadataSupplier.
+and gcore/gdal_mdreader.cpp, GDAL issue 5716 (Pléiades Neo), OTB otbGeomMetadataSupplier; of CNES' internal
+format of Pléiades: CNES/shareloc 50042a3 (shareloc/geomodels/rpc_readers.py), checked on a real document, of
+which both directions agree within 0.05 pixel.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ _GROUND_TO_IMAGE: Final = ("Inverse_Model", "GroundtoImage_Values")
 _IMAGE_DOMAIN: Final = "ImagetoGround_Validity_Domain"
 _DIMAP2_FIRST: Final = 1.0
 """Line and sample of the middle of the first pixel of Pléiades and SPOT 6 and 7."""
+_INTERNAL_OFFSETS: Final = {"LINE": "Row", "SAMP": "Col", "LAT": "Lat", "LONG": "Lon", "HEIGHT": "Alt"}
 _RPB_NAMES: Final = {
     "LINE_OFF": "lineOffset", "SAMP_OFF": "sampOffset", "LAT_OFF": "latOffset", "LONG_OFF": "longOffset",
     "HEIGHT_OFF": "heightOffset", "LINE_SCALE": "lineScale", "SAMP_SCALE": "sampScale",
@@ -44,7 +47,8 @@ def read_rpc(path: Path) -> RPC:
     """Read the model that leads from the ground to a whole image, not to one of its parts.
 
     Args:
-        path: DIMAP's `RPC_*.XML` of Pléiades, SPOT 6 and 7 or Pléiades Neo; `*.RPB`; `*_RPC.TXT` and
+        path: DIMAP's `RPC_*.XML` of Pléiades, SPOT 6 and 7 or Pléiades Neo, or a document of CNES' internal
+            format; `*.RPB`; `*_RPC.TXT` and
             its like; OTB's `*.geom`. What a file is, its content tells.
 
     Returns:
@@ -54,7 +58,7 @@ def read_rpc(path: Path) -> RPC:
     Raises:
         DeliveryUnreadableError: If it has no such model, or numbers of it are missing.
     """
-    if path.suffix.lower() == ".xml":
+    if path.suffix.lower() in {".xml", ".dim"}:
         values = _dimap(plain(parse_xml(path)), path)
     else:
         text = _text(path)
@@ -81,6 +85,8 @@ def _dimap(root: Element, path: Path) -> dict[str, str]:
     model = next(root.iter("Global_RFM"), None)
     if model is None:
         raise DeliveryUnreadableError(f"{path.name}: it has no rational polynomial coefficients")
+    if model.find("Inverse_Model/F_COL") is not None:
+        return _internal(model)
     values = {
         each.tag: (each.text or "").strip()
         for tag in ("RFM_Validity", *_GROUND_TO_IMAGE)
@@ -92,6 +98,24 @@ def _dimap(root: Element, path: Path) -> dict[str, str]:
         found = _number(values.get(name))
         if found is not None:
             values[name] = repr(found - _first(model, place))
+    return values
+
+
+def _internal(model: Element) -> dict[str, str]:
+    """Read CNES' internal names: numerator and denominator in one list, scale A and offset B of each."""
+    values = {}
+    for name, place in _INTERNAL_OFFSETS.items():
+        values[f"{name}_SCALE"] = text_of(model, f"RFM_Validity/{place}/A") or ""
+        values[f"{name}_OFF"] = text_of(model, f"RFM_Validity/{place}/B") or ""
+    for name in ("LINE_OFF", "SAMP_OFF"):
+        found = _number(values[name])
+        if found is not None:
+            values[name] = repr(found - _DIMAP2_FIRST)
+    for names, place in ((_POLYNOMIALS[:2], "F_ROW"), (_POLYNOMIALS[2:], "F_COL")):
+        words = (text_of(model, f"Inverse_Model/{place}") or "").split()
+        if len(words) == 40:
+            for number, word in enumerate(words):
+                values[f"{names[number // 20]}_{number % 20 + 1}"] = word
     return values
 
 

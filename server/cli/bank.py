@@ -33,6 +33,7 @@ from server.storage import scene_files
 from server.visuals import visual_maker
 
 _DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%S"]
+_NOTHING = "nothing to bank: no delivery and no .tif, .tiff, .jp2 or .ntf file there"
 _GROUND = "Images in sensor geometry"
 _WORK = "How it is done"
 
@@ -159,7 +160,7 @@ def bank(
                 warp=None if warp is None else warp.value,
             ),
         )
-        found = _found(paths)
+        found = _found(paths, options.sensor)
     if dry_run:
         _say_plans(context, found, options, sensors, as_json=as_json)
         return
@@ -176,7 +177,7 @@ def bank(
     if as_json:
         print(json.dumps([outcome.row() for outcome in outcomes], ensure_ascii=False, indent=1))
     if not outcomes:
-        fail("nothing to bank: no delivery and no .tif, .tiff, .jp2 or .ntf file there")
+        fail(_NOTHING)
     if any(outcome.failed for outcome in outcomes):
         raise typer.Exit(FAILED)
 
@@ -190,8 +191,9 @@ class _Found:
     """What isn't there, or can't be understood."""
 
 
-def _found(paths: list[str]) -> _Found:
+def _found(paths: list[str], sensor: Sensor | None) -> _Found:
     """Find deliveries and files; what isn't there is refused like a bad file, and the others go on."""
+    sensor_id = None if sensor is None else sensor.id
     jobs: dict[Path | ObjectAddress, Job] = {}
     refused: list[Outcome] = []
     for path in paths:
@@ -202,7 +204,7 @@ def _found(paths: list[str]) -> _Found:
             continue
         for each in named:
             try:
-                delivery = None if isinstance(each, ObjectAddress) else recognise(each)
+                delivery = None if isinstance(each, ObjectAddress) else recognise(each, sensor_id)
                 jobs.setdefault(each, Job(path=each, delivery=delivery))
             except IngestError as error:
                 refused.append(_refused(str(each), error))
@@ -284,14 +286,16 @@ def _say_plans(
     """Say what would be done, and end with 1 where something would be refused."""
     with told(), Sandbox() as sandbox:
         bank = _Work(context, options, sensors, None, 1).bank(sandbox)
-        refused = print_plans(bank, found.jobs, options, as_json=as_json)
-    if refused or found.refused:
+        refused = print_plans(bank, found.jobs, found.refused, options, as_json=as_json)
+    if not found.jobs and not found.refused:
+        fail(_NOTHING)
+    if refused:
         raise typer.Exit(FAILED)
 
 
 def _tell(outcome: Outcome) -> None:
     if outcome.result is None:
-        name = outcome.path if isinstance(outcome.path, str) else outcome.path.name
+        name = Path(outcome.path).name if isinstance(outcome.path, str) else outcome.path.name
         reason = outcome.reason.removeprefix(f"{name}: ")
         messages.print(f"refused {outcome.path}: {reason}", style="red", markup=False, soft_wrap=True)
         return

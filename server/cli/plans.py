@@ -9,23 +9,27 @@ from mosaics.errors import IngestError
 from mosaics.ingest.bank import Bank
 from mosaics.ingest.options import BankOptions
 from mosaics.places import ObjectAddress
-from server.cli.banking import Job
+from server.cli.banking import Job, Outcome
 from server.cli.context import messages
 
 
-def print_plans(bank: Bank, jobs: list[Job], options: BankOptions, *, as_json: bool) -> int:
+def print_plans(
+    bank: Bank, jobs: list[Job], refused: list[Outcome], options: BankOptions, *, as_json: bool
+) -> int:
     """Print what would become of each job.
 
     Args:
         bank: What would bank them.
         jobs: The jobs.
-        options: What is known of them.
+        refused: What was refused before it became a job, which was told.
+        options: What is known of the jobs.
         as_json: For programs; otherwise for people.
 
     Returns:
         How many would be refused.
     """
-    rows = [_row(bank, job, options) for job in jobs]
+    rows: list[dict[str, Any]] = [{"path": str(each.path), "refused": each.reason} for each in refused]
+    rows += [_row(bank, job, options) for job in jobs]
     if as_json:
         print(json.dumps(rows, ensure_ascii=False, indent=1))
     else:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import ast
 import importlib
+import json
 import re
 import runpy
 from pathlib import Path
 
 import pytest
 
+from mosaics.sensors import load_sensors
+from mosaics.styles import load_styles
 from tests.conftest import ROOT
 from tests.syntax import tree_of
 
 MADE = runpy.run_path(str(ROOT / "scripts" / "make_docs.py"), run_name="make_docs")
+PAGE = runpy.run_path(str(ROOT / "scripts" / "sensors_page.py"), run_name="sensors_page")
 PACKAGES = ("auth", "mosaics", "server")
 MODULES = sorted(
     path
@@ -25,7 +29,7 @@ LONGEST = 450
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "changelog.d").glob("*.md")])
 
 
-@pytest.mark.parametrize("name", ["settings.md", "commands.md", "routes.md"])
+@pytest.mark.parametrize("name", ["settings.md", "commands.md", "routes.md", "sensors.md"])
 def test_the_committed_file_is_the_generated_one(name: str) -> None:
     assert (ROOT / "docs" / name).read_text(encoding="utf-8") == MADE["files"]()[name], (
         "run scripts/make_docs.py"
@@ -54,6 +58,38 @@ def test_a_setting_without_a_line_of_its_own_is_found(
         MADE["attributes"](importlib.import_module("undocumented").Group)
 
 
+def test_every_sensor_is_documented_and_says_what_it_was_tested_on() -> None:
+    text = (ROOT / "docs" / "sensors.md").read_text(encoding="utf-8")
+    rows = PAGE["tried"](load_sensors())
+    for sensor in load_sensors().values():
+        assert f"| `{sensor.id}` |" in text
+        assert f"`--sensor {sensor.id}`" in text
+        for said in rows[sensor.id].values():
+            assert f": {said}.\n" in text
+    for style in load_styles().values():
+        assert f"| `{style.id}` | " in text
+
+
+def test_a_sensor_without_a_row_of_its_own_is_found(tmp_path: Path) -> None:
+    sensors = load_sensors()
+    rows = {name: {"built": "something"} for name in sensors.list()}
+    table = tmp_path / "tested.json"
+    for change, words in (
+        ({"new": {"built": "x"}}, "rows of no sensor: new"),
+        ({"pleiades": {}}, "pleiades must say some of"),
+        ({"pleiades": {"built": " "}}, "pleiades must say some of"),
+        ({"pleiades": {"seen": "x"}}, "pleiades must say some of"),
+    ):
+        table.write_text(json.dumps(rows | change))
+        with pytest.raises(KeyError, match=words):
+            PAGE["tried"](sensors, table)
+    table.write_text(json.dumps({name: row for name, row in rows.items() if name != "dsm"}))
+    with pytest.raises(KeyError, match="says nothing of dsm"):
+        PAGE["tried"](sensors, table)
+    table.write_text(json.dumps(rows))
+    assert PAGE["tried"](sensors, table) == rows
+
+
 def test_every_command_and_option_is_documented() -> None:
     text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
     whole = MADE["typer"].main.get_command(MADE["app"])
@@ -79,7 +115,8 @@ def test_every_route_is_documented() -> None:
 
 def test_every_command_and_option_of_the_readme_exists() -> None:
     text = "\n".join(
-        p.read_text(encoding="utf-8") for p in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))
+        path.read_text(encoding="utf-8")
+        for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "docs/guides").glob("*.md"))
     )
     whole = MADE["typer"].main.get_command(MADE["app"])
     known = {" ".join(words[1:]): command for words, command in MADE["commands"](whole, ("dinamis-flux",))}

@@ -56,8 +56,50 @@ def test_what_can_not_be_understood_is_told(tmp_path: Path) -> None:
         folder = changed(tmp_path / words[:3].strip("'"), names)
         with pytest.raises(DeliveryUnreadableError, match=words):
             read_dimap1(folder / "METADATA.DIM")
+    (folder / "METADATA.DIM").write_text((SPOT / "METADATA.DIM").read_text().replace(">SPOT<", ">FORMOSAT<"))
     with pytest.raises(DeliveryUnreadableError, match="not one of SPOT 1 to 5"):
-        read_dimap1(EMPTY)
+        read_dimap1(folder / "METADATA.DIM")
+
+
+def test_corners_are_points_counted_from_the_middle_of_the_first_pixel() -> None:
+    (group,) = read_dimap1(SPOT / "METADATA.DIM").groups
+    assert [(point.row, point.column) for point in group.points] == [
+        (0.5, 0.5), (0.5, 5999.5), (5999.5, 5999.5), (5999.5, 0.5),
+    ]  # fmt: skip
+    assert (group.points[1].longitude, group.points[1].latitude) == (5.1937875606, 44.105080365)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("GEOGRAPHIC", "PROJECTED"), ("<TIE_POINT_DATA_X>+6.0000000000e+03", "<TIE_POINT_DATA_X>?")],
+)
+def test_points_that_can_not_be_used_are_none(tmp_path: Path, before: str, after: str) -> None:
+    text = (SPOT / "METADATA.DIM").read_text()
+    assert before in text
+    (tmp_path / "METADATA.DIM").write_text(text.replace(before, after, 1))
+    (group,) = read_dimap1(tmp_path / "METADATA.DIM").groups
+    assert (group.geometry, group.points) == ("ground", ())
+
+
+def test_what_a_document_leaves_empty_follows_from_its_family() -> None:
+    delivery = read_dimap1(EMPTY)
+    assert (delivery.sensor_id, delivery.platform, delivery.name) == ("", "", "spot5_dimap1_METADATA")
+    (group,) = delivery.groups
+    assert [(band.id, band.gain) for band in group.bands] == [("XS3", None), ("XS2", None), ("XS1", None)]
+    assert (group.files[0].path, group.radiometry) == (EMPTY.with_name("IMAGERY.TIF"), "unknown")
+
+
+@pytest.mark.parametrize(
+    ("count", "bands"), [(1, ["PAN"]), (4, ["XS3", "XS2", "XS1", "SWIR"]), (2, []), (5, [])]
+)
+def test_bands_that_are_not_described(tmp_path: Path, count: int, bands: list[str]) -> None:
+    path = tmp_path / "scene.dim"
+    path.write_text(EMPTY.read_text().replace("<NBANDS>3", f"<NBANDS>{count}"))
+    if bands:
+        assert [band.id for band in read_dimap1(path).groups[0].bands] == bands
+    else:
+        with pytest.raises(DeliveryUnreadableError, match=f"what its {count} bands are"):
+            read_dimap1(path)
 
 
 def test_without_its_image_it_is_refused(tmp_path: Path) -> None:

@@ -150,6 +150,42 @@ def test_a_volume_of_folders_is_one_delivery(tmp_path: Path) -> None:
 
 
 @needs_imagery
+def test_documents_are_known_whatever_they_are_called_and_given_once(tmp_path: Path) -> None:
+    bundle = copied(BUNDLE, tmp_path / "bundle")
+    shutil.copyfile(bundle / "DIM_foo.XML", bundle / "a copy.xml")
+    (bundle / "VOL_PHR.XML").rename(bundle / "order.xml")
+    (bundle / "STRIP_foo_DIM.XML").rename(bundle / "DIM_STRIP.XML")
+    (bundle / "LINEAGE").mkdir()
+    shutil.copyfile(bundle / "DIM_foo2.XML", bundle / "LINEAGE" / "DIM_source.XML")
+    shutil.copyfile(bundle / "RPC_foo.XML", bundle / "LINEAGE" / "METADATA.DIM")
+    single = copied(SINGLE, tmp_path / "single")
+    (single / "VOL_PHR.XML").unlink()
+    (single / "DIM_foo.XML").rename(single / "product.xml")
+    spot = copied(SPOT, tmp_path / "spot")
+    (spot / "METADATA.DIM").rename(spot / "scene_4_METADATA.dim")
+    assert found(tmp_path) == ["bundle/order.xml", "single/product.xml", "spot/scene_4_METADATA.dim"]
+    whole = recognise(bundle / "order.xml")
+    assert whole is not None
+    assert [group.name for group in whole.groups] == ["pms", "pan"]
+    assert recognise(single) == recognise(single / "product.xml")
+    assert recognise(spot) == recognise(spot / "scene_4_METADATA.dim")
+    assert recognise(bundle / "DIM_STRIP.XML") is None
+
+
+@needs_imagery
+def test_a_satellite_that_is_not_known_needs_a_sensor(tmp_path: Path) -> None:
+    folder = copied(SINGLE, tmp_path / "other")
+    text = (folder / "DIM_foo.XML").read_text()
+    (folder / "DIM_foo.XML").write_text(text.replace("<MISSION>PHR", "<MISSION>KAZEOSAT"))
+    with pytest.raises(DeliveryUnreadableError, match=r"'KAZEOSAT 1A' no sensor is known .* --sensor$"):
+        recognise(folder)
+    assert found(folder) == ["VOL_PHR.XML"], "its images are its own all the same"
+    delivery = recognise(folder, "multispectral")
+    assert delivery is not None
+    assert (delivery.sensor_id, delivery.platform) == ("multispectral", "KAZEOSAT 1A")
+
+
+@needs_imagery
 def test_several_scenes_in_one_folder_are_given_each(tmp_path: Path) -> None:
     for name in (f"{SCENE}.tif", f"{SCENE}_metadata.xml", f"{SCENE}_DN_udm.tif"):
         for scene in ("101c", "101d"):

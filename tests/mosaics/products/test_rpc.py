@@ -25,6 +25,7 @@ PHR = SKELETONS / "pleiades_real" / "RPC_PHR1B_P_201709281038045_SEN_PRG_FC_1786
 VENTOUX = OPTICAL / "ventoux_RPC_PHR1B_P_201308051042194.XML"
 SPOT6 = SKELETONS / "spot6" / "rpc_SPOT6.xml"
 PNEO = SKELETONS / "pneo_pleiades_jp2" / "RPC_md_pneo.XML"
+INTERNAL = SKELETONS / "pleiades_real" / "PHRDIMAP_P1BP--2018122638935449CP.XML"
 PLE = SKELETONS / "pneo_pleiades_jp2" / "RPC_md_ple.XML"
 
 pytestmark = pytest.mark.skipif(not SKELETONS.is_dir(), reason="no product skeletons here")
@@ -95,6 +96,48 @@ def test_the_way_to_the_ground_and_back_ends_where_it_began(
                 # GDAL's transformer counts from the edge of the first pixel
                 assert found[0][0] == pytest.approx(row + 0.5, abs=0.05)
                 assert found[1][0] == pytest.approx(column + 0.5, abs=0.05)
+
+
+def test_cnes_internal_coefficients_reach_the_corners_of_their_image() -> None:
+    """Each corner of the frame is met at some height of its terrain, of 464 to 597 m above the geoid."""
+    model, root = read_rpc(INTERNAL), parse_xml(INTERNAL)
+    corners = root.findall("Product_Frame/Dataset_Frame/Vertex")
+    assert len(corners) == 4
+    heights = np.arange(500.0, 620.0)
+    with RPCTransformer(model) as transformer:
+        for corner in corners:
+            lon, lat, column, row = (float(corner.findtext(name)) for name in ("LON", "LAT", "COL", "ROW"))
+            rows, columns = transformer.rowcol([lon] * 120, [lat] * 120, list(heights), op=float)
+            away = np.hypot(np.array(rows) - (row - 0.5), np.array(columns) - (column - 0.5))
+            assert away.min() < 0.5
+            assert 530 < heights[away.argmin()] < 600
+
+
+def test_cnes_internal_coefficients_are_those_of_its_other_direction() -> None:
+    model, root = read_rpc(INTERNAL), parse_xml(INTERNAL)
+    direct = root.find(".//Direct_Model")
+
+    def ground(name: str, x: float, y: float, h: float) -> float:
+        numbers = np.array(direct.findtext(name).split(), float)
+        return (numbers[:20] @ terms(x, y, h)) / (numbers[20:] @ terms(x, y, h))
+
+    with RPCTransformer(model) as transformer:
+        for row, column in ((0, 0), (0, 39999), (38247, 0), (38247, 39999), (19000, 20000)):
+            x, y = (column - model.samp_off) / model.samp_scale, (row - model.line_off) / model.line_scale
+            lon = ground("F_LON", x, y, 0.5) * model.long_scale + model.long_off
+            lat = ground("F_LAT", x, y, 0.5) * model.lat_scale + model.lat_off
+            height = model.height_off + 0.5 * model.height_scale
+            found = transformer.rowcol([lon], [lat], [height], op=float)
+            assert found[0][0] == pytest.approx(row + 0.5, abs=0.05)
+            assert found[1][0] == pytest.approx(column + 0.5, abs=0.05)
+
+
+def test_cnes_internal_coefficients_that_are_cut_are_told(tmp_path: Path) -> None:
+    text = INTERNAL.read_text()
+    cut = tmp_path / "document.DIM"
+    cut.write_text(re.sub(r"<F_ROW>\S+ ", "<F_ROW>", text))
+    with pytest.raises(DeliveryUnreadableError, match="says no LINE_NUM_COEFF_1"):
+        read_rpc(cut)
 
 
 def test_a_keyword_list_says_the_same_as_the_product() -> None:
