@@ -26,6 +26,7 @@ from hypothesis import settings as hypothesis_settings
 from rasterio.transform import from_origin
 
 from mosaics.gdal import configure
+from tests.loaded import ROOT, loaded
 
 configure()
 
@@ -34,7 +35,6 @@ hypothesis_settings.register_profile(
 )
 """Of docs/mutation.md: a mutant needs no smallest example."""
 
-ROOT = Path(__file__).parents[1]
 IMAGERY = ROOT.parent / "shared" / "data"
 SCALE = float(os.environ.get("FLUX_TEST_SCALE", "0.05"))
 """Heavy tests multiply their counts with it."""
@@ -47,6 +47,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "imagery" in item.keywords:
             item.add_marker(skip)
+
+
+def pytest_sessionfinish() -> None:
+    if loaded.cache_info().currsize:
+        loaded().close()
 
 
 def need_program(name: str) -> str:
@@ -109,14 +114,10 @@ def flux(
     home: Path, *arguments: str, check: bool = True, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run the command line in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "server", "--home", str(home), *arguments],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        timeout=300,
-        check=False,
+    done = loaded().run(
+        'import runpy; runpy.run_module("server", run_name="__main__", alter_sys=True)',
+        *("--home", str(home), *arguments),
+        environment={**os.environ, **environment},
     )
     if check and done.returncode != 0:
         raise AssertionError(f"{arguments}: status {done.returncode}\n{done.stdout}\n{done.stderr}")
