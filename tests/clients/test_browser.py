@@ -245,6 +245,7 @@ def test_openlayers_draws_the_own_layer(stage: Stage, way: Way, door: str) -> No
     shown = stage.open("openlayers", sent)
     told, picture = shown.draw(**stage.openlayers(sent, door))
     assert (told["drawn"], told["failed"], set(shown.statuses)) == (True, 0, {200})
+    assert shown.kept == [], "all came from the server"
     assert told["opaque"] == SIZE[0] * SIZE[1], "a script of the portal may read the pixels"
     assert_same(picture, stage.expected(GRID[door]), levels=3)
     if door == "wmts":
@@ -274,6 +275,7 @@ def test_maplibre_draws_the_own_layer(stage: Stage, way: Way, door: str) -> None
     shown = stage.open("maplibre", sent)
     told, picture = shown.draw(**stage.maplibre(sent, door))
     assert (told["failed"], set(shown.statuses)) == ([], {200})
+    assert shown.kept == [], "all came from the server"
     # addresses of a TileJSON leave the format to the server, which takes WebP
     assert_same(picture, stage.expected(), levels=6 if door == "tilejson" else 3)
 
