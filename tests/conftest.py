@@ -34,6 +34,9 @@ hypothesis_settings.register_profile(
     "mutation", derandomize=True, database=None, deadline=None, phases=(Phase.explicit, Phase.generate)
 )
 """Of docs/mutation.md: a mutant needs no smallest example."""
+hypothesis_settings.register_profile("patient", hypothesis_settings(), deadline=None)
+hypothesis_settings.load_profile("patient")
+"""What this machine's own profile is (that of CI repeats itself), but no example fails for being slow."""
 
 IMAGERY = ROOT.parent / "shared" / "data"
 SCALE = float(os.environ.get("FLUX_TEST_SCALE", "0.05"))
