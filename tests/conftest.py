@@ -26,6 +26,7 @@ from hypothesis import settings as hypothesis_settings
 from rasterio.transform import from_origin
 
 from mosaics.gdal import configure
+from tests.loaded import ROOT, loaded
 
 configure()
 
@@ -33,8 +34,10 @@ hypothesis_settings.register_profile(
     "mutation", derandomize=True, database=None, deadline=None, phases=(Phase.explicit, Phase.generate)
 )
 """Of docs/mutation.md: a mutant needs no smallest example."""
+hypothesis_settings.register_profile("patient", hypothesis_settings(), deadline=None)
+hypothesis_settings.load_profile("patient")
+"""What this machine's own profile is (that of CI repeats itself), but no example fails for being slow."""
 
-ROOT = Path(__file__).parents[1]
 IMAGERY = ROOT.parent / "shared" / "data"
 SCALE = float(os.environ.get("FLUX_TEST_SCALE", "0.05"))
 """Heavy tests multiply their counts with it."""
@@ -47,6 +50,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "imagery" in item.keywords:
             item.add_marker(skip)
+
+
+def pytest_sessionfinish() -> None:
+    if loaded.cache_info().currsize:
+        loaded().close()
 
 
 def need_program(name: str) -> str:
@@ -109,14 +117,10 @@ def flux(
     home: Path, *arguments: str, check: bool = True, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run the command line in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "server", "--home", str(home), *arguments],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        timeout=300,
-        check=False,
+    done = loaded().run(
+        'import runpy; runpy.run_module("server", run_name="__main__", alter_sys=True)',
+        *("--home", str(home), *arguments),
+        environment={**os.environ, **environment},
     )
     if check and done.returncode != 0:
         raise AssertionError(f"{arguments}: status {done.returncode}\n{done.stdout}\n{done.stderr}")

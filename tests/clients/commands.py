@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, need_program
+from tests.loaded import loaded
 
 MODULES = ROOT / "server" / "viewer" / "node_modules"
 """Packages of the map page."""
@@ -25,15 +25,7 @@ _LOOP = (
 
 def run_commands(home: Path, lines: Sequence[Sequence[str]]) -> str:
     """Run commands one after the other over a home and give all that they print on stdout."""
-    done = subprocess.run(
-        [sys.executable, "-c", _LOOP, json.dumps(lines), "--home", str(home)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env=dict(os.environ),
-        timeout=300,
-        check=False,
-    )
+    done = loaded().run(_LOOP, json.dumps(lines), "--home", str(home))
     assert done.returncode == 0, done.stderr
     return done.stdout
 

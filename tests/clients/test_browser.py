@@ -6,7 +6,6 @@ is what decides. A cookie is tried where it can work: from a page of the server'
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import http.server
 import subprocess
@@ -19,7 +18,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Response, Route, sync_playwright
 from pyproj import Transformer
 
 from tests.clients.commands import MODULES, need_node, need_package
@@ -68,6 +67,8 @@ class Map:
     page: Page
     statuses: list[int] = field(default_factory=list)
     """Of all answers with tiles."""
+    kept: list[str] = field(default_factory=list)
+    """What the browser had already and did not ask for."""
 
     def draw(self, **asked: Any) -> tuple[dict[str, Any], np.ndarray]:
         """Show a layer; give what the library told and what is on the screen: uint8, (3, height, width)."""
@@ -181,39 +182,50 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
+class Tab:
+    """A page for one map after the other, each in a browser that has seen nothing: a new one takes longer."""
+
+    def __init__(self, context: BrowserContext, site: str, server: Server) -> None:
+        """Open a page for what stands at `site`."""
+        self.site = site
+        self.server = server
+        self.page = context.new_page()
+        self.shown = Map(self.page)
+        self.page.on("response", self._answered)
+        self.devtools = context.new_cdp_session(self.page)
+        self.devtools.send("Network.enable")
+        self.devtools.on("Network.requestServedFromCache", lambda told: self.shown.kept.append(str(told)))
+
+    def open(self, library: str, cookie: str | None) -> Map:
+        """Forget all that was seen, and give the map of a library."""
+        self.page.goto("about:blank")
+        self.page.context.clear_cookies()
+        self.devtools.send("Network.clearBrowserCache")
+        self.shown = Map(self.page)
+        if cookie is not None:
+            self.page.context.add_cookies([_cookie(self.server, cookie)])
+        self.page.goto(f"{self.site}/{library}.html")
+        self.page.wait_for_function("Boolean(window.draw)")
+        return self.shown
+
+    def _answered(self, reply: Response) -> None:
+        if reply.url.startswith(f"{self.server.url}/") and "/portal/" not in reply.url:
+            self.shown.statuses.append(reply.status)
+
+
+@pytest.fixture(scope="module")
 def stage(
     chromium: Browser, portal: Portal, bank: Bank, server: Server, credentials: Mapping[str, Credential]
 ) -> Iterator[Stage]:
     """Set the stage; who holds a cookie has it in the browser, and a page of the server's own origin."""
-    with contextlib.ExitStack() as stack:
+    with chromium.new_context() as elsewhere, chromium.new_context() as own:
+        own.route(f"{server.url}/portal/**", functools.partial(_fulfil, portal.files))
+        strange, at_home = Tab(elsewhere, portal.url, server), Tab(own, f"{server.url}/portal", server)
 
         def call(library: str, sent: Sent) -> Map:
-            context = stack.enter_context(chromium.new_context())
-            if sent.cookie is None:
-                return _watched(context, f"{portal.url}/{library}.html", server)
-            context.add_cookies([_cookie(server, sent.cookie)])
-            context.route(f"{server.url}/portal/**", functools.partial(_fulfil, portal.files))
-            return _watched(context, f"{server.url}/portal/{library}.html", server)
+            return (strange if sent.cookie is None else at_home).open(library, sent.cookie)
 
         yield Stage(bank, server, credentials, call)
-
-
-def _watched(context: BrowserContext, address: str, server: Server) -> Map:
-    page = context.new_page()
-    shown = Map(page)
-    tiles = f"{server.url}/"
-    page.on(
-        "response",
-        lambda reply: (
-            shown.statuses.append(reply.status)
-            if reply.url.startswith(tiles) and "/portal/" not in reply.url
-            else None
-        ),
-    )
-    page.goto(address)
-    page.wait_for_function("Boolean(window.draw)")
-    return shown
 
 
 def _fulfil(folder: Path, route: Route) -> None:
@@ -233,6 +245,7 @@ def test_openlayers_draws_the_own_layer(stage: Stage, way: Way, door: str) -> No
     shown = stage.open("openlayers", sent)
     told, picture = shown.draw(**stage.openlayers(sent, door))
     assert (told["drawn"], told["failed"], set(shown.statuses)) == (True, 0, {200})
+    assert shown.kept == [], "all came from the server"
     assert told["opaque"] == SIZE[0] * SIZE[1], "a script of the portal may read the pixels"
     assert_same(picture, stage.expected(GRID[door]), levels=3)
     if door == "wmts":
@@ -262,6 +275,7 @@ def test_maplibre_draws_the_own_layer(stage: Stage, way: Way, door: str) -> None
     shown = stage.open("maplibre", sent)
     told, picture = shown.draw(**stage.maplibre(sent, door))
     assert (told["failed"], set(shown.statuses)) == ([], {200})
+    assert shown.kept == [], "all came from the server"
     # addresses of a TileJSON leave the format to the server, which takes WebP
     assert_same(picture, stage.expected(), levels=6 if door == "tilejson" else 3)
 

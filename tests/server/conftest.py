@@ -6,8 +6,6 @@ import asyncio
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -24,7 +22,8 @@ from server.routes.health import Readiness
 from server.routes.table import routes
 from server.routing import Route
 from server.settings import load_settings
-from tests.conftest import ROOT, Reply, Town
+from tests.conftest import Reply, Town
+from tests.loaded import loaded
 from tests.object_store import gate, store  # noqa: F401 - fixtures
 
 pytest.register_assert_rewrite(
@@ -132,15 +131,10 @@ def run_all(
     """
     begin = [] if home is None else ["--home", str(home)]
     asked = zip(lines, environments or [{}] * len(lines), strict=True)
-    done = subprocess.run(
-        [sys.executable, "-c", _RUN_ALL],
-        input=json.dumps([[[*begin, *line], variables] for line, variables in asked]),
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "COLUMNS": "200"},
-        timeout=300,
-        check=False,
+    done = loaded().run(
+        _RUN_ALL,
+        given=json.dumps([[[*begin, *line], variables] for line, variables in asked]),
+        environment={**os.environ, "COLUMNS": "200"},
     )
     assert done.returncode == 0, done.stderr
     return [Done(*json.loads(line)) for line in done.stdout.splitlines()]

@@ -285,7 +285,7 @@ def test_too_much_light_work_is_refused():
 def test_light_work_that_nobody_waits_for_is_left():
     async def test(admission):
         done = []
-        gone = await begin(admission, "a", Gate(), at_once=lambda: done.append("gone"))
+        gone = await begin(admission, "a", opened("", []), at_once=lambda: done.append("gone"))
         kept = await begin(admission, "a", Gate(), at_once=lambda: done.append("kept") or 1)
         gone.cancel()
         assert await kept == 1

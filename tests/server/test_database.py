@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,10 +49,9 @@ def test_a_reader_does_not_wait_for_a_writer(tmp_path: Path) -> None:
     engine, other = open_database(None, tmp_path), connect(None, tmp_path)
     with engine.begin() as writing:
         writing.execute(sa.text("UPDATE mosaics_sequence SET value = 99"))
-        asked = time.monotonic()
+        # who waited would wait in vain, and be told that the database is locked
         assert SqlCatalog(other).changes(0).sequence == 0
         assert SqlPolicyStore(other).epoch() == SqlPolicyStore(other).snapshot().epoch
-        assert time.monotonic() - asked < 1
     assert SqlCatalog(other).changes(0).sequence == 99
     engine.dispose()
     other.dispose()

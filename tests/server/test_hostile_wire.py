@@ -130,7 +130,8 @@ def test_200_slow_senders_do_not_block_a_fast_one(
     assert max(times) < 2, times
     for number, line in enumerate(slow_senders[1]):
         if number % 4:
-            line.sendall(b"a")
+            with suppress(BrokenPipeError, ConnectionResetError):  # a slow machine: it is cut off already
+                line.sendall(b"a")
     assert town_server.get("/health/ready").status == 200
 
 

@@ -30,6 +30,7 @@ class Provider:
         self.asked = []
         self.threads = set()
         self.down = False
+        self.begun = threading.Event()
         self.gate = threading.Event()
         self.gate.set()
         self.discovery = {"issuer": url, "jwks_uri": f"{url}/jwks"}
@@ -37,6 +38,7 @@ class Provider:
     def __call__(self, address):
         self.asked.append(address)
         self.threads.add(threading.current_thread().name)
+        self.begun.set()
         assert self.gate.wait(20)
         if self.down:
             raise DocumentNotFetchedError("ConnectionRefusedError")
@@ -109,7 +111,7 @@ def test_a_thousand_at_once_share_one_fetch(house):
     async def work():
         house.a.gate.clear()
         waiting = [asyncio.create_task(house.why(house.a.token(number=n))) for n in range(1000)]
-        await asyncio.sleep(0.05)
+        assert await asyncio.to_thread(house.a.begun.wait, 20)
         assert len(house.a.asked) == 1
         house.a.gate.set()
         assert set(await asyncio.gather(*waiting)) == {"ok"}
@@ -122,7 +124,7 @@ def test_a_caller_who_leaves_does_not_end_the_fetch_of_others(house):
     async def work():
         house.a.gate.clear()
         leaver, other = (asyncio.create_task(house.why(house.a.token(number=n))) for n in range(2))
-        await asyncio.sleep(0.05)
+        assert await asyncio.to_thread(house.a.begun.wait, 20)
         leaver.cancel()
         house.a.gate.set()
         assert await other == "ok"

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -190,19 +190,21 @@ def line_to(server: Server) -> contextlib.closing[http.client.HTTPConnection]:
 
 def test_sigterm_finishes_what_is_under_way_and_ends_with_0(home: Path, key: str) -> None:
     with (
-        serving(home, workers=1, FLUX_HTTP__THREADS="1") as running,
+        # a slow machine refuses what waited for too long, which is another promise
+        serving(home, workers=1, FLUX_HTTP__THREADS="1", FLUX_HTTP__DEADLINE_SECONDS="60") as running,
         line_to(running) as idle,
         line_to(running) as watch,
-        ThreadPoolExecutor(12) as callers,
+        ThreadPoolExecutor(8) as callers,
     ):
         worker = running.workers()
         assert ready_on(idle) == ready_on(watch) == 200
-        # each is another picture, and one thread makes them one after the other
+        # each is another picture, and one thread makes them one after the other: on a slow machine as well
+        # within the 9 s that a worker is given to stop
         asked: list[Future[tuple[int, int, str | None]]] = [
             callers.submit(ask_on_a_line_of_its_own, running, f"/preview/town.webp?width={300 + n}", key)
-            for n in range(12)
+            for n in range(8)
         ]
-        wait_until(lambda: sum(a.done() for a in asked) >= 2, seconds=20)
+        next(as_completed(asked, timeout=60))
         begun = time.monotonic()
         running.process.send_signal(signal.SIGTERM)
         under_way = sum(not a.done() for a in asked)
@@ -212,7 +214,7 @@ def test_sigterm_finishes_what_is_under_way_and_ends_with_0(home: Path, key: str
                 seen.add(ready_on(watch))
                 time.sleep(0.02)
         replies = [a.result(20) for a in asked]
-        assert under_way > 5, "the pictures were made too fast to test anything"
+        assert under_way > 3, "the pictures were made too fast to test anything"
         assert {status for status, _, _ in replies} == {200}
         assert all(str(size) == promised for _, size, promised in replies)
         assert seen <= {200, 503}
@@ -328,14 +330,16 @@ def test_sighup_takes_new_settings_whole_and_wrong_ones_not_at_all(home: Path, t
 
 def test_sighup_loses_no_request(home: Path, key: str) -> None:
     with serving(home) as running:
-        before = set(running.workers())
+        before, seen = set(running.workers()), set()
+
+        def all_are_new() -> bool:
+            seen.update(ask(running, TILE.format("town"), {"X-API-Key": key}).status for _ in range(SWEEP))
+            return not before & set(running.workers())
+
         running.process.send_signal(signal.SIGHUP)
-        seen = []
-        until = time.monotonic() + 2.5
-        while time.monotonic() < until:
-            seen.append(ask(running, TILE.format("town"), {"X-API-Key": key}).status)
-        assert set(seen) == {200}
-        assert not before & set(running.workers())
+        wait_until(all_are_new, seconds=30)
+        assert all_are_new()
+        assert seen == {200}
 
 
 def start_wrongly(home: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:

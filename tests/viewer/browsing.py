@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +11,8 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.conftest import ROOT, Server
+from tests.conftest import Server
+from tests.loaded import loaded
 
 ARGUMENTS = (
     "--no-sandbox",
@@ -100,14 +99,7 @@ def commands(home: Path, *lines: list[str]) -> list[str]:
 
     `{-1}` stands for what the line before printed.
     """
-    done = subprocess.run(
-        [sys.executable, "-c", COMMANDS, str(home), json.dumps(lines)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = loaded().run(COMMANDS, str(home), json.dumps(lines))
     assert done.returncode == 0, done.stdout + done.stderr
     printed: list[str] = json.loads(done.stdout)
     return printed

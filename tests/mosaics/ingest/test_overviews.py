@@ -87,6 +87,7 @@ def plainly(values: np.ndarray, valid: np.ndarray, reduction: str) -> list[list[
     reduction=st.sampled_from(REDUCTIONS),
 )
 @example(seed=5, shape=(2, 1, 5), data_type="int8", reduction="average")  # a mean of exactly a half
+@example(seed=3979, shape=(1, 5, 4), data_type="float32", reduction="average")  # a mean of nothing, nearly
 def test_halving_is_what_a_loop_gives(
     seed: int, shape: tuple[int, int, int], data_type: str, reduction: str
 ) -> None:
@@ -96,10 +97,12 @@ def test_halving_is_what_a_loop_gives(
     valid = generator.random(shape) > 0.3
     found, still_valid = halve(values, valid, reduction, None)
     assert found.dtype == values.dtype
+    # where values of up to 4 cancel each other out
+    lost = 4 * float(np.finfo(data_type).eps) if data_type[0] == "f" else None
     for place, expected in np.ndenumerate(np.array(plainly(values, valid, reduction), dtype=object)):
         assert still_valid[place] == (expected is not None)
         if expected is not None:
-            assert found[place] == pytest.approx(expected)
+            assert found[place] == pytest.approx(expected, abs=lost)
 
 
 @pytest.mark.parametrize("data_type", ["uint8", "int16", "uint32", "int32", "float64"])

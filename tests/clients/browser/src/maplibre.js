@@ -9,8 +9,8 @@ const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, mil
 /** Waits until something holds, three looks in a row. */
 async function until(holds) {
   for (let quiet = 0, times = 0; quiet < 3; times += 1) {
-    if (times > 200) throw new Error("nothing came of it");
-    await pause(100);
+    if (times > 700) throw new Error("nothing came of it");
+    await pause(30);
     quiet = holds() ? quiet + 1 : 0;
   }
 }
