@@ -6,6 +6,7 @@ import hashlib
 import json
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,7 @@ from mosaics.ingest.digests import file_sha256
 from mosaics.ingest.examine import Examination, examine
 from mosaics.ingest.options import BankOptions
 from mosaics.ingest.results import converted
-from mosaics.ingest.sandbox import Sandbox
+from mosaics.ingest.runner import Runner
 from mosaics.ingest.source import Progress
 from mosaics.ingest.workplace import sizes
 from mosaics.item_assets import DATA
@@ -50,7 +51,7 @@ class Made:
 class GroupMaker:
     """What the groups of one delivery are made with."""
 
-    sandbox: Sandbox
+    sandbox: Runner
     sensor: Sensor
     options: BankOptions
     folder: Path
@@ -106,12 +107,12 @@ class GroupMaker:
             Preparation(group=group, rpc=rpc, options=ground),
             folder,
             report=report,
-            grows=lambda: sizes(folder),
+            grows=partial(sizes, folder),
         )
         words = {"asked": asked, "path": result.path.name, "notes": result.notes, "lineage": result.lineage}
-        partial = folder / f"{_PREPARED}.partial"
-        partial.write_text(json.dumps(words))
-        partial.replace(note)
+        unfinished = folder / f"{_PREPARED}.partial"
+        unfinished.write_text(json.dumps(words))
+        unfinished.replace(note)
         return result
 
 
