@@ -15,6 +15,7 @@ MosaicsError
 ├── TimeNotFoundError
 ├── SceneUnreadableError
 ├── NobodyWaitsError             the one who asked has gone; nobody sees it
+├── ClusterUnavailableError     a cluster was to bank; the message says what to do
 ├── DataFileInvalidError        a grid, sensor or style file breaks its rule
 └── IngestError                 a file can't be banked; the message says what to do
 """
@@ -116,6 +117,10 @@ class SceneUnreadableError(MosaicsError):
 
 class DataFileInvalidError(MosaicsError):
     """A grid, sensor or style file breaks a rule of its folder's README."""
+
+
+class ClusterUnavailableError(MosaicsError):
+    """The cluster that was to bank does not answer, or has nobody who can."""
 
 
 class IngestError(MosaicsError):

@@ -25,7 +25,7 @@ from mosaics.ingest.keeping import Keeping
 from mosaics.ingest.naming import check_collection_id, collection_of, scene_id_of
 from mosaics.ingest.options import BankOptions, BankResult
 from mosaics.ingest.results import converted, facts_of
-from mosaics.ingest.sandbox import Sandbox
+from mosaics.ingest.runner import Runner
 from mosaics.ingest.source import Progress
 from mosaics.ingest.turn import one_at_a_time
 from mosaics.ingest.workplace import temporary_folder
@@ -67,7 +67,7 @@ class Bank:
     """All sensors."""
     styles: Registry[Style]
     """All styles."""
-    sandbox: Sandbox
+    sandbox: Runner
     """Where doubtful files are read."""
     data_roots: Sequence[DataRoot] = ()
     """Folders and prefixes whose files may be served in place."""

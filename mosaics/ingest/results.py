@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from mosaics.ingest.convert import Conversion, convert
 from mosaics.ingest.examine import Examination
 from mosaics.ingest.profile import PROFILE
-from mosaics.ingest.sandbox import Sandbox
+from mosaics.ingest.runner import Runner
 from mosaics.ingest.source import Progress
 from mosaics.ingest.workplace import sizes
 from mosaics.item_assets import AssetFacts
 from mosaics.models import Kind
 
 
-def converted(sandbox: Sandbox, examination: Examination, kind: Kind, folder: Path, report: Progress) -> Path:
-    """Convert a file in the sandbox.
+def converted(sandbox: Runner, examination: Examination, kind: Kind, folder: Path, report: Progress) -> Path:
+    """Convert a file where doubtful files are read.
 
     Args:
         sandbox: Where.
@@ -36,7 +37,7 @@ def converted(sandbox: Sandbox, examination: Examination, kind: Kind, folder: Pa
         _conversion(examination, kind),
         folder,
         report=report,
-        grows=lambda: sizes(folder),
+        grows=partial(sizes, folder),
     )
     return result
 

@@ -19,6 +19,7 @@ from mosaics.errors import IngestError
 from mosaics.ingest.bank import Bank
 from mosaics.ingest.deliveries.prepare import GroundOptions
 from mosaics.ingest.options import BankOptions
+from mosaics.ingest.runner import Runner
 from mosaics.ingest.sandbox import Sandbox
 from mosaics.places import ObjectAddress, is_object
 from mosaics.products.recognise import find_deliveries, recognise
@@ -28,6 +29,7 @@ from mosaics.styles import load_styles
 from server.cli.banking import Banking, Job, Outcome
 from server.cli.context import FAILED, USAGE, Context, context_of, fail, messages, told
 from server.cli.plans import print_plans
+from server.cli.runners import runners
 from server.quicklook import quicklook_maker
 from server.storage import scene_files
 from server.visuals import visual_maker
@@ -123,9 +125,25 @@ def bank(
         ),
     ] = None,
     jobs: Annotated[
-        int,
-        typer.Option("--jobs", "-j", min=1, max=64, rich_help_panel=_WORK, help="How many at the same time."),
-    ] = 1,
+        int | None,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            max=64,
+            rich_help_panel=_WORK,
+            help="How many at the same time. [default: 1; of a cluster, its threads]",
+        ),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            rich_help_panel=_WORK,
+            help="Have the files read and written by the workers of this dask scheduler, such as "
+            "tls://host:8786. They need the same files and the same home at the same paths.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", rich_help_panel=_WORK, help="Only say what would be done.")
     ] = False,
@@ -160,14 +178,14 @@ def bank(
                 warp=None if warp is None else warp.value,
             ),
         )
-        found = _found(paths, options.sensor)
+        found = _found(paths, options.sensor, everywhere=scheduler is not None)
     if dry_run:
         _say_plans(context, found, options, sensors, as_json=as_json)
         return
     if licence is not None:
         with told():
             _make_licence(context, licence)
-    work = _Work(context, options, sensors, visual_format if visual else None, jobs)
+    work = _Work(context, options, sensors, visual_format if visual else None, jobs, scheduler)
     outcomes = [*found.refused, *work.run(found.jobs, quiet=as_json)]
     with told():
         if public:
@@ -191,14 +209,21 @@ class _Found:
     """What isn't there, or can't be understood."""
 
 
-def _found(paths: list[str], sensor: Sensor | None) -> _Found:
-    """Find deliveries and files; what isn't there is refused like a bad file, and the others go on."""
+def _found(paths: list[str], sensor: Sensor | None, *, everywhere: bool) -> _Found:
+    """Find deliveries and files; what isn't there is refused like a bad file, and the others go on.
+
+    Args:
+        paths: As they were given.
+        sensor: What was named.
+        everywhere: Name files as other machines can find them too.
+    """
     sensor_id = None if sensor is None else sensor.id
     jobs: dict[Path | ObjectAddress, Job] = {}
     refused: list[Outcome] = []
     for path in paths:
         try:
-            named = [_address(path)] if is_object(path) else find_deliveries([Path(path)])
+            local = Path(path).absolute() if everywhere else Path(path)
+            named = [_address(path)] if is_object(path) else find_deliveries([local])
         except IngestError as error:
             refused.append(_refused(path, error))
             continue
@@ -244,7 +269,8 @@ class _Work:
     options: BankOptions
     sensors: Registry[Sensor]
     visual_format: Drawn | None
-    jobs: int
+    jobs: int | None = None
+    scheduler: str | None = None
 
     def run(self, jobs: list[Job], *, quiet: bool) -> list[Outcome]:
         """Do jobs, telling of each."""
@@ -261,12 +287,12 @@ class _Work:
         maker = None
         if self.visual_format is not None:
             maker = visual_maker(settings, catalog, self.visual_format.value)
-        with told(), Sandbox() as sandbox:
-            banking = Banking(bank=self.bank(sandbox), options=self.options, maker=maker, tell=tell)
-            return list(banking.run(jobs, self.jobs, Sandbox))
+        with told(), runners(self.scheduler, self.jobs) as (make, at_once):
+            banking = Banking(bank=self.bank(make()), options=self.options, maker=maker, tell=tell)
+            return list(banking.run(jobs, at_once, make))
 
-    def bank(self, sandbox: Sandbox) -> Bank:
-        """Make what banks with a sandbox."""
+    def bank(self, sandbox: Runner) -> Bank:
+        """Make what banks with something that reads doubtful files."""
         settings = self.context.settings
         return Bank(
             home_data=settings.data,
@@ -285,7 +311,7 @@ def _say_plans(
 ) -> None:
     """Say what would be done, and end with 1 where something would be refused."""
     with told(), Sandbox() as sandbox:
-        bank = _Work(context, options, sensors, None, 1).bank(sandbox)
+        bank = _Work(context, options, sensors, None).bank(sandbox)
         refused = print_plans(bank, found.jobs, found.refused, options, as_json=as_json)
     if not found.jobs and not found.refused:
         fail(_NOTHING)

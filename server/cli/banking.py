@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from mosaics.errors import IngestError
 from mosaics.ingest.bank import Bank
 from mosaics.ingest.options import BankOptions, BankResult
-from mosaics.ingest.sandbox import Sandbox
+from mosaics.ingest.runner import Runner
 from mosaics.ingest.visual import VisualMaker
 from mosaics.places import ObjectAddress
 from mosaics.products.delivery import Delivery
@@ -88,7 +88,7 @@ class Banking:
     turn: Lock = field(default_factory=Lock)
     """One job at a time draws tiles ahead, which uses all threads by itself, or is told of."""
 
-    def run(self, jobs: Sequence[Job], at_once: int, sandboxes: Callable[[], Sandbox]) -> Iterator[Outcome]:
+    def run(self, jobs: Sequence[Job], at_once: int, sandboxes: Callable[[], Runner]) -> Iterator[Outcome]:
         """Do jobs, and give what became of each as it is done.
 
         Args:
@@ -105,11 +105,11 @@ class Banking:
                 yield from self._run_together(jobs, at_once, sandboxes, bars)
 
     def _run_together(
-        self, jobs: Sequence[Job], at_once: int, sandboxes: Callable[[], Sandbox], bars: _Bars
+        self, jobs: Sequence[Job], at_once: int, sandboxes: Callable[[], Runner], bars: _Bars
     ) -> Iterator[Outcome]:
         free = [sandboxes() for _ in range(at_once)]
         every = tuple(free)
-        waiting, running = list(reversed(jobs)), dict[Future[Outcome], Sandbox]()
+        waiting, running = list(reversed(jobs)), dict[Future[Outcome], Runner]()
         pool = ThreadPoolExecutor(at_once, thread_name_prefix="bank")
         try:
             while waiting or running:

@@ -11,7 +11,14 @@ import mosaics.errors
 from server.answers import Answer
 from server.errors import FACTS, INTERNAL, answer_for, fact_of
 
-BANKING = {"IngestError", "DataFileInvalidError", "SensorNotFoundError", "GdalUnsafeError", "RasterOpenError"}
+BANKING = {
+    "ClusterUnavailableError",
+    "DataFileInvalidError",
+    "GdalUnsafeError",
+    "IngestError",
+    "RasterOpenError",
+    "SensorNotFoundError",
+}
 
 
 def leaves(root: type[Exception]) -> set[type[Exception]]:

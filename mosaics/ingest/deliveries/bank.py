@@ -21,7 +21,7 @@ from mosaics.ingest.keeping import Keeping
 from mosaics.ingest.naming import check_collection_id, collection_of, scene_id_of
 from mosaics.ingest.options import BankOptions, BankResult
 from mosaics.ingest.results import facts_of
-from mosaics.ingest.sandbox import Sandbox
+from mosaics.ingest.runner import Runner
 from mosaics.ingest.source import Progress
 from mosaics.ingest.turn import one_at_a_time
 from mosaics.ingest.workplace import lasting_folder
@@ -47,7 +47,7 @@ class DeliveryBank:
     catalog: CatalogWriter
     sensors: Registry[Sensor]
     styles: Registry[Style]
-    sandbox: Sandbox
+    sandbox: Runner
     keeping: Keeping
     now: Callable[[], datetime]
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,7 @@ from mosaics.ingest.digests import file_sha256
 from mosaics.ingest.examine import Examination, examine
 from mosaics.ingest.options import BankOptions
 from mosaics.ingest.results import converted
-from mosaics.ingest.sandbox import Sandbox
+from mosaics.ingest.runner import Runner
 from mosaics.ingest.source import Progress
 from mosaics.ingest.workplace import sizes
 from mosaics.item_assets import DATA
@@ -68,7 +69,7 @@ class Made:
 class GroupMaker:
     """What the groups of one delivery are made with."""
 
-    sandbox: Sandbox
+    sandbox: Runner
     sensor: Sensor
     options: BankOptions
     folder: Path
@@ -155,7 +156,7 @@ class GroupMaker:
             ),
             folder,
             report=report,
-            grows=lambda: sizes(folder),
+            grows=partial(sizes, folder),
         )
         words = {
             "asked": asked,
@@ -164,9 +165,9 @@ class GroupMaker:
             "lineage": result.lineage,
             "mask": None if result.mask is None else result.mask.name,
         }
-        partial = folder / f"{_PREPARED}.partial"
-        partial.write_text(json.dumps(words))
-        partial.replace(note)
+        unfinished = folder / f"{_PREPARED}.partial"
+        unfinished.write_text(json.dumps(words))
+        unfinished.replace(note)
         return result
 
 
