@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -19,7 +20,7 @@ from mosaics.errors import IngestError
 from mosaics.ingest.bank import Bank
 from mosaics.ingest.deliveries.prepare import GroundOptions
 from mosaics.ingest.options import BankOptions
-from mosaics.ingest.sandbox import Sandbox
+from mosaics.ingest.sandbox import Limits, Sandbox
 from mosaics.places import ObjectAddress, is_object
 from mosaics.products.recognise import find_deliveries, recognise
 from mosaics.registry import Registry
@@ -33,6 +34,8 @@ from server.storage import scene_files
 from server.visuals import visual_maker
 
 _DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%S"]
+_MOST_THREADS = 4
+"""For one image: each takes some of the memory that its process may have."""
 _GROUND = "Images in sensor geometry"
 _WORK = "How it is done"
 
@@ -261,7 +264,12 @@ class _Work:
             maker = visual_maker(settings, catalog, self.visual_format.value)
         with told(), Sandbox() as sandbox:
             banking = Banking(bank=self.bank(sandbox), options=self.options, maker=maker, tell=tell)
-            return list(banking.run(jobs, self.jobs, Sandbox))
+            return list(banking.run(jobs, self.jobs, self.sandbox))
+
+    def sandbox(self) -> Sandbox:
+        """Make where one image after the other is read, with its share of the processors."""
+        share = len(os.sched_getaffinity(0)) // self.jobs
+        return Sandbox(Limits(threads=max(1, min(share, _MOST_THREADS))))
 
     def bank(self, sandbox: Sandbox) -> Bank:
         """Make what banks with a sandbox."""

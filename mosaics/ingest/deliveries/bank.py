@@ -68,6 +68,9 @@ class DeliveryBank:
             return _unchanged(known)
         collection = collection_of(self.catalog, options, sensor)
         with lasting_folder(self.keeping.folder(collection.id), digest, delivery.name) as folder:
+            known = self.catalog.find_by_digest(digest)
+            if known is not None:  # another process was at it
+                return _unchanged(known)
             work = GroupMaker(
                 sandbox=self.sandbox, sensor=sensor, options=options, folder=folder, progress=progress
             )

@@ -14,7 +14,7 @@ from mosaics.ingest.deliveries.prepare import Preparation, Prepared, prepare
 from mosaics.ingest.digests import file_sha256
 from mosaics.ingest.examine import Examination, examine
 from mosaics.ingest.options import BankOptions
-from mosaics.ingest.results import converted
+from mosaics.ingest.results import finished
 from mosaics.ingest.sandbox import Sandbox
 from mosaics.ingest.source import Progress
 from mosaics.ingest.workplace import sizes
@@ -25,8 +25,6 @@ from mosaics.sensors import Sensor
 
 _PREPARED: Final = "prepared.json"
 """What says that a group's image was put on the ground, and how."""
-_FINISHED: Final = "finished.tif"
-"""A group's COG."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,26 +70,21 @@ class GroupMaker:
         prepared = self._prepared(group, folder, report)
         examination: Examination = self.sandbox.run(name, examine, prepared.path, None, report=report)
         description = describe_group(examination, group, self.sensor, given)
-        finished = folder / _FINISHED
-        if not finished.is_file():
-            work = folder / "work"
-            work.mkdir(exist_ok=True)
-            _empty(work)
-            converted(self.sandbox, examination, description.kind, work, report).replace(finished)
+        result = finished(self.sandbox, examination, description.kind, folder, report)
         return Made(
             key=DATA if place == 0 else group.name,
             group=group,
             examination=examination,
             description=description,
             prepared=prepared,
-            result=finished,
-            sha256=file_sha256(finished, name, lambda _: None),
+            result=result,
+            sha256=file_sha256(result, name, lambda _: None),
         )
 
     def _prepared(self, group: BandGroup, folder: Path, report: Progress) -> Prepared:
         """Put a group's image on the ground, unless an interrupted run did so in the same way."""
         ground = self.options.ground
-        asked = hashlib.sha256(repr(ground).encode()).hexdigest()
+        asked = hashlib.sha256(repr((ground, _state(ground.terrain))).encode()).hexdigest()
         note = folder / _PREPARED
         with suppress(OSError, ValueError, KeyError):
             found = json.loads(note.read_text())
@@ -113,6 +106,15 @@ class GroupMaker:
         partial.write_text(json.dumps(words))
         partial.replace(note)
         return result
+
+
+def _state(path: Path | None) -> tuple[int, int] | None:
+    """Tell one content of a file from another, without reading it."""
+    with suppress(OSError):
+        if path is not None:
+            status = path.stat()
+            return status.st_size, status.st_mtime_ns
+    return None
 
 
 def _empty(folder: Path) -> None:

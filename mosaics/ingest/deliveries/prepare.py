@@ -31,8 +31,10 @@ from mosaics.ingest.deliveries.placing import (
     thinned,
 )
 from mosaics.ingest.deliveries.terrain import Terrain, cut_terrain
+from mosaics.ingest.limits import check_complete
 from mosaics.ingest.profile import PROFILE
 from mosaics.ingest.source import Progress, windows
+from mosaics.ingest.workplace import is_disk_full, no_room
 from mosaics.models import Bounds
 from mosaics.products.delivery import BandGroup, DeliveryUnreadableError
 
@@ -95,14 +97,19 @@ def prepare(preparation: Preparation, folder: Path, report: Progress) -> Prepare
     Raises:
         IngestError: If the parts make no image, one can't be decoded, or it can't be placed.
     """
+    name = preparation.group.metadata.name
+    made = _copied if preparation.group.geometry == "ground" else _orthorectified
     with PartedImage(preparation.group) as image, unplaced_files_expected():
         try:
-            if preparation.group.geometry == "ground":
-                return _copied(preparation, image, folder, report)
-            return _orthorectified(preparation, image, folder, report)
-        except (RasterioError, OSError) as error:
-            reason = deepest_reason(error)
-            raise IngestError(f"{preparation.group.metadata.name}: {reason}") from error
+            prepared = made(preparation, image, folder, report)
+            check_complete(name, prepared.path)
+        except (RasterioError, OSError, IngestError) as error:
+            if is_disk_full(error, folder):
+                raise no_room(name, folder) from error
+            if isinstance(error, IngestError):
+                raise
+            raise IngestError(f"{name}: {deepest_reason(error)}") from error
+    return prepared
 
 
 def _copied(preparation: Preparation, image: PartedImage, folder: Path, report: Progress) -> Prepared:
@@ -269,7 +276,7 @@ def _created(path: Path, grid: GroundGrid, pixels: GroupPixels) -> DatasetWriter
         crs=CRS.from_user_input(grid.crs),
         transform=grid.transform,
         nodata=pixels.nodata,
-        **PROFILE.work_options(pixels.data_type.name, len(group.bands)),
+        **PROFILE.work_options(pixels.data_type.name, len(group.bands), grid.width * grid.height),
     )
     for place, band in enumerate(group.bands, start=1):
         target.set_band_description(place, band.id)
