@@ -28,7 +28,7 @@ from mosaics.ingest.results import facts_of, finished
 from mosaics.ingest.sandbox import Sandbox
 from mosaics.ingest.source import Progress
 from mosaics.ingest.turn import one_at_a_time
-from mosaics.ingest.workplace import lasting_folder
+from mosaics.ingest.workplace import clear_away, lasting_folder
 from mosaics.item import ItemFacts, of_new_state, scene_to_item
 from mosaics.item_assets import DATA
 from mosaics.models import Collection, Kind, Scene
@@ -174,6 +174,7 @@ class Bank:
         digest, sha256 = digests(path, progress)
         known = self.catalog.find_by_digest(digest)
         if known is not None:
+            clear_away(self.keeping.folder(known[0]), digest)
             return self._unchanged(known, handed, digest)
         examination: Examination = self.sandbox.run(path.name, examine, path, handed.href, report=progress)
         description = describe(examination, options.sensor, self.sensors, self.styles)

@@ -60,7 +60,7 @@ def lasting_folder(parent: Path, digest: str, name: str) -> Iterator[Path]:
     Raises:
         IngestError: If it can't be made.
     """
-    folder = parent / f"{TEMPORARY}{digest[:20]}"
+    folder = _folder_of(parent, digest)
     try:
         _prepare(parent)
         descriptor = _locked(folder)
@@ -84,12 +84,26 @@ def _prepare(parent: Path) -> None:
     for old in parent.glob(f"{TEMPORARY}*"):
         with suppress(OSError):  # another process may be as quick
             if old.is_dir() and time.time() - old.stat().st_mtime > _STALE_SECONDS:
-                descriptor = _open(old)
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody works in it still
-                    shutil.rmtree(old, ignore_errors=True)
-                finally:
-                    os.close(descriptor)
+                _remove_unless_used(old)
+
+
+def clear_away(parent: Path, digest: str) -> None:
+    """Take away the lasting folder of work that is done: a process killed right after it has left it."""
+    with suppress(OSError):  # there is none, nearly always
+        _remove_unless_used(_folder_of(parent, digest))
+
+
+def _folder_of(parent: Path, digest: str) -> Path:
+    return parent / f"{TEMPORARY}{digest[:20]}"
+
+
+def _remove_unless_used(folder: Path) -> None:
+    descriptor = _open(folder)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(descriptor)
 
 
 def _locked(folder: Path) -> int:

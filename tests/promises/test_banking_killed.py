@@ -152,8 +152,8 @@ def check_served(banked: Banked, started: Callable[..., Asgi]) -> None:
     for layer in catalogued:
         assert asgi.get(f"/preview/{layer}").status == 200
     on_disk = {f"{path.relative_to(banked.data / 'cogs').parts[0]}:{path.stem}" for path in banked.files()}
-    for layer in on_disk - catalogued:
-        assert asgi.get(f"/preview/{layer}").status == 404
+    for layer in {*(on_disk - catalogued), "pleiades:nothing"}:
+        assert asgi.get(f"/preview/{layer}").status == 401, "as what there is not"
 
 
 def test_a_killed_run_leaves_whole_scenes_and_the_next_one_finishes(

@@ -20,7 +20,7 @@ from mosaics.ingest.results import facts_of
 from mosaics.ingest.sandbox import Sandbox
 from mosaics.ingest.source import Progress
 from mosaics.ingest.turn import one_at_a_time
-from mosaics.ingest.workplace import lasting_folder
+from mosaics.ingest.workplace import clear_away, lasting_folder
 from mosaics.item import ItemFacts, scene_to_item
 from mosaics.item_assets import DATA, AssetFacts
 from mosaics.item_product import product_properties, schemas_of
@@ -65,6 +65,7 @@ class DeliveryBank:
         digest = _digest(delivery, progress)
         known = self.catalog.find_by_digest(digest)
         if known is not None:
+            clear_away(self.keeping.folder(known[0]), digest)
             return _unchanged(known)
         collection = collection_of(self.catalog, options, sensor)
         with lasting_folder(self.keeping.folder(collection.id), digest, delivery.name) as folder:
