@@ -24,11 +24,11 @@ from mosaics.ingest.inspect import Inspection
 from mosaics.ingest.keeping import Keeping
 from mosaics.ingest.naming import check_collection_id, collection_of, scene_id_of
 from mosaics.ingest.options import BankOptions, BankResult
-from mosaics.ingest.results import converted, facts_of
+from mosaics.ingest.results import facts_of, finished
 from mosaics.ingest.runner import Runner
 from mosaics.ingest.source import Progress
 from mosaics.ingest.turn import one_at_a_time
-from mosaics.ingest.workplace import temporary_folder
+from mosaics.ingest.workplace import clear_away, lasting_folder
 from mosaics.item import ItemFacts, of_new_state, scene_to_item
 from mosaics.item_assets import DATA
 from mosaics.models import Collection, Kind, Scene
@@ -81,7 +81,11 @@ class Bank:
     @property
     def keeping(self) -> Keeping:
         """Where files are kept."""
-        return Keeping(root=self.home_data.resolve(), quicklook=self.quicklook)
+        return Keeping(
+            root=self.home_data.resolve(),
+            quicklook=self.quicklook,
+            is_registered=self.catalog.scene_exists,
+        )
 
     def bank_file(self, path: Path, options: BankOptions, progress: Progress) -> BankResult:
         """Bank a file, unless its content is banked already.
@@ -171,6 +175,7 @@ class Bank:
         digest, sha256 = digests(path, progress)
         known = self.catalog.find_by_digest(digest)
         if known is not None:
+            clear_away(self.keeping.folder(known[0]), digest)
             return self._unchanged(known, handed, digest)
         examination: Examination = self.sandbox.run(path.name, examine, path, handed.href, report=progress)
         description = describe(examination, options.sensor, self.sensors, self.styles)
@@ -180,7 +185,7 @@ class Bank:
                 f"{path.name}: the file changed while it was read; try again when it is complete"
             )
         with (
-            self._result(collection.id, description.kind, examination, progress) as result,
+            self._result((collection.id, digest), description.kind, examination, progress) as result,
             one_at_a_time(self.home_data.resolve()),
         ):
             known = self.catalog.find_by_digest(digest)
@@ -224,15 +229,23 @@ class Bank:
 
     @contextmanager
     def _result(
-        self, collection_id: str, kind: Kind, examination: Examination, progress: Progress
+        self, of: tuple[str, str], kind: Kind, examination: Examination, progress: Progress
     ) -> Iterator[tuple[Path, str] | None]:
-        """Give the converted file, which goes unless it is taken, and its SHA-256; None: none is needed."""
+        """Give the converted file, which goes unless it is taken, and its SHA-256; None: none is needed.
+
+        Args:
+            of: The collection, and the digest of the content.
+            kind: What its numbers mean.
+            examination: What was handed in.
+            progress: Told how far it is.
+        """
         if examination.conversion_reason is None:
             yield None
             return
         name = examination.inspection.path.name
-        with temporary_folder(self.keeping.folder(collection_id), name) as folder:
-            result = converted(self.sandbox, examination, kind, folder, progress)
+        collection_id, digest = of
+        with lasting_folder(self.keeping.folder(collection_id), digest, name) as folder:
+            result = finished(self.sandbox, examination, kind, folder, progress)
             yield result, file_sha256(result, name, lambda _: None)
 
     def _unchanged(self, known: tuple[str, str], handed: _Handed, digest: str) -> BankResult:

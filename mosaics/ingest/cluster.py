@@ -68,6 +68,11 @@ class ClusterRunner:
 
     @property
     def threads(self) -> int:
+        """How many one call may use to compress."""
+        return self._limits.threads
+
+    @property
+    def slots(self) -> int:
         """How many calls the workers do at the same time."""
         return sum(self._link.workers().values())
 

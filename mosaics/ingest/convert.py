@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,10 +23,11 @@ from rio_cogeo.cogeo import cog_validate
 from mosaics.errors import IngestError
 from mosaics.gdal import deepest_reason, open_raster, unplaced_files_expected
 from mosaics.ingest.inspect import Inspection
-from mosaics.ingest.limits import incomplete_blocks
+from mosaics.ingest.limits import check_complete
 from mosaics.ingest.overviews import Steps, coarsen, steps
 from mosaics.ingest.profile import BankProfile, Reduction
 from mosaics.ingest.source import Progress, Source, windows
+from mosaics.ingest.workplace import is_disk_full, no_room
 from mosaics.tiff.raster import PROFILE_TAG
 
 if TYPE_CHECKING:
@@ -39,7 +38,6 @@ RESULT_NAME: Final = "result.tif"
 """The finished COG within the temporary folder."""
 _BASE_NAME: Final = "base.tif"
 _BASE_SHARE, _OVERVIEWS_SHARE = 0.45, 0.6
-_SPACE_NEEDED: Final = 16 << 20
 _DROPPED_TAGS: Final = frozenset(
     {"AREA_OR_POINT", "OVR_RESAMPLING_ALG", "OVERVIEW_RESAMPLING", "INTERLEAVE", PROFILE_TAG}
 )
@@ -57,6 +55,8 @@ class Conversion:
     """How its overviews are made."""
     has_unfinite: bool
     """It has values that are NaN or infinite."""
+    threads: int = 1
+    """That compress; reading is quicker with one."""
 
     @property
     def nodata(self) -> float | None:
@@ -130,7 +130,7 @@ def _write_base(conversion: Conversion, base: Path, report: Progress) -> None:
                 target.write_mask(pixels.opaque, window=window)
             done += int(window.width) * int(window.height)
             report("converting", _BASE_SHARE * done / total)
-    _check_complete(inspection.path.name, base)
+    check_complete(inspection.path.name, base)
 
 
 def _write_overviews(conversion: Conversion, base: Path, report: Progress) -> None:
@@ -145,7 +145,7 @@ def _write_overviews(conversion: Conversion, base: Path, report: Progress) -> No
                 _coarsen_window(conversion, source, target, window)
                 done += int(window.width) * int(window.height)
                 report("converting", _BASE_SHARE + (_OVERVIEWS_SHARE - _BASE_SHARE) * done / total)
-        _check_complete(inspection.path.name, coarser)
+        check_complete(inspection.path.name, coarser)
         finer = coarser
 
 
@@ -200,7 +200,7 @@ def _create(conversion: Conversion, path: Path, width: int, height: int) -> Data
     inspection = conversion.inspection
     bands = inspection.file_band_count
     colours = _colours(inspection)
-    options = conversion.profile.work_options(inspection.data_type, bands)
+    options = conversion.profile.work_options(inspection.data_type, bands, width * height)
     if colours[:3] == [ColorInterp.red, ColorInterp.green, ColorInterp.blue]:
         options["photometric"] = "RGB"
     target = rasterio.open(
@@ -259,25 +259,15 @@ def _per_band(inspection: Inspection, values: tuple[Any, ...], alpha: Any) -> tu
 
 def _assemble(conversion: Conversion, base: Path, result: Path) -> None:
     """Let GDAL lay out the COG; it finds the overviews beside the base, in a folder with nothing but ours."""
+    inspection = conversion.inspection
     options = conversion.profile.copy_options(
-        conversion.inspection.data_type, conversion.inspection.file_band_count
+        inspection.data_type, inspection.file_band_count, conversion.threads
     )
     with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="FALSE"), open_raster(base) as source:
         try:
             copy(source, result, **options)
         except CPLE_BaseError as error:
             raise RasterioError(deepest_reason(error)) from error
-
-
-def _check_complete(name: str, path: Path) -> None:
-    """Refuse a file of ours with blocks missing: a disk that was full when GDAL closed it may not be told."""
-    with open_raster(path) as made:
-        incomplete, total = incomplete_blocks(made, path.stat().st_size)
-    if incomplete:
-        raise IngestError(
-            f"{name}: the converted file is not complete ({incomplete} of {total} blocks are missing); "
-            "try again"
-        )
 
 
 def _check(conversion: Conversion, result: Path) -> None:
@@ -288,7 +278,7 @@ def _check(conversion: Conversion, result: Path) -> None:
         size = (inspection.width, inspection.height, inspection.file_band_count)
         if (made.width, made.height, made.count) != size or len(made.overviews(1)) != len(sizes):
             raise IngestError(f"{name}: the converted file is not what was asked for; try again")
-    _check_complete(name, result)
+    check_complete(name, result)
     valid, errors, _ = cog_validate(result, quiet=True)
     if not valid:
         raise IngestError(f"{name}: the converted file is no valid COG: {'; '.join(errors)}")
@@ -301,28 +291,8 @@ def _disk_errors(name: str, folder: Path) -> Iterator[None]:
         yield
     except (RasterioError, OSError, MemoryError, IngestError) as error:
         if is_disk_full(error, folder):
-            raise IngestError(
-                f"{name}: no space left (or none allowed) on the disk of the bank ({folder.parent}); about "
-                "three times the size of the image is needed while it is converted. Free some, or choose "
-                "another --home"
-            ) from error
+            raise no_room(name, folder) from error
         if isinstance(error, IngestError):
             raise
         reason = deepest_reason(error, str(folder))
         raise IngestError(f"{name}: it can't be converted: {reason}") from error
-
-
-def is_disk_full(error: BaseException, folder: Path) -> bool:
-    """Tell whether writing below a folder failed because there is, or was, no room."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-            return True
-        # libtiff tells that writing failed, not why
-        if any(words in str(cause) for words in ("Write error", "Seek error", "Write failed")):
-            return True
-        cause = cause.__cause__
-    try:
-        return shutil.disk_usage(folder).free < _SPACE_NEEDED
-    except OSError:
-        return False

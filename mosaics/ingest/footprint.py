@@ -66,11 +66,11 @@ class Coverage:
         """
         rows, first_row = _starts(row, valid.shape[0], self.factor)
         columns, first_column = _starts(column, valid.shape[1], self.factor)
-        reduced = np.logical_or.reduceat(np.logical_or.reduceat(valid, rows, axis=0), columns, axis=1)
-        target = self.cells[
-            first_row : first_row + reduced.shape[0], first_column : first_column + reduced.shape[1]
-        ]
-        target |= reduced
+        target = self.cells[first_row : first_row + len(rows), first_column : first_column + len(columns)]
+        if valid.all():
+            target[:] = True
+            return
+        target |= np.logical_or.reduceat(np.logical_or.reduceat(valid, rows, axis=0), columns, axis=1)
 
     def coarser(self) -> Coverage:
         """Give the picture with cells twice as large."""

@@ -21,6 +21,8 @@ class Keeping:
     """The home's data folder, resolved."""
     quicklook: Callable[[Scene], bytes] | None
     """Renders a small WebP picture of a scene."""
+    is_registered: Callable[[str, str], bool]
+    """Tells whether a collection has a scene; may raise a MosaicsError where it can't be told."""
 
     def folder(self, collection_id: str) -> Path:
         """Give the folder of a collection's files."""
@@ -41,6 +43,10 @@ class Keeping:
     ) -> Iterator[dict[str, Path]]:
         """Bring finished files of a scene to where they are kept; they go again if what follows fails.
 
+        Who is interrupted after the scene was registered leaves it whole. A kill before that leaves files
+        that nobody serves, since only the catalogue says what is; the next run of the same content replaces
+        them.
+
         Args:
             collection_id: Of the scene.
             scene_id: Its own.
@@ -57,9 +63,16 @@ class Keeping:
                 flush_folder(target.parent)
             yield targets
         except BaseException:
-            for path in (*targets.values(), self.thumbnail(collection_id, scene_id)):
-                path.unlink(missing_ok=True)
+            if not self._may_be_registered(collection_id, scene_id):
+                for path in (*targets.values(), self.thumbnail(collection_id, scene_id)):
+                    path.unlink(missing_ok=True)
             raise
+
+    def _may_be_registered(self, collection_id: str, scene_id: str) -> bool:
+        try:
+            return self.is_registered(collection_id, scene_id)
+        except MosaicsError:
+            return True  # files that nobody serves do less harm than a scene without them
 
     def picture(self, scene: Scene) -> tuple[Path | None, tuple[str, ...]]:
         """Render and store the quicklook; a scene without one is banked all the same, and it is said why."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 from rasterio.io import DatasetReader
 
 from mosaics.errors import IngestError
+from mosaics.gdal import open_raster
 
 MAX_BANDS: Final = 64
 """Bands of one file, alpha included."""
@@ -101,6 +103,21 @@ def check_not_truncated(name: str, source: DatasetReader, file_size: int) -> Non
         raise IngestError(
             f"{name}: truncated: {beyond} of {total} blocks of pixels lie beyond the end of the file "
             f"({file_size} bytes); copy it again from its source"
+        )
+
+
+def check_complete(name: str, path: Path) -> None:
+    """Refuse a file of ours with blocks missing: a disk that was full when GDAL closed it may not be told.
+
+    Raises:
+        IngestError: Saying how many.
+    """
+    with open_raster(path) as made:
+        incomplete, total = incomplete_blocks(made, path.stat().st_size)
+    if incomplete:
+        raise IngestError(
+            f"{name}: the converted file is not complete ({incomplete} of {total} blocks are missing); "
+            "try again"
         )
 
 

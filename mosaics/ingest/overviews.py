@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 
 _TAPS: Final = 3
 """Pixels of the finer level that one of the coarser may touch along an axis."""
+_WIDER: Final[dict[str, np.dtype[Any]]] = {
+    "uint8": np.dtype("uint16"),
+    "int8": np.dtype("int16"),
+    "uint16": np.dtype("uint32"),
+    "int16": np.dtype("int32"),
+}
+"""Whole numbers in which eight values can be added."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +49,11 @@ class Steps:
     def plain(self) -> bool:
         """True where each pixel covers two neighbours, or one at the end, wholly."""
         return bool(((self.shares == 0) | (self.shares == 1)).all())
+
+    @property
+    def halving(self) -> bool:
+        """True where each pixel covers exactly two neighbours: all but levels of an odd size."""
+        return self.plain and self.source.stop - self.source.start == 2 * len(self.places)
 
 
 def steps(window: slice, coarser: int, finer: int) -> Steps:
@@ -90,19 +102,60 @@ def coarsen(
         Values of the same type, a pixel for each of the steps, and which of them are valid: those that cover
         the centre of at least one valid pixel.
     """
-    found, counts = _centred(values, valid, covered)
-    any_valid = counts.any(axis=0)
-    if reduction == "average":
-        result = _average(values, valid, covered)
-    elif reduction == "max":
-        result = _maximum(found, counts)
+    halves = all(each.halving for each in covered)
+    if halves and valid.all() and reduction == "average":
+        result, any_valid = _average_of_four(values), None
     else:
-        result = _mode(found, counts)
+        found, counts = _quarters(values, valid) if halves else _centred(values, valid, covered)
+        any_valid = counts.any(axis=0)
+        if reduction == "average":
+            result = _average_of_valid(found, counts) if halves else _average(values, valid, covered)
+        elif reduction == "max":
+            result = _maximum(found, counts)
+        else:
+            result = _mode(found, counts)
+    if any_valid is None:
+        any_valid = np.ones(result.shape, dtype=bool)
     if fill is not None and not np.isnan(fill):
         result = _avoiding(result, any_valid, fill)
     empty = fill if fill is not None else (np.nan if values.dtype.kind == "f" else 0)
     result[~any_valid] = empty
     return result, any_valid
+
+
+def _quarters(values: Values, valid: Valid) -> tuple[Any, Any]:
+    """Give what `_centred` gives where each pixel covers exactly two by two, without looking places up."""
+    places = [np.s_[:, y::2, x::2] for y in range(2) for x in range(2)]
+    return np.stack([values[place] for place in places]), np.stack([valid[place] for place in places])
+
+
+def _average_of_four(values: Values) -> Values:
+    """Average two by two that are all valid; integers as whole numbers, which is several times as quick."""
+    wide = _WIDER.get(values.dtype.name, np.dtype("float64"))
+    rows = values[:, 0::2]
+    if wide.kind == "f":  # in the order of `_average`, so that sums are the same to the last bit
+        total = rows[:, :, 0::2].astype(wide) + rows[:, :, 1::2]
+        for x in range(2):
+            total += values[:, 1::2, x::2]
+        return _rounded(total / 4, values.dtype)
+    both = np.add(rows, values[:, 1::2], dtype=wide)
+    total = both[:, :, 0::2] + both[:, :, 1::2]
+    total += 2
+    total >>= 2
+    return total.astype(values.dtype)
+
+
+def _average_of_valid(found: Any, counts: Any) -> Any:
+    """Average the valid ones of four."""
+    number = counts.sum(axis=0, dtype="uint8")
+    wide = _WIDER.get(found.dtype.name, np.dtype("float64"))
+    total = np.zeros(number.shape, wide)
+    for values, valid in zip(found, counts, strict=True):
+        np.add(total, values, out=total, where=valid)
+    number[number == 0] = 1
+    if wide.kind == "f":
+        return _rounded(total / number, found.dtype)
+    return ((2 * total + number) // (2 * number.astype(wide))).astype(found.dtype)
 
 
 def _centred(values: Values, valid: Valid, covered: tuple[Steps, Steps]) -> tuple[Any, Any]:
@@ -137,11 +190,14 @@ def _average(values: Values, valid: Valid, covered: tuple[Steps, Steps]) -> Valu
             held = np.where(valid[place], rows.shares[:, y][:, np.newaxis] * columns.shares[:, x], 0)
             total += np.where(held > 0, values[place], 0) * held
             number += held
-    mean = total / np.where(number > 0, number, 1)
-    if values.dtype.kind == "f":
-        return mean.astype(values.dtype)
-    limits = np.iinfo(values.dtype)
-    return np.floor(np.round(mean + 0.5, 6)).clip(limits.min, limits.max).astype(values.dtype)
+    return _rounded(total / np.where(number > 0, number, 1), values.dtype)
+
+
+def _rounded(mean: NDArray[np.float64], data_type: np.dtype[Any]) -> Values:
+    if data_type.kind == "f":
+        return mean.astype(data_type)
+    limits = np.iinfo(data_type)
+    return np.floor(np.round(mean + 0.5, 6)).clip(limits.min, limits.max).astype(data_type)
 
 
 def _maximum(values: Any, counts: Any) -> Any:

@@ -26,7 +26,9 @@ class BankProfile:
     level: int
     """Effort of the codec; reading is as fast at any level."""
     work_level: int
-    """Effort of the codec for files that exist only while banking."""
+    """Effort of the codec for large files that exist only while banking."""
+    plain_work_bytes: int
+    """Those of up to so many bytes are not compressed: that takes a sixth of the time of banking."""
     pixel_interleaved_bands: int
     """Up to so many bands (alpha included) are stored pixel by pixel; more, band by band, so that nobody
     decodes bands that weren't asked for."""
@@ -56,25 +58,37 @@ class BankProfile:
         """
         return "mode" if has_palette else dict(self.reductions).get(kind, "average")
 
-    def work_options(self, data_type: str, bands: int) -> dict[str, Any]:
-        """Give rasterio's creation options of the tiled files from which the COG is assembled."""
-        return {
+    def work_options(self, data_type: str, bands: int, pixels: int) -> dict[str, Any]:
+        """Give rasterio's creation options of the tiled files from which the COG is assembled.
+
+        Args:
+            data_type: Of their values.
+            bands: Of them, alpha included.
+            pixels: Of each band.
+        """
+        options = {
             "driver": "GTiff",
             "tiled": True,
             "blockxsize": self.block_size,
             "blockysize": self.block_size,
-            "compress": self.codec,
-            "zstd_level": self.work_level,
-            "predictor": self.predictor(data_type),
             "interleave": self.interleave(bands).lower(),
             "bigtiff": "IF_SAFER",
         }
+        if pixels * bands * np.dtype(data_type).itemsize <= self.plain_work_bytes:
+            return options
+        predictor = self.predictor(data_type)
+        return {**options, "compress": self.codec, "zstd_level": self.work_level, "predictor": predictor}
 
-    def copy_options(self, data_type: str, bands: int) -> dict[str, Any]:
+    def copy_options(self, data_type: str, bands: int, threads: int) -> dict[str, Any]:
         """Give GDAL's options that copy a tiled file with its overviews into the COG.
 
         GDAL's COG driver stores pixel by pixel only (before 3.11); band by band, its GTiff driver lays the
-        file out in the same order.
+        file out in the same order. The bytes are the same with any number of threads.
+
+        Args:
+            data_type: Of the values.
+            bands: Of the file, alpha included.
+            threads: That compress.
         """
         if self.interleave(bands) == "PIXEL":
             return {
@@ -84,6 +98,7 @@ class BankProfile:
                 "LEVEL": self.level,
                 "PREDICTOR": "FLOATING_POINT" if self.predictor(data_type) == 3 else "STANDARD",
                 "OVERVIEWS": "FORCE_USE_EXISTING",
+                "NUM_THREADS": threads,
                 "BIGTIFF": "IF_SAFER",
             }
         return {
@@ -96,6 +111,7 @@ class BankProfile:
             "PREDICTOR": self.predictor(data_type),
             "INTERLEAVE": "BAND",
             "COPY_SRC_OVERVIEWS": "YES",
+            "NUM_THREADS": threads,
             "BIGTIFF": "IF_SAFER",
         }
 
@@ -114,6 +130,7 @@ PROFILE: Final = BankProfile(
     codec="ZSTD",
     level=9,
     work_level=1,
+    plain_work_bytes=2 << 30,
     pixel_interleaved_bands=4,
     reductions=(("night", "max"), ("classes", "mode"), ("phase", "mode")),
     keeps="nodata and alpha as they are; internal and external masks as an internal mask; any of them with "

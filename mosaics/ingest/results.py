@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -15,14 +17,14 @@ from mosaics.item_assets import AssetFacts
 from mosaics.models import Kind
 
 
-def converted(sandbox: Runner, examination: Examination, kind: Kind, folder: Path, report: Progress) -> Path:
-    """Convert a file where doubtful files are read.
+def finished(sandbox: Runner, examination: Examination, kind: Kind, folder: Path, report: Progress) -> Path:
+    """Convert a file where doubtful files are read, unless an interrupted run did so in the same way.
 
     Args:
         sandbox: Where.
         examination: The file.
         kind: What its numbers mean.
-        folder: An empty folder on the disk of the destination; the caller removes it.
+        folder: That of this piece of work, on the disk of the destination; the caller removes it.
         report: Told how far it is.
 
     Returns:
@@ -31,15 +33,22 @@ def converted(sandbox: Runner, examination: Examination, kind: Kind, folder: Pat
     Raises:
         IngestError: If it can't be.
     """
-    result: Path = sandbox.run(
+    conversion = dataclasses.replace(_conversion(examination, kind), threads=sandbox.threads)
+    result = folder / f"finished-{PROFILE.version}-{conversion.reduction}.tif"
+    if result.is_file():
+        return result
+    work = folder / "work"
+    shutil.rmtree(work, ignore_errors=True)  # what a killed process left half done
+    work.mkdir()
+    made: Path = sandbox.run(
         examination.inspection.path.name,
         convert,
-        _conversion(examination, kind),
-        folder,
+        conversion,
+        work,
         report=report,
-        grows=partial(sizes, folder),
+        grows=partial(sizes, work),
     )
-    return result
+    return made.replace(result)
 
 
 def facts_of(examination: Examination, *, in_place: bool, file_size: int, sha256: str) -> AssetFacts:

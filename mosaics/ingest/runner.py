@@ -34,6 +34,10 @@ class Runner(Protocol):
             IngestError: The function's own, or that the call died, hung or passed a limit.
         """
 
+    @property
+    def threads(self) -> int:
+        """How many one call may use to compress."""
+
     def close(self) -> None:
         """End what is still running."""
 

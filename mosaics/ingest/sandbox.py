@@ -6,6 +6,7 @@ It guards against crashes, bombs and hangs, not against a library that was taken
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import resource
@@ -29,6 +30,8 @@ _LOG = logging.getLogger(__name__)
 _REPORT_SECONDS = 0.1
 _POLL_SECONDS = 1.0
 _START_SECONDS = 60.0
+_PARENT_DEATH_SIGNAL = 1
+"""PR_SET_PDEATHSIG of Linux' prctl."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +44,8 @@ class Limits:
     """Longest time without any progress."""
     cache_megabytes: int = 256
     """GDAL's block cache."""
+    threads: int = 1
+    """Threads that compress the blocks of one image."""
 
 
 class Sandbox:
@@ -50,6 +55,11 @@ class Sandbox:
         self._limits = limits or Limits()
         self._child: tuple[subprocess.Popen[bytes], Connection] | None = None
         self._is_ready = False
+
+    @property
+    def threads(self) -> int:
+        """How many threads may compress the blocks of one image."""
+        return self._limits.threads
 
     def __enter__(self) -> Self:
         """Start nothing yet: the child starts with the first call."""
@@ -241,6 +251,7 @@ def main(arguments: list[str]) -> None:
         arguments: File descriptor of the connection, bytes of memory, megabytes of GDAL's cache.
     """
     descriptor, memory_bytes, cache_megabytes = (int(argument) for argument in arguments)
+    _end_with_parent()
     # a Ctrl-C at the terminal reaches both; the parent decides and ends this process
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
@@ -252,6 +263,12 @@ def main(arguments: list[str]) -> None:
         serve(connection)
     except (BrokenPipeError, ConnectionResetError):
         return  # the parent is gone
+
+
+def _end_with_parent() -> None:
+    """Let the kernel kill this process with the one that started it, lest it writes on beside the next."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import cv2
 import numpy as np
 
 from mosaics.errors import IngestError
@@ -22,6 +23,8 @@ SAMPLE_BYTES: Final = 96 << 20
 """Values that are kept to sort, all bands together."""
 _THINNING: Final = 3
 """Every how many kept values stay when there are too many; odd, so that block widths don't repeat in it."""
+_COUNTED: Final = 1 << 23
+"""Values that OpenCV counts at once: its floats of 32 bits hold whole numbers up to twice as many."""
 _BIN_TYPES: Final = frozenset({"uint8", "int8", "uint16", "int16"})
 
 
@@ -75,12 +78,18 @@ class Histogram:
     def __init__(self, data_type: str) -> None:
         limits = np.iinfo(data_type)
         self._lowest = int(limits.min)
+        self._unsigned = np.dtype(f"uint{limits.bits}")
         self._counts = np.zeros(int(limits.max) - self._lowest + 1, dtype=np.int64)
 
     def add(self, values: NDArray[Any]) -> None:
-        """Count values."""
-        shifted = values if self._lowest == 0 else values.astype(np.int32) - self._lowest
-        self._counts += np.bincount(shifted, minlength=self._counts.size)
+        """Count values; OpenCV is several times as quick as numpy, which makes 64 bits of each."""
+        size = self._counts.size
+        for first in range(0, values.size, _COUNTED):
+            part = values[first : first + _COUNTED].view(self._unsigned)
+            if self._lowest:
+                part = part + self._unsigned.type(-self._lowest)  # wraps round: the lowest becomes 0
+            found = cv2.calcHist([part.reshape(1, -1)], [0], None, [size], [0, size])
+            self._counts += found.ravel().astype(np.int64)
 
     def result(self) -> BandStatistics:
         """Give statistics of all values."""

@@ -22,10 +22,9 @@ from mosaics.encode import Quality, encode
 from mosaics.errors import IngestError, SceneUnreadableError
 from mosaics.filters import EVERYTHING
 from mosaics.grids import Grid, TileRange
-from mosaics.ingest.convert import is_disk_full
 from mosaics.ingest.source import Progress
 from mosaics.ingest.turn import one_at_a_time
-from mosaics.ingest.workplace import flush_folder, temporary_folder
+from mosaics.ingest.workplace import flush_folder, is_disk_full, temporary_folder
 from mosaics.item import scene_from_item, with_visual
 from mosaics.layers import ANY_TIME, Layer
 from mosaics.models import VISUAL_BLOCK, Bounds, Collection, Scene, Text, Visual

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -17,6 +18,7 @@ from mosaics.errors import IngestError
 TEMPORARY: Final = ".banking-"
 """How the names of files and folders begin that are not finished."""
 _STALE_SECONDS: Final = 24 * 3600
+_SPACE_NEEDED: Final = 16 << 20
 
 
 @contextmanager
@@ -33,10 +35,7 @@ def temporary_folder(parent: Path, name: str) -> Iterator[Path]:
         IngestError: If it can't be made.
     """
     try:
-        parent.mkdir(parents=True, exist_ok=True)
-        for old in parent.glob(f"{TEMPORARY}*"):
-            if old.is_dir() and time.time() - old.stat().st_mtime > _STALE_SECONDS:
-                shutil.rmtree(old, ignore_errors=True)
+        _prepare(parent)
         folder = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=parent))
     except OSError as error:
         raise IngestError(f"{name}: the bank's folder {parent} can't be written: {error.strerror}") from error
@@ -50,7 +49,8 @@ def temporary_folder(parent: Path, name: str) -> Iterator[Path]:
 def lasting_folder(parent: Path, digest: str, name: str) -> Iterator[Path]:
     """Give the folder of one piece of work: what an interrupted run had finished is still in it.
 
-    It goes when the work is done or fails; after a kill, or Ctrl-C, it stays for a day.
+    It goes when the work is done or fails; after a kill, or Ctrl-C, it stays for a day. Whoever comes while
+    another works on the same waits until that is over.
 
     Args:
         parent: Where; made if it is not there.
@@ -58,19 +58,15 @@ def lasting_folder(parent: Path, digest: str, name: str) -> Iterator[Path]:
         name: Of it, for messages.
 
     Raises:
-        IngestError: If it can't be made, or another process works in it.
+        IngestError: If it can't be made.
     """
-    folder = parent / f"{TEMPORARY}{digest[:20]}"
+    folder = _folder_of(parent, digest)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        _prepare(parent)
+        descriptor = _locked(folder)
     except OSError as error:
         raise IngestError(f"{name}: the bank's folder {parent} can't be written: {error.strerror}") from error
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise IngestError(f"{name}: another process is banking it; wait until it is done") from error
         os.utime(folder)
         try:
             yield folder
@@ -80,6 +76,82 @@ def lasting_folder(parent: Path, digest: str, name: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
     finally:
         os.close(descriptor)
+
+
+def _prepare(parent: Path) -> None:
+    """Make a folder that holds temporary ones, and take away what killed processes left long ago in it."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for old in parent.glob(f"{TEMPORARY}*"):
+        with suppress(OSError):  # another process may be as quick
+            if old.is_dir() and time.time() - old.stat().st_mtime > _STALE_SECONDS:
+                _remove_unless_used(old)
+
+
+def clear_away(parent: Path, digest: str) -> None:
+    """Take away the lasting folder of work that is done: a process killed right after it has left it."""
+    with suppress(OSError):  # there is none, nearly always
+        _remove_unless_used(_folder_of(parent, digest))
+
+
+def _folder_of(parent: Path, digest: str) -> Path:
+    return parent / f"{TEMPORARY}{digest[:20]}"
+
+
+def _remove_unless_used(folder: Path) -> None:
+    descriptor = _open(folder)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(descriptor)
+
+
+def _locked(folder: Path) -> int:
+    """Make a folder and lock it; another process may take it away while this one waits for it."""
+    while True:
+        folder.mkdir(exist_ok=True)
+        descriptor = None
+        with suppress(FileNotFoundError):
+            descriptor = _open(folder)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if os.path.samestat(os.fstat(descriptor), folder.stat()):
+                return descriptor
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _open(folder: Path) -> int:
+    return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def is_disk_full(error: BaseException, folder: Path) -> bool:
+    """Tell whether writing below a folder failed because there is, or was, no room."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            return True
+        # libtiff tells that writing failed, not why
+        if any(words in str(cause) for words in ("Write error", "Seek error", "Write failed")):
+            return True
+        cause = cause.__cause__
+    try:
+        return shutil.disk_usage(folder).free < _SPACE_NEEDED
+    except OSError:
+        return False
+
+
+def no_room(name: str, folder: Path) -> IngestError:
+    """Say that the disk of the bank is full.
+
+    Args:
+        name: Of what is banked.
+        folder: A temporary one, or one in it.
+    """
+    bank = next((each for each in folder.parents if TEMPORARY not in str(each)), folder)
+    return IngestError(
+        f"{name}: no space left (or none allowed) on the disk of the bank ({bank}); about three times the "
+        "size of the image is needed while it is converted. Free some, or choose another --home"
+    )
 
 
 def sizes(folder: Path) -> list[int]:

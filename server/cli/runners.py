@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
 from mosaics.ingest.runner import Runner
-from mosaics.ingest.sandbox import Sandbox
+from mosaics.ingest.sandbox import Limits, Sandbox
 from server.cli.context import USAGE, fail
 
 _ADDRESS: Final = re.compile(r"(tcp|tls)://([\w.-]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}")
+
+
+_MOST_THREADS: Final = 4
+"""For one image: each takes some of the memory that its process may have."""
 
 
 @contextmanager
@@ -26,7 +31,8 @@ def runners(scheduler: str | None, jobs: int | None) -> Iterator[tuple[Callable[
         ClusterUnavailableError: If the cluster can't be used.
     """
     if scheduler is None:
-        yield Sandbox, jobs or 1
+        share = max(1, min(len(os.sched_getaffinity(0)) // (jobs or 1), _MOST_THREADS))
+        yield lambda: Sandbox(Limits(threads=share)), jobs or 1
         return
     if not _ADDRESS.fullmatch(scheduler):
         fail(f"--scheduler {scheduler!r} is not like tls://scheduler.example.org:8786, or tcp://...", USAGE)
@@ -37,4 +43,4 @@ def runners(scheduler: str | None, jobs: int | None) -> Iterator[tuple[Callable[
             raise
         fail("--scheduler needs dask, which is not installed: pip install 'dinamis-flux[cluster]'", USAGE)
     with ClusterRunner(scheduler) as runner:
-        yield lambda: runner, jobs or runner.threads
+        yield lambda: runner, jobs or runner.slots

@@ -14,6 +14,7 @@ import pytest
 from auth.edits import Edit
 from auth.store import SqlPolicyStore
 from server.database import connect
+from tests.server.conftest import started  # noqa: F401 - a fixture
 
 Show = Callable[[str], None]
 

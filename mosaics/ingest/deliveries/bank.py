@@ -24,7 +24,7 @@ from mosaics.ingest.results import facts_of
 from mosaics.ingest.runner import Runner
 from mosaics.ingest.source import Progress
 from mosaics.ingest.turn import one_at_a_time
-from mosaics.ingest.workplace import lasting_folder
+from mosaics.ingest.workplace import clear_away, lasting_folder
 from mosaics.item import ItemFacts, scene_to_item
 from mosaics.item_assets import COG_MEDIA_TYPE, DATA, SHA256_MULTIHASH, AssetFacts, href_of
 from mosaics.item_product import CLASSIFICATION, product_properties, schemas_of
@@ -73,9 +73,13 @@ class DeliveryBank:
         digest = _digest(delivery, progress)
         known = self.catalog.find_by_digest(digest)
         if known is not None:
+            clear_away(self.keeping.folder(known[0]), digest)
             return _unchanged(known)
         collection = collection_of(self.catalog, options, sensor)
         with lasting_folder(self.keeping.folder(collection.id), digest, delivery.name) as folder:
+            known = self.catalog.find_by_digest(digest)
+            if known is not None:  # another process was at it
+                return _unchanged(known)
             work = GroupMaker(
                 sandbox=self.sandbox, sensor=sensor, options=options, folder=folder, progress=progress
             )

@@ -16,22 +16,17 @@ from mosaics.ingest.deliveries.prepare import Preparation, Prepared, prepare
 from mosaics.ingest.digests import file_sha256
 from mosaics.ingest.examine import Examination, examine
 from mosaics.ingest.options import BankOptions
-from mosaics.ingest.results import converted
+from mosaics.ingest.results import finished
 from mosaics.ingest.runner import Runner
 from mosaics.ingest.source import Progress
 from mosaics.ingest.workplace import sizes
 from mosaics.item_assets import DATA
-from mosaics.models import Kind
 from mosaics.products.delivery import BandGroup, Delivery
 from mosaics.products.rpc import read_rpc
 from mosaics.sensors import Sensor
 
 _PREPARED: Final = "prepared.json"
 """What says that a group's image was put on the ground, and how."""
-_FINISHED: Final = "finished.tif"
-"""A group's COG."""
-_FINISHED_MASK: Final = "finished-mask.tif"
-"""The COG of its mask."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,15 +86,15 @@ class GroupMaker:
         prepared = self._prepared(delivery, group, folder, (place == 0, report))
         examination: Examination = self.sandbox.run(name, examine, prepared.path, None, report=report)
         description = describe_group(examination, group, self.sensor, given)
-        finished = self._converted(examination, description.kind, folder / _FINISHED, report)
+        result = finished(self.sandbox, examination, description.kind, folder, report)
         return Made(
             key=DATA if place == 0 else group.name,
             group=group,
             examination=examination,
             description=description,
             prepared=prepared,
-            result=finished,
-            sha256=file_sha256(finished, name, lambda _: None),
+            result=result,
+            sha256=file_sha256(result, name, lambda _: None),
             mask=None if prepared.mask is None else self._mask(name, prepared.mask, folder, report),
         )
 
@@ -109,19 +104,12 @@ class GroupMaker:
             examination: Examination = self.sandbox.run(name, examine, path, None, report=report)
         except IngestError:
             return None
-        finished = self._converted(examination, "classes", folder / _FINISHED_MASK, report)
+        own = folder / "mask"
+        own.mkdir(exist_ok=True)
+        result = finished(self.sandbox, examination, "classes", own, report)
         return MadeMask(
-            examination=examination, result=finished, sha256=file_sha256(finished, name, lambda _: None)
+            examination=examination, result=result, sha256=file_sha256(result, name, lambda _: None)
         )
-
-    def _converted(self, examination: Examination, kind: Kind, finished: Path, report: Progress) -> Path:
-        """Make a COG, unless an interrupted run did."""
-        if not finished.is_file():
-            work = finished.parent / "work"
-            work.mkdir(exist_ok=True)
-            _empty(work)
-            converted(self.sandbox, examination, kind, work, report).replace(finished)
-        return finished
 
     def _prepared(
         self, delivery: Delivery, group: BandGroup, folder: Path, how: tuple[bool, Progress]
@@ -129,7 +117,7 @@ class GroupMaker:
         """Put a group's image on the ground, unless an interrupted run did so in the same way."""
         leads, report = how
         ground = self.options.ground
-        asked = hashlib.sha256(repr(ground).encode()).hexdigest()
+        asked = hashlib.sha256(repr((ground, _state(ground.terrain))).encode()).hexdigest()
         note = folder / _PREPARED
         with suppress(OSError, ValueError, KeyError):
             found = json.loads(note.read_text())
@@ -169,6 +157,15 @@ class GroupMaker:
         unfinished.write_text(json.dumps(words))
         unfinished.replace(note)
         return result
+
+
+def _state(path: Path | None) -> tuple[int, int] | None:
+    """Tell one content of a file from another, without reading it."""
+    with suppress(OSError):
+        if path is not None:
+            status = path.stat()
+            return status.st_size, status.st_mtime_ns
+    return None
 
 
 def _empty(folder: Path) -> None:

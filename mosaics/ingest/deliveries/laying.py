@@ -151,7 +151,7 @@ def _created(path: Path, grid: GroundGrid, pixels: Pixels) -> DatasetWriter:
         crs=CRS.from_user_input(grid.crs),
         transform=grid.transform,
         nodata=pixels.nodata,
-        **PROFILE.work_options(pixels.data_type.name, count),
+        **PROFILE.work_options(pixels.data_type.name, count, grid.width * grid.height),
     )
     for place, words in enumerate(pixels.descriptions, start=1):
         target.set_band_description(place, words)

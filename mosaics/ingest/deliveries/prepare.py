@@ -27,7 +27,9 @@ from mosaics.ingest.deliveries.placing import (
     thinned,
 )
 from mosaics.ingest.deliveries.terrain import Terrain, cut_terrain
+from mosaics.ingest.limits import check_complete
 from mosaics.ingest.source import Progress
+from mosaics.ingest.workplace import is_disk_full, no_room
 from mosaics.models import Bounds
 from mosaics.products.delivery import BandGroup, DeliveryUnreadableError, Mask, VectorMask
 
@@ -95,6 +97,7 @@ def prepare(preparation: Preparation, folder: Path, report: Progress) -> Prepare
         IngestError: If the parts make no image, one can't be decoded, or it can't be placed.
     """
     group = preparation.group
+    name = group.metadata.name
     with PartedImage(group) as image, unplaced_files_expected():
         try:
             placement, notes = _placement(preparation, image, folder)
@@ -102,9 +105,14 @@ def prepare(preparation: Preparation, folder: Path, report: Progress) -> Prepare
             pixels = GroupPixels(group, image, seen=shapes.get("roi"))
             path = folder / f"{group.name}.tif"
             placement.lay(pixels, path, report)
+            check_complete(name, path)
             mask = _mask(preparation, shapes, placement, folder) if preparation.keeps_mask else None
-        except (RasterioError, OSError) as error:
-            raise IngestError(f"{group.metadata.name}: {deepest_reason(error)}") from error
+        except (RasterioError, OSError, IngestError) as error:
+            if is_disk_full(error, folder):
+                raise no_room(name, folder) from error
+            if isinstance(error, IngestError):
+                raise
+            raise IngestError(f"{name}: {deepest_reason(error)}") from error
     return Prepared(path=path, notes=notes, lineage=(*pixels.lineage, *notes), mask=mask)
 
 

@@ -63,7 +63,7 @@ def lasting_runner(lasting: DaskCluster) -> Iterator[ClusterRunner]:
 @pytest.fixture
 def runner(cluster: DaskCluster, lasting_runner: ClusterRunner) -> ClusterRunner:
     """With child processes that tests before have started."""
-    wait_until(lambda: lasting_runner.threads == 2, seconds=60, what=cluster.logs)
+    wait_until(lambda: lasting_runner.slots == 2, seconds=60, what=cluster.logs)
     return lasting_runner
 
 
@@ -71,7 +71,7 @@ def connected(cluster: DaskCluster) -> ClusterRunner:
     """Connect, and wait for both workers."""
     limits = Limits(memory_bytes=3 << 30)
     made = ClusterRunner(cluster.address, limits, connect_seconds=60, patience_seconds=0.3)
-    wait_until(lambda: made.threads == 2, seconds=60, what=cluster.logs)
+    wait_until(lambda: made.slots == 2, seconds=60, what=cluster.logs)
     return made
 
 
@@ -126,7 +126,7 @@ def test_the_catalogue_is_the_same_as_without_a_cluster(cluster: DaskCluster, tm
     write_raster(tmp_path / "in/empty.tif", np.zeros((1, 40, 50), "uint8"), nodata=0)
     product(tmp_path / "in/own")
     runner, sources, homes = connected(cluster), [tmp_path / "in"], [tmp_path / "one", tmp_path / "many"]
-    many = banked(homes[1], sources, lambda: runner, runner.threads)
+    many = banked(homes[1], sources, lambda: runner, runner.slots)
     wait_until(lambda: not children(cluster), seconds=20, what=cluster.logs)
     one = banked(homes[0], sources, Sandbox, 1)
     assert len(one[1]) == 2, one[0]
@@ -234,7 +234,7 @@ def test_a_worker_that_is_killed_refuses_its_file_alone(
         runner.run("a.tif", work_for_long, tmp_path, report=kill)
     wait_until(lambda: is_gone(processes_in(tmp_path, cluster)["child"]), seconds=20)
     assert runner.run("b.tif", double, 2, report=silent) == 4
-    assert runner.threads == 1
+    assert runner.slots == 1
 
 
 def test_a_scheduler_that_goes_away_ends_the_banking(lasting: DaskCluster, tmp_path: Path) -> None:
