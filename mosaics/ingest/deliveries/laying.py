@@ -182,6 +182,7 @@ def _created(path: Path, grid: GroundGrid, pixels: Pixels) -> DatasetWriter:
         crs=CRS.from_user_input(grid.crs),
         transform=grid.transform,
         nodata=pixels.nodata,
+        photometric="MINISBLACK",  # else GDAL takes the fourth of four bands of 8 bits for alpha
         **PROFILE.work_options(pixels.data_type.name, count),
     )
     for place, words in enumerate(pixels.descriptions, start=1):
