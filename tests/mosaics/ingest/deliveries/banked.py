@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -71,8 +71,16 @@ class Banked:
 
     def picture(self) -> np.ndarray:
         """Give the quicklook in the default style, shape (rows, columns, 4)."""
-        data = (self.home / "data" / self.item["assets"]["thumbnail"]["href"]).read_bytes()
-        return np.asarray(Image.open(io.BytesIO(data)).convert("RGBA"))
+        return _pixels((self.home / "data" / self.item["assets"]["thumbnail"]["href"]).read_bytes())
+
+    def picture_in(self, style: str) -> np.ndarray:
+        """Give the same in another style."""
+        scene = replace(self.scene, styles=(style,))
+        return _pixels(quicklook_maker(Settings(home=self.home))(scene))
+
+
+def _pixels(data: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGBA"))
 
 
 def banked(home: Path, sandbox: Sandbox, path: Path, **options: Any) -> Banked:

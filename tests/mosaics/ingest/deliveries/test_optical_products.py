@@ -150,6 +150,10 @@ def test_sentinel2_is_one_scene_of_three_resolutions(tmp_path: Path, sandbox: Sa
             assert band["unit"] == "1e-4"
     assert {"natural", "swir", "agri", "moisture", "ndvi", "cir"} <= set(made.scene.styles)
     assert made.scene.styles[0] == "natural"
+    for style in ("swir", "agri", "moisture"):
+        picture = made.picture_in(style)
+        assert (picture[..., 3] > 0).mean() > 0.9
+        assert picture[..., :3].std() > 5, f"{style} shows what lies in files of two resolutions"
     mask = made.values("mask")[0]
     assert mask[10, 10] == 6
     assert mask[-10, -10] == 1
