@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +27,8 @@ NODATA: Final = 0.0
 """Count of the pixels that the radar did not see, of all products read here."""
 LIGHT: Final = 299_792_458.0
 """Metres a second."""
+_PLAIN: Final = re.compile(r"[^a-z0-9]")
+"""What a name of a group has no use for: some are words of the product, which may say anything."""
 _FEWEST: Final = 3
 """Points that place an image; with fewer the image's own are used."""
 
@@ -129,7 +132,7 @@ def radar_group(
             f"{metadata.name}: it says its image is {width} x {height} pixels large"
         )
     return BandGroup(
-        name=name,
+        name=_PLAIN.sub("", name.lower()) or "image",
         files=tuple(
             ImageFile(
                 path=path,

@@ -35,7 +35,7 @@ _IMAGE: Final = re.compile(
     re.IGNORECASE,
 )
 _MASK: Final = re.compile(r"(?:.*_)?(?P<kind>udm2?)(?:_.*)?", re.IGNORECASE)
-_GROUPS: Final = {"analytic": "ms", "panchromatic": "pan", "pansharpened": "pms", "visual": "visual"}
+_GROUPS: Final = {"analytic": "ms", "panchromatic": "pan", "pansharpened": "pms", "visual": "rgb"}
 _COLOURS: Final = {
     "analytic": ("blue", "green", "red", "nir"),
     "panchromatic": ("pan",),

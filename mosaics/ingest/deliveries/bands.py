@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from mosaics.ingest.describe import with_statistics
 from mosaics.ingest.examine import Examination
 from mosaics.models import Band, Kind
 from mosaics.products.delivery import BandGroup, ProductBand
-from mosaics.sensors import Layout, Sensor
+from mosaics.sensors import GENERIC, Layout, Sensor
 
 RADAR_POWER = "1"
 """Unit of calibrated linear power."""
@@ -22,7 +22,7 @@ REFLECTANCE = "1e-4"
 _SCALED = 10_000
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class GroupDescription:
     """What the image of a group shows."""
 
@@ -35,7 +35,11 @@ class GroupDescription:
 
 
 def describe_group(
-    examination: Examination, group: BandGroup, sensor: Sensor, given: tuple[str, ...] | None
+    examination: Examination,
+    group: BandGroup,
+    sensor: Sensor,
+    given: tuple[str, ...] | None,
+    kind: Kind | None = None,
 ) -> GroupDescription:
     """Describe the image of a group.
 
@@ -44,6 +48,7 @@ def describe_group(
         group: What the product says of it.
         sensor: The product family.
         given: Common names that whoever banks gives its bands, in file order; None: as the product says.
+        kind: What its numbers mean, where the product says so; None: as the sensor's table says.
 
     Raises:
         IngestError: If the product says other bands than the sensor's table and nobody gave them.
@@ -56,16 +61,23 @@ def describe_group(
         )
     data_type = examination.inspection.data_type
     layout = _layout(sensor, names, data_type)
-    is_radar = group.radiometry == "radar"
-    if layout is None and given is None and not is_radar:
+    if layout is None and given is None and not _is_told(group, sensor):
         raise IngestError(_question(group, sensor, names))
-    known = layout.bands if layout else tuple(Band(name=name, common_name=name) for name in names)
+    listed: tuple[str | None, ...] = given or tuple(band.common_name for band in group.bands)
+    known = layout.bands if layout and layout.bands else tuple(_known(sensor, name) for name in listed)
     bands = tuple(
         with_statistics(_band(one, like, group, data_type), examination.inspection, place, found)
         for place, (one, like, found) in enumerate(zip(group.bands, known, examination.bands, strict=True))
     )
-    kind: Kind = layout.kind if layout else "sar" if is_radar else sensor.layouts[0].kind
-    return GroupDescription(kind=kind, bands=bands, styles=sensor.styles_for(bands, kind))
+    likely: Kind = "sar" if group.radiometry == "radar" else sensor.layouts[0].kind
+    meant: Kind = kind or (layout.kind if layout else likely)
+    return GroupDescription(kind=meant, bands=bands, styles=sensor.styles_for(bands, meant))
+
+
+def _is_told(group: BandGroup, sensor: Sensor) -> bool:
+    """Tell whether the product is to be believed: of radars, and where the table is of whole deliveries."""
+    named = all(band.common_name for band in group.bands)
+    return group.radiometry == "radar" or (named and any(layout.delivery for layout in sensor.layouts))
 
 
 def _common_name(band: ProductBand) -> str:
@@ -73,7 +85,10 @@ def _common_name(band: ProductBand) -> str:
 
 
 def _layout(sensor: Sensor, names: tuple[str, ...], data_type: str) -> Layout | None:
-    """Find the sensor's layout of these bands in this order."""
+    """Find the sensor's layout of these bands in this order; a generic one takes what the product says."""
+    if sensor.id in GENERIC:
+        found = sensor.layout_for(len(names), data_type, names)
+        return None if found is None else replace(found, bands=())
     for layout in sensor.layouts:
         table = tuple(band.common_name or band.name.lower() for band in layout.bands)
         if table == names and (layout.data_types is None or data_type in layout.data_types):
@@ -81,16 +96,21 @@ def _layout(sensor: Sensor, names: tuple[str, ...], data_type: str) -> Layout | 
     return None
 
 
+def _known(sensor: Sensor, name: str | None) -> Band:
+    """Give what the sensor's table says of a band of that common name, in whichever layout."""
+    listed = (band for layout in sensor.layouts for band in layout.bands if name is not None)
+    found = (band for band in listed if band.common_name == name)
+    return next(found, Band(name=name or "", common_name=name))
+
+
 def _band(band: ProductBand, known: Band, group: BandGroup, data_type: str) -> Band:
     """Make a band of what the product says, else of what the table says."""
     unit = _unit(group, band, data_type) or known.unit
-    known = dataclasses.replace(known, name=band.id, data_type=data_type, unit=unit)
+    known = replace(known, name=band.id, data_type=data_type, unit=unit)
     if band.range_nm is None:
         return known
     low, high = band.range_nm
-    return dataclasses.replace(
-        known, wavelength_um=round((low + high) / 2000, 6), fwhm_um=round((high - low) / 1000, 6)
-    )
+    return replace(known, wavelength_um=round((low + high) / 2000, 6), fwhm_um=round((high - low) / 1000, 6))
 
 
 def _unit(group: BandGroup, band: ProductBand, data_type: str) -> str | None:

@@ -13,7 +13,7 @@ from typing import Final
 import pystac
 
 from mosaics.catalog.base import CatalogWriter
-from mosaics.errors import IngestError
+from mosaics.errors import IngestError, SensorNotFoundError
 from mosaics.ingest.deliveries.groups import GroupMaker, Made, MadeMask
 from mosaics.ingest.deliveries.masks import NOTHING, classes
 from mosaics.ingest.digests import file_sha256
@@ -68,7 +68,7 @@ class DeliveryBank:
         if options.collection_id is not None:
             check_collection_id(options.collection_id)
         check_complete(delivery)
-        sensor = options.sensor or find_sensor(self.sensors, delivery.sensor_id)
+        sensor = options.sensor or self._sensor_of(delivery)
         before = _states(delivery)
         digest = _digest(delivery, progress)
         known = self.catalog.find_by_digest(digest)
@@ -94,6 +94,13 @@ class DeliveryBank:
                 scene = _scene(delivery, made, (sensor, collection), options, scene_id)
                 scene = dataclasses.replace(scene, styles=_styles(scene, made, sensor, self.styles))
                 return self._registered(delivery, made, (collection, scene), digest)
+
+    def _sensor_of(self, delivery: Delivery) -> Sensor:
+        """Give the product family that a delivery names, which a description of one's own may do wrongly."""
+        try:
+            return find_sensor(self.sensors, delivery.sensor_id)
+        except SensorNotFoundError as error:
+            raise IngestError(f"{delivery.name}: {error}") from error
 
     def _registered(
         self, delivery: Delivery, made: Sequence[Made], to: tuple[Collection, Scene], digest: str
@@ -150,7 +157,7 @@ def _scene(
         collection_id=collection.id,
         licence_id=options.licence_id or collection.licence_id,
         sensor_id=sensor.id,
-        kind=delivery.kind or first.description.kind,
+        kind=first.description.kind,
         acquired=acquired,
         footprint=first.examination.footprint,
         href=str(first.result),

@@ -76,7 +76,7 @@ class GroupPixels:
 
 
 def _scales(group: BandGroup) -> tuple[tuple[float, float], ...]:
-    """Give scale and offset of each band, where the product states them of all."""
-    if not all(band.gain for band in group.bands):
+    """Give scale and offset of each band, where the product states them of all; pictures measure nothing."""
+    if group.radiometry == "display" or not all(band.gain for band in group.bands):
         return ()
     return tuple((1 / band.gain, band.bias or 0.0) for band in group.bands if band.gain)

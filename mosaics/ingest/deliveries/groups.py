@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +29,8 @@ from mosaics.sensors import Sensor
 
 _PREPARED: Final = "prepared.json"
 """What says that a group's image was put on the ground, and how."""
+_TAKEN: Final = frozenset({DATA, "mask", "overview", "thumbnail", "visual"})
+"""Keys of an item's assets that are no group's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,21 +78,24 @@ class GroupMaker:
     def all_made(self, delivery: Delivery) -> tuple[Made, ...]:
         """Make the COG of each band group; the leading one, of the most bands, comes first."""
         ordered = sorted(delivery.groups, key=lambda group: -len(group.bands))
-        return tuple(self._made(delivery, group, place, len(ordered)) for place, group in enumerate(ordered))
+        keys = asset_keys(group.name for group in ordered)
+        return tuple(self._made(delivery, group, place, keys) for place, group in enumerate(ordered))
 
-    def _made(self, delivery: Delivery, group: BandGroup, place: int, count: int) -> Made:
+    def _made(self, delivery: Delivery, group: BandGroup, place: int, keys: Sequence[str]) -> Made:
+        count = len(keys)
+
         def report(stage: str, done: float) -> None:
             self.progress(f"{group.name} {stage}" if count > 1 else stage, (place + done) / count)
 
-        folder, name = self.folder / group.name, group.metadata.name
+        folder, name = self.folder / keys[place], group.metadata.name
         folder.mkdir(exist_ok=True)
         given = self.options.bands.get(group.name) or (self.options.bands.get("") if place == 0 else None)
         prepared = self._prepared(delivery, group, folder, (place == 0, report))
         examination: Examination = self.sandbox.run(name, examine, prepared.path, None, report=report)
-        description = describe_group(examination, group, self.sensor, given)
+        description = describe_group(examination, group, self.sensor, given, delivery.kind)
         result = finished(self.sandbox, examination, description.kind, folder, report)
         return Made(
-            key=DATA if place == 0 else group.name,
+            key=keys[place],
             group=group,
             examination=examination,
             description=description,
@@ -166,6 +173,25 @@ def _state(path: Path | None) -> tuple[int, int] | None:
             status = path.stat()
             return status.st_size, status.st_mtime_ns
     return None
+
+
+def asset_keys(names: Iterable[str]) -> tuple[str, ...]:
+    """Give the keys of a scene's files in its item: `data`, and others after the names of their groups.
+
+    Args:
+        names: Of the groups, the leading one first.
+
+    Returns:
+        Of letters and digits only, each once, and none that means something else.
+    """
+    keys = [DATA]
+    for name in [*names][1:]:
+        plain = re.sub(r"[^a-z0-9]", "", name.lower())
+        key = plain if plain[:1].isalpha() and plain not in _TAKEN else f"image{plain}"
+        while key in keys:
+            key += "x"
+        keys.append(key)
+    return tuple(keys)
 
 
 def _empty(folder: Path) -> None:

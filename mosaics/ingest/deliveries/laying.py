@@ -14,12 +14,13 @@ from rasterio.transform import Affine
 from rasterio.warp import reproject
 from rasterio.windows import Window
 
-from mosaics.ingest.deliveries.placing import GroundGrid, SensorModel, source_window
+from mosaics.ingest.deliveries.pieces import FEWEST, STEP, Piece, pieces
+from mosaics.ingest.deliveries.placing import GroundGrid, Lattice, SensorModel, lattice_of, source_window
 from mosaics.ingest.profile import PROFILE
 from mosaics.ingest.source import Progress, windows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
     from rasterio.io import DatasetWriter
@@ -98,31 +99,61 @@ class FromSensor:
         done, total = 0, grid.width * grid.height
         with _created(path, grid, pixels) as target:
             for window in _squares(grid):
-                part = source_window(self.model, grid, window)
-                if part is not None:
-                    self._warp(pixels, window, part, target)
-                elif pixels.nodata is not None:
-                    target.write(_nothing(pixels, window), window=window)
+                self._lay(pixels, window, target)
                 done += int(window.width) * int(window.height)
                 report("preparing", done / total)
 
-    def _warp(self, pixels: Pixels, window: Window, part: Window, target: DatasetWriter) -> None:
+    def _lay(self, pixels: Pixels, window: Window, target: DatasetWriter) -> None:
         """Resample what a window needs of the image onto it."""
+        is_spline = self.model.is_spline
+        lattice = lattice_of(self.model, self.grid, window, *((STEP, FEWEST) if is_spline else ()))
+        part = source_window(self.model, lattice)
+        if part is None:
+            if pixels.nodata is not None:
+                target.write(_nothing(pixels, window), window=window)
+            return
         values, there = pixels.read(part)
-        placing = {
-            **self.model.within(part),
-            "dst_transform": self.grid.transform @ Affine.translation(window.col_off, window.row_off),
-            "dst_crs": CRS.from_user_input(self.grid.crs),
-            "tolerance": _TOLERANCE,
-        }
         found = _nothing(pixels, window)
-        nothing = {"src_nodata": pixels.nodata, "dst_nodata": pixels.nodata}
-        reproject(values, found, resampling=pixels.resampling, **nothing, **placing)
+        shown = np.zeros(found.shape[1:], "uint8")
+        crs = CRS.from_user_input(self.grid.crs)
+        for piece in self._pieces(window, part, lattice, crs):
+            inner = piece.window.toslices()
+            origin = self.grid.transform @ Affine.translation(
+                window.col_off + piece.window.col_off, window.row_off + piece.window.row_off
+            )
+            placing = {
+                **piece.placing,
+                "dst_transform": origin,
+                "dst_crs": crs,
+                "tolerance": _TOLERANCE,
+            }
+            found[(slice(None), *inner)] = _warped(pixels, values, piece.window, placing)
+            if pixels.nodata is None:
+                shown[inner] = _warped_mask(there, piece.window, placing)
         target.write(found, window=window)
         if pixels.nodata is None:
-            shown = np.zeros(found.shape[1:], "uint8")
-            reproject(there.view("u1") * np.uint8(255), shown, resampling=Resampling.nearest, **placing)
             target.write_mask(shown, window=window)
+
+    def _pieces(self, window: Window, part: Window, lattice: Lattice, crs: CRS) -> Iterable[Piece]:
+        if self.model.is_spline and np.isfinite(lattice.places).all():
+            return pieces(lattice, crs, window, part)
+        whole = Window(0, 0, window.width, window.height)
+        return [Piece(window=whole, placing=self.model.within(part))]
+
+
+def _warped(pixels: Pixels, values: NDArray[Any], window: Window, placing: dict[str, Any]) -> NDArray[Any]:
+    """Resample a part of the image onto a window."""
+    found = _nothing(pixels, window)
+    nothing = {"src_nodata": pixels.nodata, "dst_nodata": pixels.nodata}
+    reproject(values, found, resampling=pixels.resampling, **nothing, **placing)
+    return found
+
+
+def _warped_mask(there: NDArray[np.bool_], window: Window, placing: dict[str, Any]) -> NDArray[np.uint8]:
+    """Tell where a window shows something, 255 or 0."""
+    shown = np.zeros((int(window.height), int(window.width)), "uint8")
+    reproject(there.view("u1") * np.uint8(255), shown, resampling=Resampling.nearest, **placing)
+    return shown
 
 
 def _nothing(pixels: Pixels, window: Window) -> NDArray[Any]:
@@ -151,6 +182,7 @@ def _created(path: Path, grid: GroundGrid, pixels: Pixels) -> DatasetWriter:
         crs=CRS.from_user_input(grid.crs),
         transform=grid.transform,
         nodata=pixels.nodata,
+        photometric="MINISBLACK",  # else GDAL takes the fourth of four bands of 8 bits for alpha
         **PROFILE.work_options(pixels.data_type.name, count, grid.width * grid.height),
     )
     for place, words in enumerate(pixels.descriptions, start=1):

@@ -57,6 +57,11 @@ class SensorModel:
     mean_height: float = 0.0
     """Metres above the ellipsoid."""
 
+    @property
+    def is_spline(self) -> bool:
+        """A thin plate through its points places it."""
+        return self.rpc is None and self.warp == "spline"
+
     def to_lonlat(self, rows: Iterable[float], columns: Iterable[float]) -> NDArray[np.float64]:
         """Give longitudes and latitudes of places of the image, shape (places, 2)."""
         with self._transformer() as transformer:
@@ -128,18 +133,28 @@ def grid_of(source: DatasetReader, width: int, height: int) -> GroundGrid:
     )
 
 
-def thinned(points: tuple[GroundControlPoint, ...], warp: PointWarp | None) -> tuple[Any, PointWarp]:
+def thinned(
+    points: tuple[GroundControlPoint, ...], warp: PointWarp | None
+) -> tuple[tuple[GroundControlPoint, ...], PointWarp]:
     """Choose the warp that suits points, and leave out what a spline could not bear.
+
+    Those that stay lie all over the image: each is the one that is farthest from all that were chosen before.
 
     Args:
         points: All there are.
         warp: What was asked for; None to choose.
     """
     chosen: PointWarp = warp or ("spline" if len(points) >= _FEWEST_FOR_SPLINE else "polynomial")
-    if chosen == "spline" and len(points) > _MOST_POINTS:
-        step = math.ceil(len(points) / _MOST_POINTS)
-        return points[::step], chosen
-    return points, chosen
+    if chosen == "polynomial" or len(points) <= _MOST_POINTS:
+        return points, chosen
+    places = np.array([(point.row, point.col) for point in points], dtype=np.float64)
+    places = (places - places.min(axis=0)) / np.maximum(np.ptp(places, axis=0), 1e-9)
+    kept = [int(places.sum(axis=1).argmin())]
+    distances = np.full(len(points), np.inf)
+    while len(kept) < _MOST_POINTS:
+        distances = np.minimum(distances, ((places - places[kept[-1]]) ** 2).sum(axis=1))
+        kept.append(int(distances.argmax()))
+    return tuple(points[place] for place in sorted(kept)), chosen
 
 
 def outline(model: SensorModel) -> NDArray[np.float64]:
@@ -190,13 +205,45 @@ def ground_grid(model: SensorModel, crs: str | None, resolution: float | None) -
     )
 
 
-def source_window(model: SensorModel, grid: GroundGrid, window: Window) -> Window | None:
-    """Give the part of the image that a window of the grid needs; None: the image has nothing there."""
-    left, bottom, right, top = grid.bounds_of(window)
-    xs, ys = np.meshgrid(np.linspace(left, right, _STEPS + 1), np.linspace(top, bottom, _STEPS + 1))
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Lattice:
+    """Where an image shows places that lie regularly in a window of the grid."""
+
+    xs: NDArray[np.float64]
+    """In the grid's CRS, of its columns, from the window's left edge."""
+    ys: NDArray[np.float64]
+    """Of its rows, from the window's upper edge."""
+    places: NDArray[np.float64]
+    """Rows and columns of the image, shape (rows, columns, 2)."""
+
+
+def lattice_of(
+    model: SensorModel, grid: GroundGrid, window: Window, step: float | None = None, fewest: int = 0
+) -> Lattice:
+    """Ask a model where the image shows a window.
+
+    Args:
+        model: Where its pixels lie.
+        grid: What it is put on.
+        window: Of the grid.
+        step: Pixels of the grid between places; the last may lie beyond the window. None: 32 steps a side.
+        fewest: Steps along a side, at least.
+    """
+    sides = []
+    for size in (window.width, window.height):
+        steps = _STEPS if step is None else max(math.ceil(size / step), fewest)
+        sides.append(np.arange(steps + 1) * (size / steps if step is None else step))
+    xs, _ = grid.transform @ (window.col_off + sides[0], np.zeros_like(sides[0]))
+    _, ys = grid.transform @ (np.zeros_like(sides[1]), window.row_off + sides[1])
     to_lonlat = Transformer.from_crs(grid.crs, "OGC:CRS84", always_xy=True)
-    longitudes, latitudes = to_lonlat.transform(xs.ravel(), ys.ravel())
+    longitudes, latitudes = to_lonlat.transform(*(each.ravel() for each in np.meshgrid(xs, ys)))
     places = model.to_pixels(np.asarray(longitudes), np.asarray(latitudes))
+    return Lattice(xs=xs, ys=ys, places=places.reshape(len(ys), len(xs), 2))
+
+
+def source_window(model: SensorModel, lattice: Lattice) -> Window | None:
+    """Give the part of the image that a window of the grid needs; None: the image has nothing there."""
+    places = lattice.places.reshape(-1, 2)
     known = places[np.isfinite(places).all(axis=1)]
     if not len(known):
         return None

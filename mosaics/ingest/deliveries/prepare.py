@@ -103,7 +103,7 @@ def prepare(preparation: Preparation, folder: Path, report: Progress) -> Prepare
             placement, notes = _placement(preparation, image, folder)
             shapes = shapes_in_pixels(preparation.vector_masks, image.first, group)
             pixels = GroupPixels(group, image, seen=shapes.get("roi"))
-            path = folder / f"{group.name}.tif"
+            path = folder / "image.tif"
             placement.lay(pixels, path, report)
             check_complete(name, path)
             mask = _mask(preparation, shapes, placement, folder) if preparation.keeps_mask else None
@@ -141,8 +141,9 @@ def _placement(
     """Find out where an image lies, and say how."""
     group, options = preparation.group, preparation.options
     source = image.first
-    if group.geometry == "ground":
-        if source.crs is None or source.transform.is_identity:
+    is_placed = source.crs is not None and not source.transform.is_identity
+    if group.geometry == "ground" and (is_placed or not (source.rpcs or source.gcps[0])):
+        if not is_placed:
             name = group.files[0].path.name
             raise DeliveryUnreadableError(
                 f"{name}: it has no georeference, but its metadata says it is on the ground"

@@ -51,6 +51,44 @@ def test_bands_lie_in_the_file_in_another_order_than_in_the_document(
     assert group.name == "ms"
 
 
+def test_points_are_those_of_its_location_model() -> None:
+    (group,) = read_dimap1(SPOT / "METADATA.DIM").groups
+    assert len(group.points) == 81
+    by_place = {(point.row, point.column): (point.longitude, point.latitude) for point in group.points}
+    told = {
+        (0.5, 0.5): (4.3641728203, 44.208225461),
+        (0.5, 5999.5): (5.1937875606, 44.105080365),
+        (5999.5, 5999.5): (5.0277057238, 43.579069851),
+        (5999.5, 0.5): (4.2053233519, 43.681541962),
+    }
+    for place, corner in told.items():
+        assert by_place[place] == pytest.approx(corner, abs=1e-4), "its tie points, which count from 1"
+    middle = by_place[(3000.0, 3000.0)]
+    assert middle == pytest.approx((4.7036149861, 43.893572795), abs=5e-4), "and the scene's middle"
+    straight = sum(x for x, _ in told.values()) / 4
+    assert abs(straight - middle[0]) > 0.005, "which corners alone would miss by 400 m"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "points"),
+    [
+        ("<lc>+4.3640990841e+00", "<lc>+4.4640990841e+00", 4),
+        ("<lc>+4.3640990841e+00", "<lc>many", 4),
+        ("Direct_Location_Model", "Other_Model", 4),
+    ],
+)
+def test_a_model_that_misses_the_corners_is_not_believed(
+    tmp_path: Path, before: str, after: str, points: int
+) -> None:
+    folder = changed(tmp_path, ("XS1", "XS2", "XS3"))
+    text = (folder / "METADATA.DIM").read_text()
+    assert before in text
+    (folder / "METADATA.DIM").write_text(text.replace(before, after))
+    (group,) = read_dimap1(folder / "METADATA.DIM").groups
+    assert len(group.points) == points
+    assert (group.points[1].row, group.points[1].column) == (0.5, 5999.5)
+
+
 def test_what_can_not_be_understood_is_told(tmp_path: Path) -> None:
     for names, words in ((("XS1", "B7"), "'B7' is not known"), (("XS1", "XS1"), "describes 1")):
         folder = changed(tmp_path / words[:3].strip("'"), names)

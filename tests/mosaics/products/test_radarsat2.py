@@ -111,6 +111,12 @@ def test_without_a_table_that_applies_it_is_amplitude(
     assert group.calibrations[0](np.array([[3]]), slice(0, 1), slice(0, 1)) == 3
 
 
+def test_words_of_the_product_lead_nowhere(tmp_path: Path) -> None:
+    folder = product(tmp_path, "Mag")
+    change(folder, "SGF", "../../SGF_x")
+    assert read_radarsat2(folder / "product.xml").groups[0].name == "sgfx"
+
+
 def test_a_table_may_have_steps(tmp_path: Path) -> None:
     folder = product(tmp_path, "Mag")
     (folder / "lut.xml").write_text(

@@ -83,7 +83,7 @@ def test_all_ways_of_the_same_bands_are_groups_of_their_own(tmp_path: Path) -> N
 def test_a_picture_is_red_green_blue_with_or_without_alpha(tmp_path: Path, bands: int) -> None:
     (group,) = read_skysat(item(tmp_path, "visual", bands=bands)).groups
     assert [band.id for band in group.bands] == ["red", "green", "blue"]
-    assert (group.name, group.radiometry) == ("visual", "display")
+    assert (group.name, group.radiometry) == ("rgb", "display")
 
 
 def test_basic_images_are_in_sensor_geometry(tmp_path: Path) -> None:

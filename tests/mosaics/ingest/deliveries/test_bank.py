@@ -255,7 +255,7 @@ def test_what_was_interrupted_goes_on(bank: Bank, tmp_path: Path, monkeypatch: p
     with pytest.raises(KeyboardInterrupt):
         put(bank, delivery)
     assert bank.catalog.item("pleiades", "PHR_1") is None
-    (finished,) = bank.home_data.rglob("ms/finished-*.tif")
+    (finished,) = bank.home_data.rglob("data/finished-*.tif")
     before = finished.stat().st_ino
     monkeypatch.setattr(groups, "describe_group", described)
     scene = put(bank, delivery).scene

@@ -137,6 +137,17 @@ def test_the_points_of_the_file_are_used_where_the_metadata_has_none(tmp_path: P
     assert np.abs(wanted - found).max() < 2.0
 
 
+def test_an_image_that_is_said_to_lie_on_the_ground_may_have_points_only(tmp_path: Path) -> None:
+    gcps = [GroundControlPoint(row=r, col=c, x=x, y=y) for r, c, x, y in grid_points(200)]
+    path = write(tmp_path / "raw.tif", ramp()[np.newaxis], gcps=gcps, crs="EPSG:4326")
+    result = prepared(tmp_path, group(image(path, "P"), geometry="ground"))
+    wanted, found = expected_at(result.path)
+    assert np.abs(wanted - found).max() < 2.0
+    bare = write(tmp_path / "bare.tif", ramp()[np.newaxis])
+    with pytest.raises(DeliveryUnreadableError, match="it has no georeference"):
+        prepared(tmp_path, group(image(bare, "P"), geometry="ground"))
+
+
 def test_an_image_that_nothing_places_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "raw.tif", ramp()[np.newaxis])
     with pytest.raises(DeliveryUnreadableError, match="nothing says where it lies"):
