@@ -123,6 +123,11 @@ def halved(values: np.ndarray) -> np.ndarray:
 
 def radar(place: Place) -> tuple[np.ndarray, Affine]:
     """Give the amplitude that a radar looking east would see: (1, rows, columns) uint16 at 1 m in UTM."""
+    return speckled(place, backscatter(place))
+
+
+def backscatter(place: Place) -> np.ndarray:
+    """Give the power that comes back to a radar looking east: (SIZE / 2, SIZE / 2), float32 at 1 m."""
     look = Sun(azimuth=280, elevation=52)
     surface = halved(place.surface)
     east, north = slopes(surface, 1.0)
@@ -135,7 +140,7 @@ def radar(place: Place) -> tuple[np.ndarray, Affine]:
     power += 0.55 * cv2.GaussianBlur(wall, None, 0.8)
     power *= 1 - 0.93 * shadows(surface, 1.0, look)
     power[halved(place.water.astype(np.float32)) > 0.5] = 0.0035
-    return speckled(place, power.astype(np.float32))
+    return power.astype(np.float32)
 
 
 def speckled(place: Place, power: np.ndarray) -> tuple[np.ndarray, Affine]:

@@ -88,6 +88,7 @@ def test_an_unknown_name_tells_the_known_ones():
         ("Dunkerque_MNS_50cm.tif", 1, "float32", "dsm"),
         ("region.DTM.tif", 1, "int16", "dsm"),
         ("SVDNB_npp_20140101-20140131_75N060W_vcmcfg_v10_avg_rade9.tif", 1, "float32", "night-lights"),
+        ("BlackMarble_2016_3km_geo.tif", 3, "uint8", "night-lights"),
     ],
 )
 def test_product_names_are_recognised_whatever_their_case(name, bands, data_type, sensor_id):
@@ -186,6 +187,16 @@ def test_the_colour_interpretation_orders_bands_where_the_sensor_is_generic():
     layout = SENSORS.get("multispectral").layout_for(4, "uint16", ("blue", "green", "red", "undefined"))
     assert layout.styles == ("natural", "grey")
     assert SENSORS.get("multispectral").layout_for(4, "uint16", UNDEFINED).styles == ("bands-123", "grey")
+
+
+@pytest.mark.parametrize("sensor_id", ["capella", "radarsat-2", "sar-amplitude", "umbra"])
+def test_radar_images_of_8_bits_are_not_offered_in_decibels(sensor_id):
+    sensor = SENSORS.get(sensor_id)
+    for name in ("x.tif", "x_HH.tif", "x_HV.tif", "x_VH.tif", "x_VV.tif"):
+        eight, more = (sensor.layout_for(1, data_type, UNDEFINED, name) for data_type in ("uint8", "uint16"))
+        assert eight.styles == ("sar-amplitude", "grey")
+        assert set(more.styles) == {"sar-db", "sar-amplitude", "grey"}
+        assert [band.name for band in eight.bands] == [band.name for band in more.bands]
 
 
 def test_old_planet_files_lie_about_their_colours():
@@ -352,6 +363,7 @@ def test_an_extra_sensor_is_added_and_overrides(tmp_path):
         ("mosaic/ngi_area_sentinel2_b432.tif", "sentinel-2", ["red", "green", "blue"]),
         ("mosaic/ngi_rgb_1.tif", "rgb", ["red", "green", "blue"]),
         ("night/viirs_dnb_201401_sao_tome.tif", "night-lights", ["night"]),
+        ("derived/earth_night_nasa_cog.tif", "night-lights", ["red", "green", "blue"]),
         ("odd/all_nodata_4band.tif", "multispectral", ["blue", "green", "red", None]),
         ("odd/bgra_uint16_alpha.tif", "rgb", ["blue", "green", "red"]),
         ("odd/palette_cog.tif", "palette", ["classes"]),

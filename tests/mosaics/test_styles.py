@@ -23,7 +23,7 @@ NAMES = {"bands-123",
     "ndvi", "ndre", "ndwi", "moisture", "bathy-ratio", "ndvi-stored", "ndre-stored", "ndwi-stored",
     "grey", "pan", "palette", "night", "night-rgb", "night-mean",
     "hillshade", "relief", "slope", "contours", "terrain-rgb", "terrarium",
-    "sar-db", "alos-db", "sar-db-stored", "sar-amplitude", "sar-linear", "s1-amplitude",
+    "sar-db", "alos-db", "alos-db-cross", "sar-db-stored", "sar-amplitude", "sar-linear", "s1-amplitude",
     "s1-amplitude-vv-vh", "s1-amplitude-hh-hv", "alos-amplitude-hh-hv",
     "sar-db-copol", "sar-db-copol-x", "sar-db-cross", "sar-dualpol", "sar-dualpol-linear",
     "dh", "dh-20", "dh-abs", "dh-certain", "snow", "snow-10", "snow-error",
@@ -132,6 +132,7 @@ def test_formulas_hold_at_the_edges():
     assert evaluate("sar-db", amplitude=[0, 1, 10]) == pytest.approx([-60, 0, 20])
     # eorc.jaxa.jp: 10 log10(DN^2) - 83; DN 14125 is 0 dB
     assert evaluate("alos-db", amplitude=[0, 1, 14125]) == pytest.approx([-83, -83, 0], abs=1e-3)
+    assert evaluate("alos-db-cross", amplitude=[0, 14125]) == pytest.approx([-83, 0], abs=1e-3)
     assert evaluate("night", light=[-1, 0, np.e - 1]) == pytest.approx([0, 0, 1])
     assert evaluate("sar-db-copol", power=[0, 1e-3, 1, 10]) == pytest.approx([-60, -30, 0, 10])
     dualpol = evaluate("sar-dualpol", co=[0.1, 0.1, 0], cross=[0.01, 0, 0.01])
@@ -147,6 +148,13 @@ def test_formulas_hold_at_the_edges():
         assert evaluate("bathy-ratio", blue=[400, 0], green=[400, 300]) == pytest.approx([1, 0])
     assert evaluate("pseudo-natural", nir=[80], red=[30], green=[40])[0] == 30
     assert [float(c[0]) for c in evaluate("pseudo-natural", nir=[80], red=[30], green=[40])] == [30, 50, 10]
+
+
+@pytest.mark.parametrize("commons", [("hh",), ("vv", "vh"), ("hh", "hv")])
+def test_squared_counts_are_shown_in_decibels_only(commons):
+    image = measured("counts2", *commons)
+    fitting = [style.id for style in STYLES.values() if style.bind(image, "sar") is not None]
+    assert fitting == ["sar-intensity"]
 
 
 @pytest.mark.parametrize(
