@@ -149,7 +149,7 @@ def _points(root: Element, rows: int, columns: int) -> tuple[GroundPoint, ...]:
     ties = _ties(root)
     model = root.find("Geoposition/Simplified_Location_Model/Direct_Location_Model")
     terms = [_numbers(model, f"{name}_List/{name}") for name in ("lc", "pc")]
-    if any(len(each) != _TERMS for each in terms):
+    if not ties or any(len(each) != _TERMS for each in terms):
         return ties
     places = [
         (1 + down * (rows - 1) / _STEPS, 1 + across * (columns - 1) / _STEPS)
