@@ -149,7 +149,8 @@ def _points(root: Element, rows: int, columns: int) -> tuple[GroundPoint, ...]:
     ties = _ties(root)
     model = root.find("Geoposition/Simplified_Location_Model/Direct_Location_Model")
     terms = [_numbers(model, f"{name}_List/{name}") for name in ("lc", "pc")]
-    if not ties or any(len(each) != _TERMS for each in terms):
+    are_unusable = not ties and root.find("Geoposition/Geoposition_Points/Tie_Point") is not None
+    if are_unusable or any(len(each) != _TERMS for each in terms):
         return ties
     places = [
         (1 + down * (rows - 1) / _STEPS, 1 + across * (columns - 1) / _STEPS)

@@ -15,6 +15,7 @@ from rasterio.transform import from_bounds
 from rasterio.vrt import WarpedVRT
 
 from mosaics.catalog.sql import SqlCatalog
+from mosaics.gdal import unplaced_files_expected
 from mosaics.grids import find_grid, load_grids
 from mosaics.item import scene_from_item
 from mosaics.models import Bounds, Frame, Scene
@@ -50,6 +51,12 @@ def scenes(banked: tuple[Path, dict[str, dict[str, object]]]) -> dict[tuple[str,
         for key, entry in changes.items.items()
         if entry is not None
     }
+
+
+def is_raw(path: Path) -> bool:
+    """Tell whether a file is put on the ground, or detected, before it is converted."""
+    with unplaced_files_expected(), rasterio.open(path) as source:
+        return source.crs is None or bool(source.gcps[0]) or source.dtypes[0].startswith("complex")
 
 
 def warped(path: Path, frame: Frame, resampling: Resampling) -> tuple[np.ndarray, np.ndarray]:
@@ -90,6 +97,11 @@ def test_right_pixels_or_a_clear_refusal(
         assert str(path.parent) not in reason
         return
     scene = scenes[str(row["collection"]), str(row["scene"])]
+    if is_raw(path):
+        with rasterio.open(scene.href) as made:
+            assert made.dtypes[0] in {"float32", "uint16", "uint8"}
+            assert (made.read_masks(1) > 0).any(), "where it comes to lie is shown where it is banked"
+        return
     grid = find_grid(load_grids(), "WebMercatorQuad")
     spot = scene.footprint.representative_point()
     z = grid.zoom_for(scene.ground_resolution, spot.y)
