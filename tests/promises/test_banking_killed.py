@@ -188,7 +188,7 @@ def test_finished_steps_are_not_done_again(inbox: Path, tmp_path: Path) -> None:
     process = start(banked.home, inbox / "one")
     wait_until(lambda: bool(banked.unfinished("pan/prepared.json")), seconds=60)
     assert kill(process), "it was still at work"
-    (note,), (finished,) = banked.unfinished("pan/prepared.json"), banked.unfinished("ms/finished-*.tif")
+    (note,), (finished,) = banked.unfinished("pan/prepared.json"), banked.unfinished("data/finished-*.tif")
     prepared = note.with_name("pan.tif")
     was_prepared, was_finished = state(prepared), state(finished)
     # as if it had been killed between the move and the catalogue, too

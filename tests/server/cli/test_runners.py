@@ -19,10 +19,11 @@ CLUSTER = {"mosaics.ingest.cluster", "mosaics.ingest.cluster_link", "mosaics.ing
 
 
 def test_without_a_scheduler_files_are_read_here() -> None:
-    with runners(None, None) as (make, at_once):
-        assert (make, at_once) == (Sandbox, 1)
-    with runners(None, 3) as (make, at_once):
-        assert (make, at_once) == (Sandbox, 3)
+    for jobs, wanted in ((None, 1), (3, 3)):
+        with runners(None, jobs) as (make, at_once), make() as runner:
+            assert isinstance(runner, Sandbox)
+            assert 1 <= runner.threads <= 4
+            assert at_once == wanted
 
 
 @pytest.mark.parametrize(
