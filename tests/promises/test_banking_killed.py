@@ -189,7 +189,7 @@ def test_finished_steps_are_not_done_again(inbox: Path, tmp_path: Path) -> None:
     wait_until(lambda: bool(banked.unfinished("pan/prepared.json")), seconds=60)
     assert kill(process), "it was still at work"
     (note,), (finished,) = banked.unfinished("pan/prepared.json"), banked.unfinished("data/finished-*.tif")
-    prepared = note.with_name("pan.tif")
+    prepared = note.with_name(json.loads(note.read_text())["path"])
     was_prepared, was_finished = state(prepared), state(finished)
     # as if it had been killed between the move and the catalogue, too
     moved = banked.data / "cogs/pleiades/pan/PHR1B_MS_one.tif"
