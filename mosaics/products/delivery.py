@@ -13,6 +13,8 @@ from mosaics.errors import IngestError
 from mosaics.models import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 Geometry = Literal["ground", "sensor"]
@@ -256,6 +258,23 @@ class Delivery:
         found.update((mask.path, None) for mask in self.masks)
         found.update((mask.path, None) for mask in self.vector_masks)
         return tuple(found)
+
+
+def check_single(folder: Path, found: Sequence[Path]) -> None:
+    """Refuse a folder that holds several products of a kind.
+
+    Args:
+        folder: As it was named.
+        found: By what each of its products is read.
+
+    Raises:
+        DeliveryUnreadableError: If so; it names the first of them.
+    """
+    if len(found) > 1:
+        raise DeliveryUnreadableError(
+            f"{folder.name}: it holds {len(found)} products; name the one to bank: "
+            f"{', '.join(each.name for each in found[:5])}"
+        )
 
 
 def check_complete(delivery: Delivery) -> None:

@@ -21,6 +21,7 @@ from mosaics.products.delivery import (
     ImageFile,
     ProductBand,
     View,
+    check_single,
 )
 from mosaics.products.dimap_heads import dimap_kind
 from mosaics.products.xml import Element, inside, number_of, parse_xml, text_of
@@ -54,11 +55,7 @@ def find_dimap1(path: Path) -> Path | None:
     if path.is_file():
         return path if _is_document(path) else None
     found = sorted(each for each in path.iterdir() if _is_document(each)) if path.is_dir() else []
-    if len(found) > 1:
-        raise DeliveryUnreadableError(
-            f"{path.name}: it holds {len(found)} products; name the one to bank: "
-            f"{', '.join(each.name for each in found[:5])}"
-        )
+    check_single(path, found)
     return found[0] if found else None
 
 

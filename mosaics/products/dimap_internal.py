@@ -22,6 +22,7 @@ from mosaics.products.delivery import (
     ProductBand,
     Radiometry,
     View,
+    check_single,
 )
 from mosaics.products.dimap_heads import dimap_kind
 from mosaics.products.xml import Element, inside, instant_of, number_of, parse_xml, text_of
@@ -50,11 +51,7 @@ def find_dimap_internal(path: Path) -> Path | None:
     if not path.is_dir():
         return None
     found = [each for each in sorted(path.iterdir()) if each.is_file() and dimap_kind(each) == "internal"]
-    if len(found) > 1:
-        raise DeliveryUnreadableError(
-            f"{path.name}: it holds {len(found)} products; name the one to bank: "
-            f"{', '.join(each.name for each in found[:5])}"
-        )
+    check_single(path, found)
     return found[0] if found else None
 
 

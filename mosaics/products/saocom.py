@@ -25,6 +25,7 @@ from mosaics.products.delivery import (
     DeliveryUnreadableError,
     GroundPoint,
     Radar,
+    check_single,
 )
 from mosaics.products.radar import (
     corner_points,
@@ -76,11 +77,7 @@ def find_saocom(path: Path) -> Path | None:
     if not path.is_dir():
         return None
     found = sorted(each for each in path.iterdir() if _DOCUMENT.fullmatch(each.name))
-    if len(found) > 1:
-        raise DeliveryUnreadableError(
-            f"{path.name}: it holds {len(found)} products; name the one to bank: "
-            f"{', '.join(each.name for each in found[:5])}"
-        )
+    check_single(path, found)
     if found:
         return found[0]
     beside = path.with_name(f"{path.name}.xemt")

@@ -27,6 +27,7 @@ from mosaics.products.delivery import (
     GroundPoint,
     Radar,
     View,
+    check_single,
 )
 from mosaics.products.radar import gigahertz, middle, orbit_state, ordered, radar_group
 from mosaics.products.xml import (
@@ -88,11 +89,7 @@ def find_sentinel1(path: Path) -> Path | None:
         found = path / METADATA
     else:
         held = sorted(path.glob(f"*.SAFE/{METADATA}")) if path.is_dir() else []
-        if len(held) > 1:
-            raise DeliveryUnreadableError(
-                f"{path.name}: it holds {len(held)} products; name the one to bank: "
-                f"{', '.join(each.parent.name for each in held[:5])}"
-            )
+        check_single(path, [each.parent for each in held])
         found = held[0] if held else None
     if found is None:
         return None

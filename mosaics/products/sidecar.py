@@ -22,6 +22,7 @@ from mosaics.products.delivery import (
     ProductBand,
     Radiometry,
     View,
+    check_single,
 )
 from mosaics.products.documents import Document, json_number, json_text, parse_json
 from mosaics.products.heads import read_head
@@ -117,11 +118,7 @@ def find_sidecar(path: Path) -> Path | None:
     """
     if path.is_dir():
         found = sorted(each for each in path.iterdir() if _is_sidecar(each))
-        if len(found) > 1:
-            raise DeliveryUnreadableError(
-                f"{path.name}: it holds {len(found)} products; name the one to bank: "
-                f"{', '.join(each.name for each in found[:5])}"
-            )
+        check_single(path, found)
         return found[0] if found else None
     if not path.is_file():
         return None

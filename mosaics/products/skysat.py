@@ -22,6 +22,7 @@ from mosaics.products.delivery import (
     ProductBand,
     Radiometry,
     View,
+    check_single,
 )
 from mosaics.products.documents import Document, json_number, json_text, parse_json, utc
 from mosaics.products.heads import Head, read_head
@@ -78,11 +79,7 @@ def find_skysat(path: Path) -> Path | None:
     """
     if path.is_dir():
         found = sorted(each for each in path.iterdir() if _METADATA.fullmatch(each.name))
-        if len(found) > 1:
-            raise DeliveryUnreadableError(
-                f"{path.name}: it holds {len(found)} products; name the one to bank: "
-                f"{', '.join(each.name for each in found[:5])}"
-            )
+        check_single(path, found)
         return found[0] if found else None
     if not path.is_file():
         return None

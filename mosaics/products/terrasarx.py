@@ -33,6 +33,7 @@ from mosaics.products.delivery import (
     Quantity,
     Radar,
     View,
+    check_single,
 )
 from mosaics.products.radar import gigahertz, middle, observation_direction, orbit_state, ordered, radar_group
 from mosaics.products.xml import (
@@ -79,11 +80,7 @@ def find_terrasarx(path: Path) -> Path | None:
         )
     for pattern in ("*.xml", "*/*.xml", "*/*/*.xml"):
         found = sorted(each for each in path.glob(pattern) if _ANNOTATION.fullmatch(each.name))
-        if len(found) > 1:
-            raise DeliveryUnreadableError(
-                f"{path.name}: it holds {len(found)} products; name the one to bank: "
-                f"{', '.join(each.name for each in found[:5])}"
-            )
+        check_single(path, found)
         if found:
             return found[0]
     return None
