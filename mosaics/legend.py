@@ -18,7 +18,7 @@ from mosaics.band_words import meaning
 from mosaics.levels import Recipe, is_stretched, ranges
 from mosaics.models import Scene, Text
 from mosaics.readings import bands_bound
-from mosaics.styles import OWN_PALETTE, Ranges, Style
+from mosaics.styles import COLOURED, OWN_PALETTE, Ranges, Style
 
 LegendKind = Literal["ramp", "classes", "composite", "encoding", "title"]
 """ramp: colours along values; classes: a colour each; composite: bands as red, green and blue; encoding:
@@ -47,6 +47,8 @@ _ENCODINGS: Final = {
     ),
 }
 """What the colours of an algorithm stand for. Source: Mapbox Terrain-RGB; Mapzen terrain tiles, terrarium."""
+_OF_HEIGHTS: Final = "relief"
+"""The algorithm whose colours stand for the band's own values."""
 _STEPS: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
 _BETWEEN: Final = 4
 """Steps that a ramp has about."""
@@ -153,8 +155,8 @@ def number_in_words(value: float, span: float) -> Text:
 
 
 def _is_coloured_range(style: Style) -> bool:
-    """Tell whether an algorithm's values are coloured along a range that the style names."""
-    return style.channels == 1 and style.colormap_name is not None and isinstance(style.rescale, tuple)
+    """Tell whether an algorithm's values are coloured along a range, its own or the scene's."""
+    return style.algorithm in COLOURED and style.channels == 1 and style.colormap_name is not None
 
 
 def _recipe(each: Shown) -> Recipe | None:
@@ -206,7 +208,7 @@ def _ramp(first: Shown, known: Ranges | None, title: Text) -> Legend:
 def _unit(each: Shown) -> str | None:
     """Give the unit of a band that is shown as it is; a formula's is not known."""
     recipe = _recipe(each)
-    if recipe is None or each.style.expression or each.style.algorithm is not None:
+    if recipe is None or each.style.expression or each.style.algorithm not in {None, _OF_HEIGHTS}:
         return None
     return recipe.bands[0].unit
 

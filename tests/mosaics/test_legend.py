@@ -207,6 +207,15 @@ def test_an_algorithm_with_colours_along_a_range_is_a_ramp() -> None:
     assert (found.kind, found.span, found.unit) == ("ramp", (0, 60), None)
 
 
+def test_a_relief_is_a_ramp_of_the_heights_of_its_scene() -> None:
+    heights = scene(
+        kind="elevation", bands=(Band(name="h", common_name="elevation", unit="m", p2=10.0, p98=250.0),)
+    )
+    told = legend("relief", heights, told=True)
+    assert (told.kind, told.span, told.unit) == ("ramp", (10, 250), "m")
+    assert legend("relief", heights, told=False).span is None, "heights are told to those who may read them"
+
+
 @pytest.mark.parametrize("style", STYLES.list())
 @pytest.mark.parametrize("told", [True, False])
 def test_every_style_has_a_legend_for_every_layout_that_has_it(style: str, told: bool) -> None:
