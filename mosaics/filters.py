@@ -198,7 +198,7 @@ class SceneFilter:
             return Bounds(*(float(v) for v in scene.footprint.bounds))
         key = (scene.collection_id, scene.id, scene.generation, scene.sequence)
         if key not in self._extents:
-            self._extents[key] = _common_bounds(scene.footprint, opening.area)
+            self._extents[key] = common_bounds(scene.footprint, opening.area)
         return self._extents[key]
 
     def opening(self, scene: Scene, ground_resolution: float) -> Opening | None:
@@ -219,7 +219,14 @@ class SceneFilter:
                 continue
             closing = tuple(n for n, floor in floors if _closes(floor, ground_resolution))
             holding.append((number, closing))
-        combination = tuple(holding)
+        return self.opening_of(tuple(holding))
+
+    def opening_of(self, combination: Combination) -> Opening | None:
+        """Say what rules open together, each less some of its exclusions; remembered.
+
+        Args:
+            combination: Numbers of rules, each with the numbers of its exclusions that close.
+        """
         if combination not in self._openings:
             self._openings[combination] = self._open(combination)
         return self._openings[combination]
@@ -262,7 +269,7 @@ class SceneFilter:
         for limit in limits:
             opening = self.opening(scene, limit)
             if opening is not None and (
-                opening.area is None or _common_bounds(scene.footprint, opening.area) is not None
+                opening.area is None or common_bounds(scene.footprint, opening.area) is not None
             ):
                 return limit
         return limits[-1]
@@ -293,7 +300,7 @@ class SceneFilter:
         return {}
 
     @cached_property
-    def _openings(self) -> dict[tuple[tuple[int, tuple[int, ...]], ...], Opening | None]:
+    def _openings(self) -> dict[Combination, Opening | None]:
         return {}
 
     @cached_property
@@ -304,7 +311,7 @@ class SceneFilter:
     def _extents(self) -> dict[tuple[str, str, str, int], Bounds | None]:
         return {}
 
-    def _open(self, combination: tuple[tuple[int, tuple[int, ...]], ...]) -> Opening | None:
+    def _open(self, combination: Combination) -> Opening | None:
         parts = []
         for number, closing in combination:
             rule = self.rules[number]
@@ -323,6 +330,8 @@ class SceneFilter:
         return Opening(parts=tuple(parts), area=union, digest=_area_token(union))
 
 
+Combination = tuple[tuple[int, tuple[int, ...]], ...]
+"""Numbers of rules, each with the numbers of its exclusions that close."""
 _Holding = tuple[tuple[int, float, tuple[tuple[int, float | None], ...]], ...]
 """Of each rule that holds a scene: number, limit, and number and floor of each exclusion that does."""
 
@@ -334,12 +343,13 @@ COARSEST = 10_000.0
 
 _CLOSED = shapely.Point()
 _EARTH = shapely.box(-180, -90, 180, 90)
-_SLACK = 1 - 1e-6
+SLACK = 1 - 1e-6
+"""A limit equal to the resolution opens it, whatever the last digits are."""
 
 
 def _coarse_enough(ground_resolution: float, limit: float) -> bool:
     """Compare with a millionth of slack, so that a limit equal to the resolution opens it."""
-    return ground_resolution >= limit * _SLACK
+    return ground_resolution >= limit * SLACK
 
 
 def _closes(floor: float | None, ground_resolution: float) -> bool:
@@ -378,7 +388,7 @@ def _holds_point(area: BaseGeometry, longitude: float, latitude: float) -> bool:
     return bool(shapely.contains_xy(area, longitude, latitude))
 
 
-def _common_bounds(footprint: BaseGeometry, area: BaseGeometry) -> Bounds | None:
+def common_bounds(footprint: BaseGeometry, area: BaseGeometry) -> Bounds | None:
     """Give the bounds of what two outlines share; None where that has no surface."""
     common = shapely.intersection(footprint, area)
     if common.area <= 0.0:

@@ -27,7 +27,7 @@ def layer_frame(layer: Layer, width: int, max_height: int) -> Frame:
     """
     bounds = layer.bounds
     if bounds.right - bounds.left > 180:
-        parts = [part.bounds for scene in layer.scenes for part in shapely.get_parts(scene.footprint)]
+        parts = [part.bounds for part in shapely.get_parts(layer.footprints())]
         west = min(part[0] if part[0] >= 0 else part[0] + 360 for part in parts)
         east = max(part[2] if part[0] >= 0 else part[2] + 360 for part in parts)
         if east - west < bounds.right - bounds.left:

@@ -124,13 +124,16 @@ def scene_to_item(scene: Scene, facts: ItemFacts, *, root: Path, banked: datetim
     return document
 
 
-def scene_from_item(item: dict[str, Any], *, root: Path, sequence: int) -> Scene:
+def scene_from_item(
+    item: dict[str, Any], *, root: Path, sequence: int, footprint: BaseGeometry | None = None
+) -> Scene:
     """Read a scene of a STAC item that `scene_to_item` wrote.
 
     Args:
         item: The item.
         root: The home's data folder, which relative hrefs start from.
         sequence: Catalogue sequence of its last change.
+        footprint: Its outline, where that is known already; None: the item's geometry.
 
     Returns:
         The scene, without what only the item holds.
@@ -149,10 +152,8 @@ def scene_from_item(item: dict[str, Any], *, root: Path, sequence: int) -> Scene
             licence_id=properties.get("license"),
             sensor_id=properties["flux:sensor"],
             kind=properties["flux:kind"],
-            acquired=None
-            if undated
-            else pystac.utils.str_to_datetime(properties["datetime"]).astimezone(UTC),
-            footprint=shape(item["geometry"]),
+            acquired=None if undated else instant_of(properties["datetime"]),
+            footprint=shape(item["geometry"]) if footprint is None else footprint,
             href=href,
             generation=generation_of(asset, href),
             width=width,
@@ -169,6 +170,19 @@ def scene_from_item(item: dict[str, Any], *, root: Path, sequence: int) -> Scene
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         named = item.get("id") if isinstance(item, dict) else None
         raise SceneUnreadableError(str(named)) from error
+
+
+def instant_of(text: str) -> datetime:
+    """Read a date and time of an item, UTC; one without a zone is UTC.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:  # forms of ISO 8601 that Python does not read
+        found = pystac.utils.str_to_datetime(text)
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def of_new_state(item: dict[str, Any], href: str, etag: str) -> dict[str, Any] | None:

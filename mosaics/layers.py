@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import numpy as np
 import shapely
+from numpy.typing import NDArray
 
-from mosaics.catalog.index import CatalogIndex
+from mosaics.catalog.index import CatalogIndex, Part
+from mosaics.catalog.summary import styles_of_look
+from mosaics.catalog.table import Rows, SceneTable
 from mosaics.errors import LayerNotFoundError, StyleNotFoundError, TimeNotFoundError
-from mosaics.filters import SceneFilter
+from mosaics.filters import EVERYTHING, SLACK, SceneFilter, SceneRule, SceneSet
 from mosaics.geodesy import ground_resolution
 from mosaics.grids import Grid
 from mosaics.models import Bounds, Collection, Scene, Text
+from mosaics.outlines import raster_outline
+from mosaics.visible import Visible, rows_held, rules_open
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
+
 
 COLLECTION_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 SCENE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 DEFAULT = "default"
 """The word that stands for the default style and the default time."""
+_DAY: Final = 86_400
+"""Seconds of a day."""
+_MANY: Final = 1_000
+"""Scenes beyond which their ids are no longer compared and their outlines no longer exact, which is slow."""
 LATEST = "latest"
 """The newest pixel at each place, which is also the default time."""
 
@@ -42,93 +59,343 @@ class TimeSpan:
             self.end is None or scene.acquired < self.end
         )
 
+    def flags(self, acquired: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Tell the same of acquisition times, seconds since 1970; NaN: not known."""
+        flags = np.ones(len(acquired), bool)
+        if self.start is not None:
+            flags &= acquired >= self.start.timestamp()
+        if self.end is not None:
+            flags &= acquired < self.end.timestamp()
+        return flags
+
 
 ANY_TIME = TimeSpan()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LayerPart:
+    """Some scenes of a layer."""
+
+    part: Part
+    seen: Visible
+    """Those of its rows that the caller sees."""
+
+    @property
+    def table(self) -> SceneTable:
+        """The columns of all its rows."""
+        return self.part.table
+
+    def word_codes(self, name: str) -> tuple[NDArray[np.int32], tuple[str | None, ...]]:
+        """Give a column of words for the rows that are seen."""
+        codes, values = self.table.words(name)
+        return codes[self.seen.rows], values
+
+    def numbers(self, name: str) -> NDArray[np.float64]:
+        """Give a column of numbers for the rows that are seen."""
+        return self.table.numbers(name)[self.seen.rows]
+
+    def among(self, rows: Rows) -> LayerPart:
+        """Leave only what is among some rows, ascending."""
+        seen = self.seen.among(rows)
+        return self if seen is self.seen else LayerPart(part=self.part, seen=seen)
+
+
+class Place(NamedTuple):
+    """Where a scene stands in the catalogue."""
+
+    table: SceneTable
+    row: int
+
+    @property
+    def scene(self) -> Scene | None:
+        """The scene, made when it is asked for; None: its item is damaged."""
+        return self.table.scene(self.row)
+
+    @property
+    def bounds(self) -> Bounds:
+        """West, south, east, north of its footprint, degrees."""
+        return Bounds(*self.table.bounds[self.row].tolist())
+
+
+Order = Callable[[SceneTable, Rows], NDArray[np.float64]]
+"""Gives for some rows of a table what is less for what comes first; never NaN."""
+
+
+class Listed(NamedTuple):
+    """A scene as lists tell of it."""
+
+    collection_id: str
+    id: str
+    sensor_id: str
+    acquired: datetime | None
+    extent: Bounds
+    """Longitudes and latitudes around what is open of it."""
+    ground_resolution: float
+    """Finest detail there is to see of it, native or as far as rights open it, metres per pixel."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Layer:
     """A collection, or one scene of it, as a caller sees it; never empty."""
 
     id: str
     collection: Collection
-    scenes: tuple[Scene, ...]
-    """The scenes that the filter sees, newest first."""
+    """What people read about it."""
+    parts: tuple[LayerPart, ...]
+    """The scenes that the filter sees; none of the parts is empty."""
     single: bool
     """True for a layer of one scene (`collection:scene`)."""
-    extents: tuple[Bounds, ...] = ()
-    """Longitudes and latitudes around what is open of each scene; none: around its footprint."""
-    limit: float = 0.0
-    """Finest detail that rights open of any of its scenes, metres per pixel; 0: no limit."""
-    resolutions: tuple[float, ...] = ()
-    """Finest detail there is to see of each scene, native or as far as rights open it; none: native."""
     rights: str = ""
     """Digest of the filter that made it so."""
+
+    @classmethod
+    def of(
+        cls,
+        layer_id: str,
+        scenes: Iterable[Scene],
+        *,
+        collection: Collection,
+        single: bool = False,
+        opened: SceneFilter = EVERYTHING,
+    ) -> Layer:
+        """Make a layer of scenes that exist.
+
+        Args:
+            layer_id: Its id.
+            scenes: The scenes.
+            collection: What people read about it.
+            single: Whether it is a layer of one scene.
+            opened: What is seen of them.
+        """
+        part = Part(SceneTable.of_scenes(scenes))
+        seen = part.seen_by(opened)
+        return cls(
+            id=layer_id, collection=collection, parts=(LayerPart(part=part, seen=seen),), single=single
+        )
+
+    def __len__(self) -> int:
+        """Give the number of its scenes."""
+        return sum(len(part.seen.rows) for part in self.parts)
 
     @cached_property
     def title(self) -> Text:
         """Title of the collection, with the scene's id for a layer of one scene."""
         if not self.single:
             return self.collection.title
-        scene = self.scenes[0].id
+        scene = self.parts[0].table.word("id", int(self.parts[0].seen.rows[0]))
         return Text(fr=f"{self.collection.title.fr} : {scene}", en=f"{self.collection.title.en}: {scene}")
 
     @cached_property
     def bounds(self) -> Bounds:
-        """Longitudes and latitudes around all scenes; -180..180 where they cross the antimeridian."""
-        if self.extents:
-            wests, souths, easts, norths = zip(*self.extents, strict=True)
-            return Bounds(min(wests), min(souths), max(easts), max(norths))
-        return Bounds(*(float(v) for v in shapely.total_bounds([s.footprint for s in self.scenes])))
+        """Longitudes and latitudes around all that is open; -180..180 where that crosses the antimeridian."""
+        extents = np.concatenate([part.seen.extents for part in self.parts])
+        west, south = np.nanmin(extents[:, :2], axis=0)
+        east, north = np.nanmax(extents[:, 2:], axis=0)
+        return Bounds(float(west), float(south), float(east), float(north))
+
+    @cached_property
+    def widest(self) -> float:
+        """The longest side of the box of any of its scenes, degrees."""
+        boxes = np.concatenate([part.table.bounds[part.seen.rows] for part in self.parts])
+        return float(np.nanmax(boxes[:, 2:] - boxes[:, :2]))
 
     @cached_property
     def times(self) -> tuple[str, ...]:
         """Distinct acquisition dates (UTC), ascending, as YYYY-MM-DD."""
-        return tuple(sorted({s.acquired.date().isoformat() for s in self.scenes if s.acquired}))
+        acquired = np.concatenate([part.numbers("datetime") for part in self.parts])
+        days = (acquired[~np.isnan(acquired)] // _DAY).astype(np.int64)
+        if not len(days):
+            return ()
+        first = int(days.min())
+        known = np.flatnonzero(np.bincount(days - first)) + first
+        return tuple(np.datetime_as_string(known.astype("datetime64[D]")).tolist())
 
     @cached_property
     def styles(self) -> tuple[str, ...]:
         """Style ids, the default first: those of the scene banked first, then what others add."""
+        first: dict[str, int] = {}
+        for part in self.parts:
+            codes, looks = part.word_codes("look")
+            sequences = part.table.sequences[part.seen.rows]
+            for code in np.unique(codes):
+                least = int(sequences[codes == code].min())
+                look = str(looks[code])
+                first[look] = min(first.get(look, least), least)
         ordered: dict[str, None] = {}
-        for scene in sorted(self.scenes, key=lambda s: s.sequence):
-            ordered.update(dict.fromkeys(scene.styles))
+        for look in sorted(first, key=lambda look: first[look]):
+            ordered.update(dict.fromkeys(styles_of_look(look)))
         return tuple(ordered)
 
     @cached_property
     def examples(self) -> tuple[Scene, ...]:
         """One scene, the newest, of each sort that styles tell apart: by kind, bands and styles."""
-        found: dict[object, Scene] = {}
-        for scene in self.scenes:
-            bands = tuple((band.name, band.common_name, band.data_type) for band in scene.bands)
-            found.setdefault((scene.kind, bands, scene.styles), scene)
-        return tuple(found.values())
+        found: dict[str, None] = {}
+        scenes = []
+        for place in self._first_of_each("look"):
+            look = str(place.table.word("look", place.row))
+            scene = place.scene
+            if look not in found and scene is not None:
+                found[look] = None
+                scenes.append(scene)
+        return tuple(scenes)
+
+    @cached_property
+    def limit(self) -> float:
+        """Finest detail that rights open of any of its scenes, metres per pixel; 0: no limit."""
+        return min(float(part.seen.finest.min(initial=np.inf)) for part in self.parts)
 
     @cached_property
     def ground_resolution(self) -> float:
         """Finest ground sample distance that is shown of it, metres per pixel: native, or as rights open."""
-        return min(self.resolutions or (scene.finest_resolution for scene in self.scenes))
+        return min(float(np.maximum(part.numbers("gsd"), part.seen.finest).min()) for part in self.parts)
 
     @cached_property
     def attribution(self) -> str:
         """The distinct copyright lines of its scenes and collection."""
-        lines = dict.fromkeys(scene.attribution or self.collection.attribution for scene in self.scenes)
+        lines = dict.fromkeys(
+            place.table.word("attribution", place.row) or self.collection.attribution
+            for place in self._first_of_each("attribution")
+        )
         return " · ".join(line for line in lines if line)
 
     @cached_property
     def licences(self) -> tuple[str, ...]:
         """The distinct licence ids of its scenes."""
-        return tuple(sorted({s.licence_id for s in self.scenes if s.licence_id}))
+        return self._distinct("license")
 
     @cached_property
     def sensors(self) -> tuple[str, ...]:
         """The distinct sensor ids of its scenes."""
-        return tuple(sorted({s.sensor_id for s in self.scenes}))
+        return self._distinct("flux:sensor")
 
     @cached_property
     def generation(self) -> str:
         """Changes whenever something that this caller sees of the layer does; 16 hex characters."""
-        canonical = repr([self.rights, [(s.id, s.generation, s.sequence) for s in self.scenes]])
+        total = sum(int(part.table.tokens[part.seen.rows].sum()) for part in self.parts)
+        canonical = f"{self.rights}|{len(self)}|{total % 2**64}"
         return hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
+
+    @cached_property
+    def scenes(self) -> tuple[Scene, ...]:
+        """All its scenes in order: for layers that are known to be small."""
+        made = (place.scene for place in self.places())
+        return tuple(scene for scene in made if scene is not None)
+
+    @cached_property
+    def first(self) -> Scene:
+        """The scene that comes first."""
+        return next(scene for scene in (place.scene for place in self.places()) if scene is not None)
+
+    def places(
+        self, bounds: Bounds | None = None, span: TimeSpan = ANY_TIME, most: int | None = None
+    ) -> list[Place]:
+        """Give where its scenes stand, in order: those whose box meets a box, acquired in a span.
+
+        Args:
+            bounds: Longitudes and latitudes; None: everywhere.
+            span: Acquisition times.
+            most: Give no more than the first so many.
+        """
+        return in_order(
+            [
+                (part.table, rows[span.flags(part.table.numbers("datetime")[rows])])
+                for part in self.parts
+                for rows in (
+                    part.seen.rows if bounds is None else part.seen.among(part.table.near(bounds)).rows,
+                )
+            ],
+            most,
+        )
+
+    def listed(self, first: int, most: int) -> Iterator[Listed]:
+        """Tell of some of its scenes, in order.
+
+        Args:
+            first: Number of the first of them, from 0.
+            most: How many, at most.
+        """
+        seen = {id(part.table): part.seen for part in self.parts}
+        for table, row in self._in_order[first : first + most]:
+            place = int(np.searchsorted(seen[id(table)].rows, row))
+            acquired = float(table.numbers("datetime")[row])
+            yield Listed(
+                collection_id=str(table.word("collection", row)),
+                id=str(table.word("id", row)),
+                sensor_id=str(table.word("flux:sensor", row)),
+                acquired=None if math.isnan(acquired) else datetime.fromtimestamp(acquired, UTC),
+                extent=Bounds(*seen[id(table)].extents[place].tolist()),
+                ground_resolution=max(float(table.numbers("gsd")[row]), float(seen[id(table)].finest[place])),
+            )
+
+    @cached_property
+    def _in_order(self) -> list[Place]:
+        return self.places()
+
+    def rules_of(self, opened: SceneFilter) -> list[SceneRule]:
+        """Give the rules of a filter by which anything of the layer is open, at any resolution."""
+        found: dict[int, SceneRule] = {}
+        for each in self.parts:
+            rows = each.part.seen_by(opened).among(each.seen.rows).rows
+            for rule in rules_open(each.table, rows, opened):
+                found[id(rule)] = rule
+        return list(found.values())
+
+    @cached_property
+    def outline(self) -> BaseGeometry:
+        """Outline of all its scenes, longitude and latitude; of very many their boxes on a raster."""
+        if len(self) <= _MANY:
+            return shapely.union_all(self.footprints())
+        boxes = np.concatenate([part.seen.extents for part in self.parts])
+        return raster_outline(boxes, self.bounds)
+
+    def meeting(self, area: BaseGeometry) -> Layer | None:
+        """Give the layer of those of its scenes whose footprint meets an area (lon/lat); None: none does."""
+        parts = []
+        for part in self.parts:
+            rows = part.seen.among(part.table.near(Bounds(*area.bounds))).rows
+            met = rows[shapely.intersects(part.table.footprints(rows), area)]
+            if len(met):
+                parts.append(part.among(met))
+        return replace(self, parts=tuple(parts)) if parts else None
+
+    def holds_any(self, held: SceneSet) -> bool:
+        """Tell whether any of its scenes is one of a set."""
+        return any(bool(rows_held(held, part.table)[part.seen.rows].any()) for part in self.parts)
+
+    def sees_any(self, opened: SceneFilter) -> bool:
+        """Tell whether a filter leaves any of its scenes."""
+        return any(len(each.part.seen_by(opened).among(each.seen.rows).rows) > 0 for each in self.parts)
+
+    def has(self, span: TimeSpan) -> bool:
+        """Tell whether any of its scenes was acquired in a span."""
+        return any(bool(span.flags(part.numbers("datetime")).any()) for part in self.parts)
+
+    def footprints(self) -> NDArray[Any]:
+        """Give the outlines of all its scenes, longitude and latitude."""
+        return np.concatenate([part.table.footprints(part.seen.rows) for part in self.parts])
+
+    def opens_at(self, ground_resolution: float) -> bool:
+        """Tell whether anything of it is open at a resolution, metres per pixel."""
+        return ground_resolution >= self.limit * SLACK
+
+    def _distinct(self, name: str) -> tuple[str, ...]:
+        found: set[str | None] = set()
+        for part in self.parts:
+            codes, values = part.word_codes(name)
+            found.update(values[code] for code in np.unique(codes))
+        return tuple(sorted(value for value in found if value))
+
+    def _first_of_each(self, name: str) -> list[Place]:
+        """Give for each value of a word, in each part, the scene with it that comes first; these in order."""
+        firsts = []
+        for part in self.parts:
+            codes, _ = part.word_codes(name)
+            rows = []
+            for code in np.unique(codes):
+                alike = part.seen.rows[codes == code]
+                rows.append(in_order([(part.table, alike)], most=1)[0].row)
+            firsts.append((part.table, np.array(rows, np.intp)))
+        return in_order(firsts)
 
     def style_id(self, asked: str | None) -> str | None:
         """Check a style name; None stands for each scene's default.
@@ -157,7 +424,7 @@ class Layer:
         parts = asked.split("/") if "/" in asked else asked.split("--")
         if len(parts) == 1:
             span = TimeSpan(start=_parse(parts[0], asked)[0], end=_parse(parts[0], asked)[1])
-            if not any(span.holds(scene) for scene in self.scenes):
+            if not self.has(span):
                 raise TimeNotFoundError(asked)
             return span
         if len(parts) != 2:
@@ -182,51 +449,84 @@ def find_layer(index: CatalogIndex, layer_id: str, scene_filter: SceneFilter) ->
     """
     collection_id, colon, scene_id = layer_id.partition(":")
     collection = index.collections.get(collection_id)
-    group = index.by_collection.get(collection_id)
-    if collection is None or group is None:
+    if collection is None:
         raise LayerNotFoundError(layer_id)
-    if colon:
-        scene = index.scenes.get((collection_id, scene_id))
-        candidates = [scene] if scene is not None else []
-    else:
-        candidates = list(group.scenes)
-    seen = [(scene, extent) for scene in candidates if (extent := scene_filter.extent(scene)) is not None]
-    if not seen:
+    parts = []
+    for part in index.parts:
+        rows = _rows(part, collection_id, scene_id if colon else None)
+        seen = part.seen_by(scene_filter).among(rows) if len(rows) else None
+        if seen is not None and len(seen.rows):
+            parts.append(LayerPart(part=part, seen=seen))
+    if not parts:
         raise LayerNotFoundError(layer_id)
-    scenes = tuple(scene for scene, _ in seen)
     return Layer(
         id=layer_id,
         collection=collection,
-        scenes=scenes,
+        parts=tuple(parts),
         single=bool(colon),
-        extents=tuple(extent for _, extent in seen),
-        limit=min(scene_filter.finest(scene) for scene in scenes),
-        resolutions=tuple(max(s.finest_resolution, scene_filter.finest(s)) for s in scenes),
         rights=scene_filter.digest,
     )
 
 
+def _rows(part: Part, collection_id: str, scene_id: str | None) -> Rows:
+    """Give the rows of a part that a collection has, or one scene of it; ascending."""
+    if scene_id is None:
+        return part.of_collection(collection_id)
+    row = part.table.row_of(collection_id, scene_id)
+    return part.there(np.array([] if row is None else [row], np.intp))
+
+
 def visible_collections(index: CatalogIndex, scene_filter: SceneFilter) -> frozenset[str]:
     """Give the ids of the collections of which the filter leaves something."""
-    sets = [rule.scenes for rule in scene_filter.rules]
-    return frozenset(
-        collection_id
-        for collection_id, group in index.by_collection.items()
-        if collection_id in index.collections
-        and any(held.may_hold(collection_id, *kind) for kind in group.kinds for held in sets)
-        and any(scene_filter.sees(scene) for scene in group.scenes)
-    )
+    found: set[str | None] = set()
+    for part in index.parts:
+        codes, values = part.table.words("collection")
+        found.update(values[code] for code in np.unique(codes[part.seen_by(scene_filter).rows]))
+    return frozenset(collection_id for collection_id in found if collection_id in index.collections)
 
 
 def list_layers(index: CatalogIndex, scene_filter: SceneFilter) -> tuple[Layer, ...]:
     """Give the collections of which the filter leaves something, ordered by id."""
-    layers = []
-    for collection_id in sorted(index.by_collection):
-        try:
-            layers.append(find_layer(index, collection_id, scene_filter))
-        except LayerNotFoundError:
-            continue
-    return tuple(layers)
+    visible = visible_collections(index, scene_filter)
+    return tuple(find_layer(index, collection_id, scene_filter) for collection_id in sorted(visible))
+
+
+def newest_first(table: SceneTable, rows: Rows) -> NDArray[np.float64]:
+    """Give what is less for what was acquired later, and most where that is not known."""
+    return -np.nan_to_num(table.numbers("datetime")[rows], nan=-np.inf)
+
+
+def in_order(
+    found: Sequence[tuple[SceneTable, Rows]], most: int | None = None, order: Order = newest_first
+) -> list[Place]:
+    """Order scenes by a rule; those that it takes for equal by acquisition, newest first; then by banking.
+
+    Args:
+        found: Rows of tables.
+        most: Give no more than the first so many.
+        order: The rule.
+    """
+    found = [(table, rows) for table, rows in found if len(rows)]
+    if not found:
+        return []
+    keys = np.concatenate([order(table, rows) for table, rows in found])
+    kept = np.arange(len(keys))
+    if most is not None and len(keys) > most:
+        kept = np.flatnonzero(keys <= np.partition(keys, most - 1)[most - 1])
+    number = np.concatenate([np.full(len(rows), n) for n, (_, rows) in enumerate(found)])[kept]
+    row = np.concatenate([rows for _, rows in found])[kept]
+    newest = np.concatenate([newest_first(table, rows) for table, rows in found])[kept]
+    sequences = np.concatenate([table.sequences[rows] for table, rows in found])[kept]
+    places = [Place(found[n][0], r) for n, r in zip(number.tolist(), row.tolist(), strict=True)]
+    ordered = np.lexsort((_tie_breakers(places), -sequences, newest, keys[kept]))[:most]
+    return [places[place] for place in ordered.tolist()]
+
+
+def _tie_breakers(places: Sequence[Place]) -> NDArray[Any]:
+    """Give what decides between scenes of one moment and one change: their ids; of very many their tokens."""
+    if len(places) > _MANY:
+        return np.array([place.table.tokens[place.row] for place in places])
+    return np.array([place.table.word("id", place.row) for place in places])
 
 
 def _parse(text: str, asked: str) -> tuple[datetime, datetime]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import shapely
-
 from mosaics.filters import SceneFilter
-from mosaics.layers import Layer, TimeSpan
-from mosaics.models import Scene
+from mosaics.layers import Layer, Place, TimeSpan
+from mosaics.models import Bounds, Scene
 from mosaics.read import SceneReader
+
+_SLACK = 0.01
+"""By which part of its width a scene may reach over its footprint, which is simplified."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +48,11 @@ def values_at(
     Raises:
         SceneUnreadableError: If the scene that has the say can't be read.
     """
-    for scene in layer.scenes:
-        if not span.holds(scene) or not _near(scene, longitude, latitude):
+    slack = layer.widest * _SLACK
+    box = Bounds(longitude - slack, latitude - slack, longitude + slack, latitude + slack)
+    for place in layer.places(box, span):
+        scene = place.scene if _near(place, longitude, latitude) else None
+        if scene is None:
             continue
         openers = scene_filter.openers_at(scene, longitude, latitude)
         if not openers:
@@ -77,12 +81,8 @@ def _of_others(
     return tuple(found)
 
 
-def _near(scene: Scene, longitude: float, latitude: float) -> bool:
+def _near(place: Place, longitude: float, latitude: float) -> bool:
     """Tell whether the point is within the footprint's box (the outline itself is simplified)."""
-    west, south, east, north = scene.footprint.bounds
-    slack = max(east - west, north - south) * 0.01
-    return bool(
-        shapely.box(west - slack, south - slack, east + slack, north + slack).covers(
-            shapely.Point(longitude, latitude)
-        )
-    )
+    west, south, east, north = place.bounds
+    slack = max(east - west, north - south) * _SLACK
+    return bool(west - slack <= longitude <= east + slack and south - slack <= latitude <= north + slack)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,8 +16,8 @@ from shapely.geometry.base import BaseGeometry
 from mosaics.catalog.index import whole_earth
 from mosaics.filters import Opening, SceneFilter
 from mosaics.geodesy import lonlat_transformer
-from mosaics.layers import ANY_TIME, Layer, TimeSpan
-from mosaics.models import Frame, Scene
+from mosaics.layers import ANY_TIME, Layer, Place, TimeSpan
+from mosaics.models import Bounds, Frame, Scene
 from mosaics.readings import readings
 from mosaics.registry import Registry
 from mosaics.styles import Style
@@ -24,6 +25,14 @@ from mosaics.terrain import backdrop
 
 RENDERER_VERSION = 4
 """Raised with every change of reading, rendering or encoding that changes pixels."""
+
+
+MOST_SOURCES: Final = 32
+"""Scenes that a tile is made of, at most."""
+_MOST_LOOKED_AT: Final = 512
+"""Scenes among which those are looked for."""
+_POINTS: Final = 16
+"""Points along each side of a tile by which it is told what scenes cover."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +97,7 @@ def resolve(
     span: TimeSpan,
     style_id: str | None,
     styles: Registry[Style],
+    most: int | None = MOST_SOURCES,
 ) -> ResolvedTile:
     """Choose the scenes of a tile.
 
@@ -99,37 +109,26 @@ def resolve(
         span: Acquisition times asked for.
         style_id: A style of the layer; None: each scene's default.
         styles: All styles.
+        most: Scenes that it may be made of; None: any number. Of more those are left out that others cover.
 
     Returns:
-        Scenes newest first; none where the layer has no data. Those whose bands the style that is asked for
+        Scenes in order; none where the layer has no data. Those whose bands the style that is asked for
         does not fit are left out: styles may have changed since they were banked.
     """
-    outline = frame_outline(frame)
-    contributions: list[Contribution] = []
-    for scene in layer.scenes:
-        style = _style_of(scene, style_id, styles) if span.holds(scene) else None
-        if style is None:
-            continue
-        if not shapely.intersects(scene.footprint, outline):
-            continue
-        opening = scene_filter.opening(scene, ground_resolution)
-        if opening is None:
-            continue
-        mask = opening.area
-        if mask is not None:
-            if shapely.covers(mask, outline):
-                mask = None
-            elif not shapely.intersects(mask, outline):
-                continue
-        contributions.append(
-            Contribution(
-                scene=scene,
-                style=style,
-                mask=mask,
-                mask_digest="" if mask is None else opening.digest,
-                charged=_charged(opening, outline) if scene_filter.metered else (),
-            )
-        )
+    asked = _Asked(
+        scene_filter=scene_filter,
+        outline=frame_outline(frame),
+        ground_resolution=ground_resolution,
+        style_id=style_id,
+        styles=styles,
+    )
+    at_most = None if most is None else max(most, _MOST_LOOKED_AT)
+    places = layer.places(Bounds(*asked.outline.bounds), span, at_most)
+    if most is None or len(places) <= most:
+        found = (asked.contribution(place) for place in places)
+        contributions = [each for each in found if each is not None]
+    else:
+        contributions = _covering(places, asked, frame, most)
     leading = next((each.style for each in contributions), None)
     if style_id is not None and style_id in styles:
         leading = styles.get(style_id)
@@ -140,9 +139,80 @@ def resolve(
         contributions=tuple(contributions),
         ground_resolution=ground_resolution,
         default_time=span == ANY_TIME,
-        resolution_refused=not contributions
-        and not any(scene_filter.opening(scene, ground_resolution) for scene in layer.scenes),
+        resolution_refused=not contributions and not layer.opens_at(ground_resolution),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """What is asked of each scene of a tile."""
+
+    scene_filter: SceneFilter
+    outline: BaseGeometry
+    """Of the tile, longitude and latitude."""
+    ground_resolution: float
+    style_id: str | None
+    styles: Registry[Style]
+
+    def contribution(self, place: Place) -> Contribution | None:
+        """Give what a scene is to the tile; None: nothing."""
+        scene = place.scene
+        style = None if scene is None else _style_of(scene, self.style_id, self.styles)
+        if scene is None or style is None or not shapely.intersects(scene.footprint, self.outline):
+            return None
+        opening = self.scene_filter.opening(scene, self.ground_resolution)
+        if opening is None:
+            return None
+        mask = opening.area
+        if mask is not None:
+            if shapely.covers(mask, self.outline):
+                mask = None
+            elif not shapely.intersects(mask, self.outline):
+                return None
+        return Contribution(
+            scene=scene,
+            style=style,
+            mask=mask,
+            mask_digest="" if mask is None else opening.digest,
+            charged=_charged(opening, self.outline) if self.scene_filter.metered else (),
+        )
+
+
+def _covering(places: Sequence[Place], asked: _Asked, frame: Frame, most: int) -> list[Contribution]:
+    """Choose of many scenes, in order, those that show something that none before them covers.
+
+    What a scene covers is told by points of the tile. Scenes that add nothing fill up what is left of the
+    number, the first first: pixels of those before them may be missing after all.
+    """
+    longitude, latitude = _points(frame)
+    left = np.ones(longitude.shape, bool)
+    chosen: list[tuple[int, Contribution]] = []
+    spare: list[tuple[int, Contribution]] = []
+    for number, place in enumerate(places):
+        if len(chosen) == most or (not left.any() and len(chosen) + len(spare) >= most):
+            break
+        covered = shapely.contains_xy(place.table.footprint(place.row), longitude, latitude)
+        adds = not covered.any() or bool((covered & left).any())
+        if not adds and len(spare) >= most:
+            continue
+        contribution = asked.contribution(place)
+        if contribution is None:
+            continue
+        if contribution.mask is not None:
+            covered &= shapely.contains_xy(contribution.mask, longitude, latitude)
+        (chosen if adds else spare).append((number, contribution))
+        left &= ~covered
+    chosen += spare[: most - len(chosen)]
+    return [contribution for _, contribution in sorted(chosen, key=lambda each: each[0])]
+
+
+def _points(frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give longitudes and latitudes of points all over a frame."""
+    left, bottom, right, top = frame.bounds
+    parts = (np.arange(_POINTS) + 0.5) / _POINTS
+    x, y = np.meshgrid(left + (right - left) * parts, bottom + (top - bottom) * parts)
+    longitude, latitude = lonlat_transformer(frame.crs).transform(x.ravel(), y.ravel())
+    return longitude, latitude
 
 
 def _style_of(scene: Scene, style_id: str | None, styles: Registry[Style]) -> Style | None:

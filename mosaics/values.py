@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 from rio_tiler.models import ImageData
 from shapely.geometry.base import BaseGeometry
@@ -59,12 +58,12 @@ def subject_of(layer: Layer, style: Style | None) -> Subject:
         layer: The layer as the caller sees it.
         style: One of the layer's; None: all bands.
     """
-    for scene in layer.scenes if style is not None else ():
+    for scene in layer.examples if style is not None else ():
         assert style is not None
         found = readings(style, scene) if style.id in scene.styles else None
         if found is not None and len(found) == 1:  # of several files there are no pixels in common
             return Subject(kind=scene.kind, bands=found[0].bands)
-    return Subject(kind=layer.scenes[0].kind, bands=layer.scenes[0].bands)
+    return Subject(kind=layer.first.kind, bands=layer.first.bands)
 
 
 def no_values(subject: Subject) -> LayerValues:
@@ -123,7 +122,7 @@ def values_over(
     used: list[Contribution] = []
     failures: list[SceneUnreadableError] = []
     read = 0
-    for scene in layer.scenes:
+    for scene in near:
         source = _source(scene, subject)
         if source is None:
             continue
@@ -189,20 +188,21 @@ def _levels(
     while factors[-1] < window.level and max(window.width, window.height) >> factors[-1] > 1:
         factors.append(factors[-1] + 1)
     outline = frame_outline(window.coarser(factors[-1]).frame)
-    near = tuple(scene for scene in layer.scenes if shapely.intersects(scene.footprint, outline))
+    near = layer.meeting(outline)
     levels = [
         resolve(
-            replace(layer, scenes=near),
+            layer if near is None else near,
             scene_filter,
             frame,
             ground_resolution=ground_resolution(frame),
             span=span,
             style_id=None,
             styles=styles,
+            most=None,
         )
         for frame in (window.coarser(factor).frame for factor in factors)
     ]
-    return levels, near
+    return levels, () if near is None else near.scenes
 
 
 def _without_empty(window: Window, levels: list[ResolvedTile]) -> tuple[Window, list[ResolvedTile]]:
@@ -216,7 +216,7 @@ def _openings(scene: Scene, levels: Sequence[ResolvedTile]) -> list[tuple[int, C
     found: list[tuple[int, Contribution]] = []
     for factor, level in enumerate(levels):
         for contribution in level.contributions:
-            if contribution.scene is not scene:
+            if not is_same(contribution.scene, scene):
                 continue
             if not found or contribution.mask_digest != found[-1][1].mask_digest:
                 found.append((factor, contribution))
@@ -238,6 +238,11 @@ def _source(scene: Scene, subject: Subject) -> tuple[Scene, tuple[int, ...]] | N
         if len(found) == len(places):
             return view, found
     return None
+
+
+def is_same(one: Scene, other: Scene) -> bool:
+    """Tell whether two values are the same scene, whenever each was made."""
+    return (one.collection_id, one.id, one.sequence) == (other.collection_id, other.id, other.sequence)
 
 
 def _same(one: Band, other: Band) -> bool:

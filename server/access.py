@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import lru_cache
 
 import shapely
@@ -13,7 +12,7 @@ from auth.decision import Exclusion as Excluded
 from auth.models import Tier
 from auth.reach import Area, Selector, Window
 from mosaics.filters import Exclusion, Fineness, SceneFilter, SceneRule, SceneSet
-from mosaics.models import Scene
+from mosaics.layers import Layer
 
 
 class AccessDeniedError(Exception):
@@ -67,21 +66,20 @@ def is_tier(label: str) -> bool:
     return label.startswith("licence:")
 
 
-def nearest_miss(decision: Decision, scenes: Iterable[Scene]) -> Refusal | None:
-    """Give the grant that comes nearest to opening one of the scenes, and why it does not.
+def nearest_miss(decision: Decision, layer: Layer) -> Refusal | None:
+    """Give the grant that comes nearest to opening one of a layer's scenes, and why it does not.
 
     Args:
         decision: Opens none of them.
-        scenes: What the caller may know of.
+        layer: As far as the caller may know of it.
 
     Returns:
         None where no grant to the caller would open any.
     """
-    known = tuple(scenes)
     missed = {
         refusal.code: refusal
         for refusal in reversed(decision.refusals)
-        if any(scenes_of(refusal.selector, refusal.acquired).holds(scene) for scene in known)
+        if layer.holds_any(scenes_of(refusal.selector, refusal.acquired))
     }
     return next((missed[code] for code in REFUSALS if code in missed), None)
 

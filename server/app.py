@@ -47,7 +47,7 @@ from server.resolutions import Resolutions
 from server.routes.health import Readiness
 from server.routes.table import routes
 from server.routing import Router
-from server.scenes import scene_maker
+from server.scenes import SceneOfItem
 from server.services import Services
 from server.settings import Settings
 from server.shared import ALONE, Shared
@@ -97,7 +97,7 @@ def build_services(
         knowledge=Knowledge(
             policy_store=SqlPolicyStore(engine),
             catalog=SqlCatalog(engine),
-            scene_from=scene_maker(settings.data, sensors),
+            scene_from=SceneOfItem(root=settings.data, sensors=sensors),
             stale_seconds=settings.auth.stale_seconds,
         ),
         peppers=peppers if peppers is not None else load_peppers(settings),

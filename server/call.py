@@ -104,7 +104,7 @@ class Call:
             if action is Action.CATALOGUE or Action.CATALOGUE not in self.route.actions:
                 raise
             known = decisions.layer(self.index, layer_id, self.filter(Action.CATALOGUE))
-            miss = nearest_miss(decision, known.scenes)
+            miss = nearest_miss(decision, known)
             if miss is not None and miss.code == "quota":
                 quota = self.policy.grants[miss.grant_id].quota
                 assert quota is not None, "only a quota is used up"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -18,8 +17,8 @@ from auth.snapshot import PolicySnapshot
 from mosaics.catalog.index import CatalogIndex
 from mosaics.errors import LayerNotFoundError
 from mosaics.filters import EVERYTHING, SceneFilter
-from mosaics.layers import find_layer
-from mosaics.models import Scene, Text
+from mosaics.layers import Layer, find_layer
+from mosaics.models import Bounds, Scene, Text
 from server.access import is_tier, scene_filter
 from server.misses import Misses, Order, Place
 from server.reasons import Asker, Reason, alone, dead, refused, shown
@@ -53,6 +52,10 @@ class Question:
         return Place(
             longitude=self.longitude, latitude=self.latitude, ground_resolution=self.ground_resolution
         )
+
+
+_MOST_TOLD_OF: Final = 256
+"""Scenes that are asked about where none lies at the place."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -161,13 +164,13 @@ def explain(
         circumstances=question.circumstances,
         exhausted=question.exhausted,
     )
-    scenes = _scenes(index, question)
-    if scenes and only_known and not _knows(snapshot, principal, question, now, scenes):
-        scenes = ()
-    if not scenes:
+    layer = _layer(index, question, EVERYTHING)
+    if layer is not None and only_known and not _knows(snapshot, index, principal, question, now):
+        layer = None
+    if layer is None:
         reason = Reason(code="no_layer", action=question.action)
         return Explanation(code=reason.code, ids=(), sentence=refused(asker, reason), imagery=False)
-    there = tuple(scene for scene in scenes if question.place.meets(scene.footprint))
+    there = _there(layer, question)
     opened = scene_filter(decision)
     misses = Misses(
         snapshot,
@@ -177,7 +180,7 @@ def explain(
         action=question.action,
         circumstances=question.circumstances,
     )
-    told = _Told(question, opened, misses, there or scenes, asker=asker, imagery=bool(there))
+    told = _Told(question, opened, misses, there or _first(layer, question), asker=asker, imagery=bool(there))
     if decision.code == "suspended":
         id_ = principal.institution_id
         return told.suspended(id_, _state(snapshot, id_))
@@ -272,30 +275,39 @@ class _Told:
         )
 
 
-def _scenes(index: CatalogIndex, question: Question) -> tuple[Scene, ...]:
-    """Give the scenes of a layer at a time, newest first; none where there is no such layer."""
+def _layer(index: CatalogIndex, question: Question, opened: SceneFilter) -> Layer | None:
+    """Give the layer that is asked about as a filter leaves it; None: it leaves nothing of that time."""
     try:
-        layer = find_layer(index, question.layer_id, EVERYTHING)
+        layer = find_layer(index, question.layer_id, opened)
+        whole = layer if opened is EVERYTHING else find_layer(index, question.layer_id, EVERYTHING)
     except LayerNotFoundError:
-        return ()
-    span = layer.span(question.time)
-    return tuple(scene for scene in layer.scenes if span.holds(scene))
+        return None
+    return layer if layer.has(whole.span(question.time)) else None
+
+
+def _there(layer: Layer, question: Question) -> tuple[Scene, ...]:
+    """Give the scenes that lie at the place, newest first."""
+    place = question.place
+    box = Bounds(place.longitude, place.latitude, place.longitude, place.latitude)
+    made = (found.scene for found in layer.places(box, layer.span(question.time)))
+    return tuple(scene for scene in made if scene is not None and place.meets(scene.footprint))
+
+
+def _first(layer: Layer, question: Question) -> tuple[Scene, ...]:
+    """Give the newest scenes of a layer, where none lies at the place."""
+    made = (found.scene for found in layer.places(span=layer.span(question.time))[:_MOST_TOLD_OF])
+    return tuple(scene for scene in made if scene is not None)
 
 
 def _knows(
-    snapshot: PolicySnapshot,
-    principal: Principal,
-    question: Question,
-    now: datetime,
-    scenes: Iterable[Scene],
+    snapshot: PolicySnapshot, index: CatalogIndex, principal: Principal, question: Question, now: datetime
 ) -> bool:
     """Tell whether the caller may know of a layer in any way."""
-    known = tuple(scenes)
     filters = (
         scene_filter(decide(snapshot, principal, action, now, circumstances=question.circumstances))
         for action in _KNOWN_BY
     )
-    return any(opened.sees(scene) for opened in filters for scene in known)
+    return any(_layer(index, question, opened) is not None for opened in filters)
 
 
 def _death(snapshot: PolicySnapshot, key: Key, now: datetime) -> Reason:

@@ -52,7 +52,7 @@ def scene_picture(
     """
     nothing = Text(fr="", en="")
     collection = Collection(id=scene.collection_id, title=nothing, description=nothing)
-    layer = Layer(id=scene.id, collection=collection, scenes=(scene,), single=True)
+    layer = Layer.of(scene.id, (scene,), collection=collection, single=True)
     tile = resolve(
         layer,
         EVERYTHING,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from shapely.geometry.base import BaseGeometry
 
 from mosaics.item import scene_from_item
 from mosaics.models import Scene
@@ -13,18 +14,21 @@ from mosaics.registry import Registry
 from mosaics.sensors import Sensor
 
 
-def scene_maker(root: Path, sensors: Registry[Sensor]) -> Callable[[dict[str, Any], int], Scene]:
-    """Give what makes a scene of a STAC item and its sequence.
+@dataclass(frozen=True, kw_only=True)
+class SceneOfItem:
+    """Makes a scene of a STAC item and its sequence."""
 
-    Args:
-        root: Where banked files live.
-        sensors: All sensors; their panchromatic resolution is what preview tiers count in.
-    """
+    root: Path
+    """Where banked files live."""
+    sensors: Registry[Sensor]
+    """All sensors; their panchromatic resolution is what preview tiers count in."""
 
-    def make(item: dict[str, Any], sequence: int) -> Scene:
-        scene = scene_from_item(item, root=root, sequence=sequence)
-        if scene.sensor_id not in sensors:
-            return scene
-        return replace(scene, pan_resolution=sensors.get(scene.sensor_id).pan_resolution)
+    def __call__(self, item: dict[str, Any], sequence: int, footprint: BaseGeometry | None = None) -> Scene:
+        """Make a scene."""
+        scene = scene_from_item(item, root=self.root, sequence=sequence, footprint=footprint)
+        pan = self.pan_resolution(scene.sensor_id)
+        return scene if pan is None else replace(scene, pan_resolution=pan)
 
-    return make
+    def pan_resolution(self, sensor_id: str) -> float | None:
+        """Give the panchromatic resolution of a sensor, metres per pixel; None: it has not one."""
+        return self.sensors.get(sensor_id).pan_resolution if sensor_id in self.sensors else None

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
-from typing import Any
 
 import structlog
 
@@ -17,9 +16,9 @@ from auth.errors import AuthError, PolicyUnavailableError
 from auth.snapshot import PolicySnapshot
 from auth.store import PolicyStore
 from mosaics.catalog.base import CatalogReader
-from mosaics.catalog.index import CatalogIndex, SceneMaker
-from mosaics.errors import CatalogUnavailableError, SceneUnreadableError
-from mosaics.models import Scene
+from mosaics.catalog.index import CatalogIndex
+from mosaics.catalog.table import SceneMaker
+from mosaics.errors import CatalogUnavailableError
 
 log = structlog.get_logger(__name__)
 
@@ -118,13 +117,7 @@ class Knowledge:
         except (CatalogUnavailableError, OSError) as error:
             log.warning("catalogue_not_refreshed", error=type(error).__name__)
             return
-        self.index = self.index.with_changes(changes, self._scene)
+        for key, reason in changes.broken.items():
+            log.error("item_unreadable", scene=key[1], cause=repr(reason.__cause__))
+        self.index = self.index.with_changes(changes, self.scene_from)
         self.catalogue_at = self.clock()
-
-    def _scene(self, item: dict[str, Any], sequence: int) -> Scene | None:
-        """Make a scene; a broken item fails alone."""
-        try:
-            return self.scene_from(item, sequence)
-        except SceneUnreadableError as error:
-            log.error("item_unreadable", scene=error.scene_id, cause=repr(error.__cause__))  # noqa: TRY400 - its cause says it
-            return None

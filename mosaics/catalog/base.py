@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from mosaics.catalog.table import SceneColumns
+from mosaics.errors import SceneUnreadableError
 from mosaics.models import Collection
 
 
@@ -16,8 +18,12 @@ class Changes:
     """The newest sequence included."""
     collections: dict[str, Collection | None]
     """Collections by id; None: removed."""
-    items: dict[tuple[str, str], tuple[int, dict[str, Any]] | None]
-    """(sequence, STAC item) by (collection id, scene id); None: removed."""
+    scenes: SceneColumns
+    """Those that are new or other than they were."""
+    gone: tuple[tuple[str, str], ...] = ()
+    """(collection id, scene id) of those that were removed."""
+    broken: dict[tuple[str, str], SceneUnreadableError] = field(default_factory=dict)
+    """Why those are left out whose item is broken; they are gone too."""
 
 
 class CatalogReader(Protocol):

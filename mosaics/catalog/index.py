@@ -2,54 +2,132 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from threading import Lock
+from typing import Final
 
+import numpy as np
 import shapely
-from shapely import STRtree
+from cachetools import LRUCache
+from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from mosaics.catalog.base import Changes
+from mosaics.catalog.table import Rows, SceneMaker, SceneTable
+from mosaics.filters import SceneFilter
 from mosaics.models import Collection, Scene
+from mosaics.visible import Visible, visible
 
-SceneMaker = Callable[[dict[str, Any], int], Scene | None]
-"""Makes a scene of a STAC item and its sequence; None: the item is broken, and is left out alone."""
+SceneKey = tuple[str, str]
+"""Collection id and scene id."""
+_MOST_VIEW_BYTES: Final = 32_000_000
+"""Of what filters leave of one part."""
+_FEW: Final = 4
+"""A part that is less than so many times as large as the next one becomes one with it."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class CollectionScenes:
-    """The scenes of one collection, newest first, with a spatial index."""
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A table, and which of its rows are still so; known by its identity."""
 
-    scenes: tuple[Scene, ...]
+    table: SceneTable
+    gone: NDArray[np.bool_] | None = None
+    """True for rows that were removed or replaced; None: none was."""
+
+    _views: LRUCache[str, Visible] = field(
+        default_factory=lambda: LRUCache(_MOST_VIEW_BYTES, getsizeof=lambda view: view.size_bytes),
+        init=False,
+        repr=False,
+    )
+    _lock: Lock = field(default_factory=Lock, init=False, repr=False)
+
+    def seen_by(self, opened: SceneFilter) -> Visible:
+        """Give what a filter leaves of it; remembered, for all filters that are the same."""
+        with self._lock:
+            known = self._views.get(opened.digest)
+        if known is None:
+            known = visible(self.table, self.rows, opened)
+            if known.size_bytes <= self._views.maxsize:
+                with self._lock:
+                    self._views[opened.digest] = known
+        return known
 
     @cached_property
-    def kinds(self) -> frozenset[tuple[str | None, str]]:
-        """Licence and sensor of each scene, once each."""
-        return frozenset((scene.licence_id, scene.sensor_id) for scene in self.scenes)
+    def rows(self) -> Rows:
+        """The rows that are there, ascending."""
+        return np.arange(len(self.table)) if self.gone is None else np.flatnonzero(~self.gone)
+
+    def there(self, rows: Rows) -> Rows:
+        """Leave out the rows that are gone."""
+        return rows if self.gone is None else rows[~self.gone[rows]]
+
+    def without(self, rows: Iterable[int]) -> Part:
+        """Give the part without some rows."""
+        gone = np.zeros(len(self.table), bool) if self.gone is None else self.gone.copy()
+        gone[list(rows)] = True
+        return Part(self.table, gone)
+
+    def joins(self, other: Part) -> bool:
+        """Tell whether it is better to hold both as one."""
+        return self.table.make is other.table.make and len(self.rows) < _FEW * len(other.rows)
+
+    def followed_by(self, other: Part) -> Part:
+        """Give what is there of two parts as one."""
+        tables = [each.table if each.gone is None else each.table.some(each.rows) for each in (self, other)]
+        return Part(tables[0].followed_by(tables[1]))
+
+    def of_collection(self, collection_id: str) -> Rows:
+        """Give the rows of a collection that are there, ascending."""
+        return self._groups.get(collection_id, np.array([], np.intp))
 
     @cached_property
-    def _tree(self) -> STRtree:
-        return STRtree([scene.footprint for scene in self.scenes])
+    def _groups(self) -> dict[str, Rows]:
+        codes, values = self.table.words("collection")
+        held = codes[self.rows]
+        order = np.argsort(held, kind="stable")
+        borders = np.flatnonzero(np.diff(held[order])) + 1
+        groups = np.split(self.rows[order], borders) if len(order) else []
+        return {str(values[codes[group[0]]]): group for group in groups}
 
-    def meeting(self, area: BaseGeometry) -> tuple[Scene, ...]:
-        """Give the scenes whose footprint meets the area (lon/lat), newest first."""
-        return tuple(self.scenes[i] for i in sorted(self._tree.query(area, predicate="intersects")))
 
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class CatalogIndex:
     """Everything the catalogue holds at one sequence."""
 
     sequence: int = 0
     collections: dict[str, Collection] = field(default_factory=dict)
-    scenes: dict[tuple[str, str], Scene] = field(default_factory=dict)
-    """By (collection id, scene id)."""
-    by_collection: dict[str, CollectionScenes] = field(default_factory=dict)
+    parts: tuple[Part, ...] = ()
+    """Large ones first; changes are a small part at the end until they are many."""
 
-    def with_changes(self, changes: Changes, scene_from: SceneMaker) -> CatalogIndex:
-        """Give the index after the changes; untouched collections keep their spatial index."""
+    @classmethod
+    def of(
+        cls, scenes: Iterable[Scene], collections: Mapping[str, Collection], *, sequence: int = 1
+    ) -> CatalogIndex:
+        """Make an index of scenes that exist."""
+        part = Part(SceneTable.of_scenes(scenes))
+        return cls(sequence=sequence, collections=dict(collections), parts=(part,))
+
+    @property
+    def scenes(self) -> Scenes:
+        """All scenes by their keys."""
+        return Scenes(self)
+
+    def newest_first(self, collection_id: str) -> tuple[Scene, ...]:
+        """Make all scenes of a collection."""
+        return newest_first(scene for key, scene in self.scenes.items() if key[0] == collection_id)
+
+    def place_of(self, key: SceneKey) -> tuple[int, int] | None:
+        """Give the part and the row of a scene."""
+        for number, part in enumerate(self.parts):
+            row = part.table.row_of(*key)
+            if row is not None and (part.gone is None or not part.gone[row]):
+                return number, row
+        return None
+
+    def with_changes(self, changes: Changes, make: SceneMaker) -> CatalogIndex:
+        """Give the index after the changes; what is untouched stays the same part."""
         if changes.sequence == self.sequence:
             return self
         collections = dict(self.collections)
@@ -58,22 +136,64 @@ class CatalogIndex:
                 collections.pop(collection_id, None)
             else:
                 collections[collection_id] = collection
-        scenes = dict(self.scenes)
-        for key, entry in changes.items.items():
-            scene = None if entry is None else scene_from(entry[1], entry[0])
-            if scene is None:
-                scenes.pop(key, None)
-            else:
-                scenes[key] = scene
-        touched = {collection_id for collection_id, _ in changes.items}
-        by_collection = {i: group for i, group in self.by_collection.items() if i not in touched}
-        for collection_id in touched:
-            group = [scene for key, scene in scenes.items() if key[0] == collection_id]
-            if group:
-                by_collection[collection_id] = CollectionScenes(scenes=newest_first(group))
         return CatalogIndex(
-            sequence=changes.sequence, collections=collections, scenes=scenes, by_collection=by_collection
+            sequence=changes.sequence,
+            collections=collections,
+            parts=self._parts_after(changes, make),
         )
+
+    def _parts_after(self, changes: Changes, make: SceneMaker) -> tuple[Part, ...]:
+        replaced: dict[int, list[int]] = {}
+        for key in (*changes.scenes.keys, *changes.gone) if self.parts else ():
+            place = self.place_of(key)
+            if place is not None:
+                replaced.setdefault(place[0], []).append(place[1])
+        parts = [
+            part.without(replaced[number]) if number in replaced else part
+            for number, part in enumerate(self.parts)
+        ]
+        if len(changes.scenes):
+            parts.append(Part(SceneTable.of(changes.scenes, make)))
+        while len(parts) > 1 and parts[-2].joins(parts[-1]):
+            last = parts.pop()
+            parts[-1] = parts[-1].followed_by(last)
+        return tuple(part for part in parts if len(part.rows))
+
+
+@dataclass(frozen=True)
+class Scenes(Mapping[SceneKey, Scene]):
+    """All scenes of an index, each made when it is asked for."""
+
+    index: CatalogIndex
+
+    def __getitem__(self, key: SceneKey) -> Scene:
+        """Make one."""
+        place = self.index.place_of(key)
+        scene = None if place is None else self.index.parts[place[0]].table.scene(place[1])
+        if scene is None:
+            raise KeyError(key)
+        return scene
+
+    def __iter__(self) -> Iterator[SceneKey]:
+        """Give the keys."""
+        for part in self.index.parts:
+            for row in part.rows:
+                yield str(part.table.word("collection", row)), str(part.table.word("id", row))
+
+    def __len__(self) -> int:
+        """Give their number."""
+        return sum(len(part.rows) for part in self.index.parts)
+
+    def last_changed(self, most: int) -> list[Scene]:
+        """Make the scenes that were changed last, the last first."""
+        found = [
+            (int(part.table.sequences[row]), part.table, int(row))
+            for part in self.index.parts
+            for row in part.rows[np.argsort(part.table.sequences[part.rows])[-most:]]
+        ]
+        found.sort(key=lambda each: each[0], reverse=True)
+        made = (table.scene(row) for _, table, row in found[:most])
+        return [scene for scene in made if scene is not None]
 
 
 def newest_first(scenes: Iterable[Scene]) -> tuple[Scene, ...]:

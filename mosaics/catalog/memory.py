@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from mosaics.catalog.base import Changes, data_href
+from mosaics.catalog.summary import summary_of
+from mosaics.catalog.table import Gathering
+from mosaics.errors import SceneUnreadableError
 from mosaics.models import Collection
 
 
@@ -19,14 +22,23 @@ class MemoryCatalog:
 
     def changes(self, since: int) -> Changes:
         """Give what became different after `since`."""
+        gathering, gone, broken = Gathering(), [], {}
+        for key, (sequence, item) in self._items.items():
+            if sequence <= since:
+                continue
+            try:
+                if item is not None:
+                    gathering.add(sequence, summary_of(item))
+                elif since > 0:
+                    gone.append(key)
+            except SceneUnreadableError as error:
+                broken[key] = error
         return Changes(
             sequence=self._sequence,
             collections={i: c for i, (n, c) in self._collections.items() if n > since},
-            items={
-                key: None if item is None else (n, item)
-                for key, (n, item) in self._items.items()
-                if n > since and not (since == 0 and item is None)
-            },
+            scenes=gathering.done(),
+            gone=(*gone, *broken),
+            broken=broken,
         )
 
     def find_by_digest(self, digest: str) -> tuple[str, str] | None:

@@ -12,7 +12,9 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from mosaics.catalog.base import Changes, data_href
-from mosaics.errors import CatalogUnavailableError
+from mosaics.catalog.summary import summary_from, summary_of
+from mosaics.catalog.table import Gathering
+from mosaics.errors import CatalogUnavailableError, SceneUnreadableError
 from mosaics.models import Collection, Text
 
 metadata = sa.MetaData()
@@ -35,6 +37,16 @@ scenes_table = sa.Table(
     sa.Column("sequence", sa.BigInteger, nullable=False, index=True),
 )
 
+summaries_table = sa.Table(
+    "mosaics_summaries",
+    metadata,
+    sa.Column("collection_id", sa.String(64), primary_key=True),
+    sa.Column("id", sa.String(128), primary_key=True),
+    sa.Column("sequence", sa.BigInteger, nullable=False, index=True),
+    sa.Column("summary", sa.LargeBinary, comment="NULL: the scene was removed, or its item is broken"),
+)
+"""What the index holds of each scene; apart from the items, so that a worker reads no more than that."""
+
 sequence_table = sa.Table(
     "mosaics_sequence",
     metadata,
@@ -54,27 +66,19 @@ class SqlCatalog:
         with _translated(), self._engine.connect() as connection:
             newest = connection.scalar(sa.select(sequence_table.c.value)) or 0
             if newest <= since:
-                return Changes(sequence=newest, collections={}, items={})
+                return Changes(sequence=newest, collections={}, scenes=Gathering().done())
             collections = connection.execute(
                 sa.select(collections_table.c.id, collections_table.c.document).where(
                     collections_table.c.sequence > since
                 )
             ).all()
-            query = sa.select(
-                scenes_table.c.collection_id, scenes_table.c.id, scenes_table.c.sequence, scenes_table.c.item
-            ).where(scenes_table.c.sequence > since)
-            if since == 0:
-                query = query.where(scenes_table.c.item.is_not(None))
-            scenes = connection.execute(query).all()
+            gathering, gone, broken = _scenes_since(connection, since)
         return Changes(
             sequence=newest,
             collections={row.id: _collection_from(row.document) for row in collections},
-            items={
-                (row.collection_id, row.id): None
-                if row.item is None
-                else (row.sequence, _item_from(row.id, row.item))
-                for row in scenes
-            },
+            scenes=gathering.done(),
+            gone=(*gone, *broken),
+            broken=broken,
         )
 
     def find_by_digest(self, digest: str) -> tuple[str, str] | None:
@@ -140,25 +144,94 @@ class SqlCatalog:
             raise KeyError(collection_id)
         with _translated(), self._engine.begin() as connection:
             sequence = _next(connection)
+            key = (collection_id, item["id"])
             values = {"item": json.dumps(item), "digest": digest, "sequence": sequence}
-            where = _is_scene(collection_id, item["id"])
-            if not connection.execute(sa.update(scenes_table).where(where).values(values)).rowcount:
-                connection.execute(
-                    sa.insert(scenes_table).values(collection_id=collection_id, id=item["id"], **values)
-                )
+            _put(connection, scenes_table, key, values)
+            _put(connection, summaries_table, key, {"sequence": sequence, "summary": _summary_bytes(item)})
         return sequence
 
     def remove_scene(self, collection_id: str, scene_id: str) -> bool:
         """Take a scene out; a row without an item stays so that every worker hears of it."""
         with _translated(), self._engine.begin() as connection:
             sequence = _next(connection)
-            return bool(
-                connection.execute(
-                    sa.update(scenes_table)
-                    .where(_is_scene(collection_id, scene_id), scenes_table.c.item.is_not(None))
-                    .values(item=None, digest=None, sequence=sequence)
-                ).rowcount
-            )
+            removed = connection.execute(
+                sa.update(scenes_table)
+                .where(_is_scene(collection_id, scene_id), scenes_table.c.item.is_not(None))
+                .values(item=None, digest=None, sequence=sequence)
+            ).rowcount
+            if removed:
+                _put(
+                    connection,
+                    summaries_table,
+                    (collection_id, scene_id),
+                    {"sequence": sequence, "summary": None},
+                )
+            return bool(removed)
+
+
+def _scenes_since(
+    connection: sa.Connection, since: int
+) -> tuple[Gathering, list[tuple[str, str]], dict[tuple[str, str], SceneUnreadableError]]:
+    """Read what became of scenes; a summary that is of another version, or missing, is made of the item.
+
+    Returns:
+        The scenes, the keys of those that were removed, and what is wrong with those whose item is broken.
+    """
+    table = summaries_table.c
+    query = sa.select(table.collection_id, table.id, table.sequence, table.summary).where(
+        table.sequence > since
+    )
+    if since == 0:
+        query = query.where(table.summary.is_not(None))
+    gathering = Gathering()
+    removed: list[tuple[str, str]] = []
+    old: list[tuple[str, str]] = []
+    for collection_id, scene_id, sequence, data in connection.execute(query):
+        summary = None if data is None else summary_from(data)
+        if summary is not None:
+            gathering.add(sequence, summary, data)
+        else:
+            (removed if data is None else old).append((collection_id, scene_id))
+    rows = list(connection.execute(_without_summary(since)))
+    rows += [connection.execute(sa.select(scenes_table).where(_is_scene(*key))).one() for key in old]
+    broken = {}
+    for row in rows:
+        try:
+            gathering.add(row.sequence, summary_of(_item_from(row.id, row.item)))
+        except SceneUnreadableError as error:
+            broken[row.collection_id, row.id] = error
+    made = {(row.collection_id, row.id) for row in rows}
+    return gathering, [key for key in removed if key not in made], broken
+
+
+def _without_summary(since: int) -> sa.Select[Any]:
+    """Give the scenes that are there, but whose item was broken when it was written."""
+    table = summaries_table.c
+    return sa.select(scenes_table).join(
+        summaries_table,
+        sa.and_(
+            table.collection_id == scenes_table.c.collection_id,
+            table.id == scenes_table.c.id,
+            table.summary.is_(None),
+            scenes_table.c.item.is_not(None),
+            table.sequence > since,
+        ),
+    )
+
+
+def _put(connection: sa.Connection, table: sa.Table, key: tuple[str, str], values: dict[str, Any]) -> None:
+    """Write a row, in place of one with the same key."""
+    where = sa.and_(table.c.collection_id == key[0], table.c.id == key[1])
+    if not connection.execute(sa.update(table).where(where).values(values)).rowcount:
+        connection.execute(sa.insert(table).values(collection_id=key[0], id=key[1], **values))
+
+
+def _summary_bytes(item: dict[str, Any]) -> bytes | None:
+    """Give the summary of an item for the store; None: it is broken, which is told when it is read."""
+    try:
+        return bytes(summary_of(item))
+    except SceneUnreadableError:
+        return None
 
 
 def _next(connection: sa.Connection) -> int:

@@ -324,7 +324,7 @@ def _source_state(scene: Scene) -> tuple[int, int] | None:
 def _layer(scene: Scene) -> Layer:
     nothing = Text(fr="", en="")
     collection = Collection(id=scene.collection_id, title=nothing, description=nothing)
-    return Layer(id=scene.id, collection=collection, scenes=(scene,), single=True)
+    return Layer.of(scene.id, (scene,), collection=collection, single=True)
 
 
 def _check(name: str, path: Path) -> None:

@@ -28,11 +28,10 @@ from auth.store import PolicyStore, SqlPolicyStore
 from auth.usage import SqlUsageStore, UsageStore
 from mosaics.catalog.index import CatalogIndex
 from mosaics.catalog.sql import SqlCatalog
-from mosaics.errors import MosaicsError, SceneUnreadableError
-from mosaics.models import Scene
+from mosaics.errors import MosaicsError
 from mosaics.sensors import load_sensors
 from server.database import open_database
-from server.scenes import scene_maker
+from server.scenes import SceneOfItem
 from server.settings import Settings, SettingsError, load_settings
 
 FAILED = 1
@@ -92,18 +91,13 @@ class Context:
     def index(self) -> CatalogIndex:
         """The catalogue in memory, as a worker holds it; a broken item is told and left out alone."""
         with told():
-            make = scene_maker(self.settings.data, load_sensors(self.settings.data_folder))
-
-        def scene_from(item: dict[str, Any], sequence: int) -> Scene | None:
-            try:
-                return make(item, sequence)
-            except SceneUnreadableError as error:
-                said = f"scene {error.scene_id} is left out: its item is broken"
-                messages.print(said, style="red", markup=False)
-                return None
-
-        with told():
-            return CatalogIndex().with_changes(self.catalog.changes(0), scene_from)
+            make = SceneOfItem(root=self.settings.data, sensors=load_sensors(self.settings.data_folder))
+            changes = self.catalog.changes(0)
+        for error in changes.broken.values():
+            messages.print(
+                f"scene {error.scene_id} is left out: its item is broken", style="red", markup=False
+            )
+        return CatalogIndex().with_changes(changes, make)
 
 
 def context_of(command: typer.Context) -> Context:

@@ -38,7 +38,7 @@ def layers(
         {
             "id": layer.id,
             "title": layer.title.fr,
-            "scenes": len(layer.scenes),
+            "scenes": len(layer),
             "dates": f"{layer.times[0]} .. {layer.times[-1]}" if layer.times else None,
             "resolution_m": round(layer.ground_resolution, 2),
             "styles": " ".join(layer.styles),

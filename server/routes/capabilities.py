@@ -11,7 +11,7 @@ from auth.models import Action
 from mosaics.errors import GridNotFoundError, LayerNotFoundError
 from mosaics.filters import SceneFilter
 from mosaics.grids import Grid, find_grid, grids_meeting
-from mosaics.layers import Layer, zoom_range
+from mosaics.layers import Layer, visible_collections, zoom_range
 from mosaics.models import Text
 from server.access import AccessDeniedError
 from server.answers import Answer, digest
@@ -67,7 +67,7 @@ class CapabilitiesCache:
 
 
 def _sees_anything(call: Call, scene_filter: SceneFilter) -> bool:
-    return any(scene_filter.sees(scene) for scene in call.index.scenes.values())
+    return bool(visible_collections(call.index, scene_filter))
 
 
 def _xml(body: bytes) -> Answer:
@@ -149,8 +149,7 @@ def _layer_info(call: Call, layer: Layer) -> LayerInfo:
 
 
 def _gives_values(call: Call, layer: Layer) -> bool:
-    opened = call.filter(Action.INFO)
-    return any(opened.sees(scene) for scene in layer.scenes)
+    return layer.sees_any(call.filter(Action.INFO))
 
 
 def _limits(grid: Grid, layer: Layer) -> tuple[MatrixLimit, ...]:

@@ -49,14 +49,13 @@ class Readiness:
 
     def renders(self) -> bool:
         """Render a small picture of a scene; an empty catalogue has nothing to fail."""
-        newest = sorted(self.services.knowledge.index.scenes.values(), key=lambda s: -s.sequence)[:_TRIED]
+        newest = self.services.knowledge.index.scenes.last_changed(_TRIED)
         return not newest or any(self._renders_scene(scene) for scene in newest)
 
     def _renders_scene(self, scene: Scene) -> bool:
         index = self.services.knowledge.index
-        layer = Layer(
-            id=scene.id, collection=index.collections[scene.collection_id], scenes=(scene,), single=True
-        )
+        collection = index.collections[scene.collection_id]
+        layer = Layer.of(scene.id, (scene,), collection=collection, single=True)
         try:
             tile = resolve(
                 layer,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Literal
+from typing import Any, Final, Literal
+from urllib.parse import urlencode
 
 import shapely
 from shapely.geometry import mapping
@@ -11,16 +12,18 @@ from shapely.geometry import mapping
 from auth.models import Action
 from mosaics.encode import MEDIA_TYPES
 from mosaics.errors import LayerNotFoundError
-from mosaics.filters import COARSEST
 from mosaics.grids import grids_meeting
-from mosaics.layers import Layer, zoom_range
-from mosaics.models import Bounds, Text
+from mosaics.layers import Layer, Listed, zoom_range
+from mosaics.models import Text
 from server.access import AccessDeniedError, is_tier
 from server.answers import Answer, json_answer
 from server.call import Call
+from server.requests import BadRequestError, number, single
 from server.routes.legend import legend_link
 from server.usage.meter import QuotaExceededError
 
+_MOST_SCENES: Final = 1000
+"""Scenes that are listed at once."""
 _SHOWN = (Action.TILE, Action.CATALOGUE, Action.PREVIEW, Action.INFO)
 """Actions by which a layer is known, the one that shows most first."""
 
@@ -38,24 +41,42 @@ async def layer(call: Call) -> Answer:
     """Serve `/layers/{layer}`, with the scenes of a collection."""
     found = _known(call, call.path["layer"])
     document = describe(call, found)
-    extents = found.extents or tuple(Bounds(*scene.footprint.bounds) for scene in found.scenes)
-    resolutions = found.resolutions or tuple(scene.finest_resolution for scene in found.scenes)
-    document["scenes"] = [
-        {
-            "id": scene.id,
-            "layer": f"{scene.collection_id}:{scene.id}",
-            "datetime": scene.acquired.isoformat() if scene.acquired else None,
-            "sensor": scene.sensor_id,
-            "ground_resolution": round(resolution, 4),
-            "bbox": [round(v, 7) for v in extent],
-        }
-        for scene, extent, resolution in zip(found.scenes, extents, resolutions, strict=True)
-    ]
+    first, most = _page(call)
+    document["scenes"] = [_scene(listed) for listed in found.listed(first, most)]
+    document["scene_count"] = len(found)
+    if first + most < len(found):
+        following = urlencode({"offset": first + most, "limit": most})
+        document["links"].append({"rel": "next", "href": call.href(f"layers/{found.id}", following)})
     document["indices"] = [
         {"id": index.id, "title": _text(index.title)} for index in call.services.own_styles.indices_of(found)
     ]
     document["footprint"] = _footprint(found)
     return json_answer(document)
+
+
+def _page(call: Call) -> tuple[int, int]:
+    """Give the number of the first scene that is listed, and how many are.
+
+    Raises:
+        BadRequestError: If they are no whole numbers, or too many are wanted.
+    """
+    first = number(single(call.query, "offset") or "0", "offset")
+    most = number(single(call.query, "limit") or str(_MOST_SCENES), "limit")
+    if not 1 <= most <= _MOST_SCENES:
+        raise BadRequestError(f"limit must be 1 to {_MOST_SCENES}")
+    return first, most
+
+
+def _scene(listed: Listed) -> dict[str, Any]:
+    """Describe a scene of a layer."""
+    return {
+        "id": listed.id,
+        "layer": f"{listed.collection_id}:{listed.id}",
+        "datetime": listed.acquired.isoformat() if listed.acquired else None,
+        "sensor": listed.sensor_id,
+        "ground_resolution": round(listed.ground_resolution, 4),
+        "bbox": [round(v, 7) for v in listed.extent],
+    }
 
 
 def _known(call: Call, layer_id: str) -> Layer:
@@ -72,23 +93,16 @@ def _known(call: Call, layer_id: str) -> Layer:
 
 def _access(call: Call, layer: Layer) -> Literal["full", "preview", "listed"]:
     """Tell how a layer is open: by a grant, by the preview tier of its licence only, or only known of."""
-    opened = call.filter(Action.TILE)
-    parts = [
-        part
-        for scene in layer.scenes
-        if opened.sees(scene) and (opening := opened.opening(scene, COARSEST)) is not None
-        for part in opening.parts
-    ]
-    if not parts:
+    rules = layer.rules_of(call.filter(Action.TILE))
+    if not rules:
         return "listed"
-    return "preview" if all(is_tier(part.rule.label) for part in parts) else "full"
+    return "preview" if all(is_tier(rule.label) for rule in rules) else "full"
 
 
 def _footprint(layer: Layer) -> dict[str, Any]:
     """Give the outline of what is open of a layer, GeoJSON, within a metre or so."""
     west, south, east, north = layer.bounds
-    outline = shapely.union_all([scene.footprint for scene in layer.scenes])
-    clipped = shapely.intersection(outline, shapely.box(west, south, east, north))
+    clipped = shapely.intersection(layer.outline, shapely.box(west, south, east, north))
     return dict(mapping(shapely.simplify(clipped, 1e-5)))
 
 

@@ -33,6 +33,10 @@ _PICTURE = re.compile(r"(?P<style>[^@.]+)(?:(?P<twice>@2x)?\.(?P<png>png)|\.(?P<
 _MEDIA_TYPES: Final = {"png": "image/png", "svg": "image/svg+xml", "json": JSON}
 
 
+_MOST_LOOKED_AT: Final = 256
+"""Scenes, the newest, that are asked whether their ranges differ."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LegendRequest:
     """A legend as any protocol may ask for it, parsed and checked for form."""
@@ -138,8 +142,9 @@ def _styled(
     services: Services, layer: Layer, style_id: str | None, own: OwnStyle | None
 ) -> Iterator[tuple[Style, Scene]]:
     """Give the scenes that are shown in a style, newest first, each with what it is shown in."""
-    for scene in layer.scenes:
-        if style_id is not None and style_id not in scene.styles:
+    for place in layer.places()[:_MOST_LOOKED_AT]:
+        scene = place.scene
+        if scene is None or (style_id is not None and style_id not in scene.styles):
             continue
         style = services.styles.get(scene.styles[0] if style_id is None else style_id)
         if own is None:

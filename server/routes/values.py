@@ -54,7 +54,7 @@ async def info(call: Call) -> Answer:
     grid = grids_meeting(call.services.grids, layer.bounds)[0]
     minzoom, maxzoom = zoom_range(grid, layer)
     types = dict.fromkeys(band.data_type for band in subject.bands)
-    palette = layer.scenes[0].colormap
+    palette = layer.first.colormap
     return json_answer(
         {
             "bounds": [round(side, 7) for side in layer.bounds],
@@ -117,7 +117,7 @@ async def point(call: Call) -> Answer:
         span=layer.span(single(call.query, "time")),
     )
     found = await _pooled(call, look)
-    bands = (layer.scenes[0] if found is None else found.scene).all_bands
+    bands = (layer.first if found is None else found.scene).all_bands
     values = [None] * len(bands) if found is None else list(found.values)
     told: dict[str, Any] = {
         "coordinates": [longitude, latitude],

@@ -34,7 +34,7 @@ from auth.models import (
 )
 from auth.reach import EVERYWHERE, Area, Selector, Window, new_area
 from auth.snapshot import PolicySnapshot
-from mosaics.catalog.index import CatalogIndex, CollectionScenes
+from mosaics.catalog.index import CatalogIndex
 from mosaics.models import Scene
 from tests.auth.naive import Caller
 from tests.conftest import ROOT, Reply, position_pixels
@@ -165,14 +165,8 @@ class World:
         """Make these the catalogue; the number of its sequence is new."""
         self.scenes = scenes
         knowledge = self.asgi.application.services.knowledge
-        groups: dict[str, list[Scene]] = {}
-        for scene in scenes.values():
-            groups.setdefault(scene.collection_id, []).append(scene)
-        knowledge.index = CatalogIndex(
-            sequence=next(_EPOCHS),
-            collections=knowledge.index.collections,
-            scenes={(s.collection_id, s.id): s for s in scenes.values()},
-            by_collection={c: CollectionScenes(scenes=in_order(group)) for c, group in groups.items()},
+        knowledge.index = CatalogIndex.of(
+            scenes.values(), knowledge.index.collections, sequence=next(_EPOCHS)
         )
 
     def layer_scenes(self, layer: str) -> tuple[Scene, ...]:

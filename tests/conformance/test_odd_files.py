@@ -14,13 +14,15 @@ from rasterio.enums import Resampling
 from rasterio.transform import from_bounds
 from rasterio.vrt import WarpedVRT
 
+from mosaics.catalog.index import CatalogIndex
 from mosaics.catalog.sql import SqlCatalog
 from mosaics.gdal import unplaced_files_expected
 from mosaics.grids import find_grid, load_grids
-from mosaics.item import scene_from_item
 from mosaics.models import Bounds, Frame, Scene
 from mosaics.read import RioTilerReader
+from mosaics.sensors import load_sensors
 from server.database import connect
+from server.scenes import SceneOfItem
 from tests.conftest import IMAGERY, ROOT, flux
 
 pytestmark = pytest.mark.imagery
@@ -45,12 +47,9 @@ def banked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, di
 @pytest.fixture(scope="module")
 def scenes(banked: tuple[Path, dict[str, dict[str, object]]]) -> dict[tuple[str, str], Scene]:
     home, _ = banked
-    changes = SqlCatalog(connect(None, home)).changes(0)
-    return {
-        key: scene_from_item(entry[1], root=home / "data", sequence=entry[0])
-        for key, entry in changes.items.items()
-        if entry is not None
-    }
+    catalog = SqlCatalog(connect(None, home))
+    make = SceneOfItem(root=home / "data", sensors=load_sensors())
+    return dict(CatalogIndex().with_changes(catalog.changes(0), make).scenes)
 
 
 def is_raw(path: Path) -> bool:

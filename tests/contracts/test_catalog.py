@@ -11,12 +11,14 @@ import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from mosaics.catalog.base import Catalog
+from mosaics.catalog.base import Catalog, Changes
 from mosaics.catalog.memory import MemoryCatalog
 from mosaics.catalog.migrate import HEAD, migrate
 from mosaics.catalog.sql import SqlCatalog
+from mosaics.catalog.summary import summary_of
 from mosaics.models import Collection, Text
 from server.database import connect
+from tests.items import item
 
 
 def _sqlite(folder: Path) -> SqlCatalog:
@@ -40,8 +42,11 @@ def collection(id_: str = "c", title: str = "t") -> Collection:
     return Collection(id=id_, title=Text(fr=title, en=title), description=Text(fr="", en=""))
 
 
-def item(id_: str, **more: Any) -> dict[str, Any]:
-    return {"id": id_, "properties": {"n": 1, "texte": "été"}, **more}
+def written(changes: Changes) -> dict[Any, Any]:
+    """Give sequence and record of what is new."""
+    columns = changes.scenes
+    there = zip(columns.keys, columns.sequences.tolist(), columns.records.all(), strict=True)
+    return {key: (sequence, record) for key, sequence, record in there}
 
 
 def test_everything_since_the_beginning(catalog: Catalog) -> None:
@@ -50,7 +55,7 @@ def test_everything_since_the_beginning(catalog: Catalog) -> None:
     changes = catalog.changes(0)
     assert changes.sequence == sequence
     assert changes.collections == {"c": collection()}
-    assert changes.items == {("c", "a"): (sequence, item("a"))}
+    assert written(changes) == {("c", "a"): (sequence, summary_of(item("a")).record)}
 
 
 def test_only_what_came_later(catalog: Catalog) -> None:
@@ -58,18 +63,32 @@ def test_only_what_came_later(catalog: Catalog) -> None:
     first = catalog.put_scene("c", item("a"), "d1")
     second = catalog.put_scene("c", item("b"), "d2")
     assert second > first
-    assert set(catalog.changes(first).items) == {("c", "b")}
-    assert catalog.changes(second).items == {}
+    assert catalog.changes(first).scenes.keys == [("c", "b")]
+    assert catalog.changes(second).scenes.keys == []
     assert catalog.changes(second).sequence == second
 
 
 def test_a_replaced_scene_is_a_change(catalog: Catalog) -> None:
     catalog.put_collection(collection())
     first = catalog.put_scene("c", item("a"), "d1")
-    second = catalog.put_scene("c", item("a", more=1), "d2")
-    assert catalog.changes(first).items == {("c", "a"): (second, item("a", more=1))}
+    second = catalog.put_scene("c", item("a", license="été"), "d2")
+    changed = {("c", "a"): (second, summary_of(item("a", license="été")).record)}
+    assert written(catalog.changes(first)) == changed
     assert catalog.find_by_digest("d1") is None
     assert catalog.find_by_digest("d2") == ("c", "a")
+
+
+def test_a_broken_item_is_told_and_left_out_alone(catalog: Catalog) -> None:
+    catalog.put_collection(collection())
+    catalog.put_scene("c", item("a"), "d1")
+    catalog.put_scene("c", {"id": "broken"}, "d2")
+    for since in (0, 1):
+        changes = catalog.changes(since)
+        assert changes.scenes.keys == [("c", "a")]
+        assert set(changes.broken) == {("c", "broken")}
+    catalog.remove_scene("c", "broken")
+    assert catalog.changes(1).broken == {}
+    assert catalog.changes(0).scenes.keys == [("c", "a")]
 
 
 def test_the_item_of_a_scene(catalog: Catalog) -> None:
@@ -78,20 +97,23 @@ def test_the_item_of_a_scene(catalog: Catalog) -> None:
     catalog.put_scene("c", item("a"), "d1")
     assert catalog.item("c", "a") == item("a")
     assert catalog.item("d", "a") is None
-    catalog.put_scene("c", item("a", more=1), "d1")
-    assert catalog.item("c", "a") == item("a", more=1)
+    catalog.put_scene("c", item("a", license="été"), "d1")
+    assert catalog.item("c", "a") == item("a", license="été")
     catalog.remove_scene("c", "a")
     assert catalog.item("c", "a") is None
 
 
 def test_the_scenes_at_an_address(catalog: Catalog) -> None:
     def at(id_: str, href: str) -> dict[str, Any]:
-        return item(id_, assets={"data": {"href": href}, "thumbnail": {"href": "s3://b/other.tif"}})
+        made = item(id_)
+        made["assets"]["data"] |= {"href": href, "flux:etag": "e"}
+        made["assets"]["thumbnail"] = {"href": "s3://b/other.tif"}
+        return made
 
     catalog.put_collection(collection())
     for number, href in enumerate(("s3://b/a_1.tif", "s3://b/a_1.tif", "s3://b/ab1.tif", "cogs/a_1.tif")):
         catalog.put_scene("c", at(f"s{number}", href), f"d{number}")
-    catalog.put_scene("c", item("bare"), "d9")
+    catalog.put_scene("c", {"id": "bare"}, "d9")
     assert sorted(catalog.scenes_at("s3://b/a_1.tif")) == [("c", "s0"), ("c", "s1")]
     assert catalog.scenes_at("s3://b/other.tif") == []
     catalog.remove_scene("c", "s0")
@@ -103,8 +125,9 @@ def test_a_removed_scene_is_told_to_those_who_knew_it(catalog: Catalog) -> None:
     known = catalog.put_scene("c", item("a"), "d1")
     assert catalog.remove_scene("c", "a")
     assert not catalog.remove_scene("c", "a")
-    assert catalog.changes(known).items == {("c", "a"): None}
-    assert catalog.changes(0).items == {}
+    assert catalog.changes(known).gone == (("c", "a"),)
+    assert catalog.changes(known).scenes.keys == []
+    assert (catalog.changes(0).gone, catalog.changes(0).scenes.keys) == ((), [])
     assert not catalog.scene_exists("c", "a")
     assert catalog.find_by_digest("d1") is None
     catalog.put_scene("c", item("a"), "d1")
@@ -124,7 +147,7 @@ def test_an_equal_collection_again_changes_nothing(catalog: Catalog) -> None:
 def test_a_scene_needs_its_collection(catalog: Catalog) -> None:
     with pytest.raises(KeyError):
         catalog.put_scene("nowhere", item("a"), "d1")
-    assert catalog.changes(0).items == {}
+    assert catalog.changes(0).scenes.keys == []
 
 
 def test_writers_at_once_lose_nothing(catalog: Catalog, request: pytest.FixtureRequest) -> None:
@@ -146,8 +169,7 @@ def test_writers_at_once_lose_nothing(catalog: Catalog, request: pytest.FixtureR
     for thread in threads:
         thread.join()
     assert not errors
-    sequences = [entry[0] for entry in catalog.changes(0).items.values() if entry]
-    assert len(set(sequences)) == 60
+    assert len(set(catalog.changes(0).scenes.sequences.tolist())) == 60
 
 
 def test_migrating_again_does_nothing(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import shapely
 
+from mosaics.filters import Fineness, SceneFilter, SceneRule, SceneSet
 from mosaics.models import Band, Collection, Scene, Text
 
 
@@ -33,3 +34,8 @@ def scene(id_: str = "a", **more: Any) -> Scene:
 
 def collection(id_: str = "c", **more: Any) -> Collection:
     return Collection(id=id_, title=Text(fr="Titre", en="Title"), description=Text(fr="", en=""), **more)
+
+
+def no_finer_than(limit: float) -> SceneFilter:
+    """Give a filter that opens everything, but no finer than so many metres per pixel."""
+    return SceneFilter((SceneRule(scenes=SceneSet(), fineness=Fineness(ground_resolution=limit)),))

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,7 @@ READER = {"new": 200, "old": 100}
 
 
 def tile(scene_filter: SceneFilter = EVERYTHING, *scenes: Scene, resolution: float = 1.0) -> ResolvedTile:
-    layer = Layer(id="c", collection=collection(), scenes=scenes or (NEW, OLD), single=False)
+    layer = Layer.of("c", scenes or (NEW, OLD), collection=collection(), opened=scene_filter)
     return resolve(
         layer,
         scene_filter,
@@ -73,9 +73,10 @@ def test_the_first_valid_pixel_has_the_say() -> None:
 
 
 def test_a_full_tile_reads_no_further() -> None:
-    reader = Constant(READER)
-    shown(tile(EVERYTHING, OLD, NEW), reader)
-    assert reader.read_scenes == ["old"]
+    above = replace(OLD, id="above", sequence=3)
+    reader = Constant({**READER, "above": 50})
+    shown(tile(EVERYTHING, NEW, OLD, above), reader)
+    assert reader.read_scenes == ["above"]
 
 
 def test_a_cut_scene_lets_the_next_allowed_one_show() -> None:
@@ -129,7 +130,7 @@ def test_equal_content_has_one_key_whoever_asks() -> None:
     [
         lambda: tile(SceneFilter((SceneRule(scenes=SceneSet(), area=WEST),))),
         lambda: tile(EVERYTHING, OLD),
-        lambda: tile(EVERYTHING, OLD, NEW),
+        lambda: tile(EVERYTHING, replace(OLD, sequence=2), replace(NEW, sequence=1)),
         lambda: tile(EVERYTHING, scene("new", generation="other", footprint=NEW.footprint), OLD),
         lambda: tile(EVERYTHING, scene("new", styles=("ndvi",), sequence=2, footprint=NEW.footprint), OLD),
     ],
@@ -190,7 +191,7 @@ def test_a_style_that_is_gone_or_no_longer_fits_is_skipped() -> None:
     assert (shown(tile(EVERYTHING, none, OLD), reader) == 100).all()
     assert reader.read_scenes == ["old"]
     assert not tile(EVERYTHING, scene("new", styles=("no-more",))).contributions
-    layer = Layer(id="c", collection=collection(), scenes=(one, OLD), single=False)
+    layer = Layer.of("c", (one, OLD), collection=collection())
     for style_id, count in (("hillshade", 0), ("natural", 2), ("no-more", 0)):
         found = resolve(
             layer, EVERYTHING, FRAME, ground_resolution=1.0, span=ANY_TIME, style_id=style_id, styles=STYLES
@@ -201,7 +202,7 @@ def test_a_style_that_is_gone_or_no_longer_fits_is_skipped() -> None:
 def test_nothing_is_another_content_where_it_has_a_colour() -> None:
     bands = (Band(name="z", common_name="elevation", data_type="float32", unit="m"),)
     heights = scene("new", kind="elevation", bands=bands, styles=("relief", "terrain-rgb", "terrarium"))
-    layer = Layer(id="c", collection=collection(), scenes=(heights,), single=True)
+    layer = Layer.of("c", (heights,), collection=collection(), single=True)
     elsewhere = Frame(crs="OGC:CRS84", bounds=Bounds(11, 43, 12, 44), width=64, height=64)
     found = [
         resolve(

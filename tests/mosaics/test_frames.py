@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import shapely
-from scenes import collection, scene
+from scenes import collection, no_finer_than, scene
 
 from mosaics.frames import layer_frame
 from mosaics.geodesy import ground_resolution
@@ -13,9 +13,7 @@ from mosaics.layers import Layer
 
 def small(limit: float = 0.0, east: float = 1.41) -> Layer:
     outline = shapely.box(1.40, 43.60, east, 43.62)
-    return Layer(
-        id="c", collection=collection(), scenes=(scene(footprint=outline),), single=False, limit=limit
-    )
+    return Layer.of("c", (scene(footprint=outline),), collection=collection(), opened=no_finer_than(limit))
 
 
 def test_a_preview_is_as_wide_as_asked() -> None:

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 import shapely
-from scenes import collection, scene
+from scenes import collection, no_finer_than, scene
 
-from mosaics.catalog.index import CatalogIndex, CollectionScenes, newest_first
+from mosaics.catalog.index import CatalogIndex
 from mosaics.errors import LayerNotFoundError, StyleNotFoundError, TimeNotFoundError
 from mosaics.filters import EVERYTHING, Fineness, SceneFilter, SceneRule, SceneSet
 from mosaics.geodesy import ground_resolution
@@ -16,15 +16,8 @@ from mosaics.models import Scene
 
 
 def index(*scenes: Scene) -> CatalogIndex:
-    groups: dict[str, list[Scene]] = {}
-    for one in scenes:
-        groups.setdefault(one.collection_id, []).append(one)
-    return CatalogIndex(
-        sequence=9,
-        collections={id_: collection(id_) for id_ in (*groups, "empty")},
-        scenes={(s.collection_id, s.id): s for s in scenes},
-        by_collection={id_: CollectionScenes(scenes=newest_first(g)) for id_, g in groups.items()},
-    )
+    ids = {one.collection_id for one in scenes} | {"empty"}
+    return CatalogIndex.of(scenes, {id_: collection(id_) for id_ in ids}, sequence=9)
 
 
 JUNE = scene("june", acquired=datetime(2024, 6, 1, 23, 59, 59, tzinfo=UTC), sequence=2)
@@ -119,9 +112,9 @@ def test_a_date_that_is_not_declared_is_an_error(asked: str) -> None:
         layer().span(asked)
 
 
-def small(**more: object) -> Layer:
+def small(limit: float = 0.0) -> Layer:
     outline = shapely.box(1.40, 43.60, 1.42, 43.62)
-    return Layer(id="c", collection=collection(), scenes=(scene(footprint=outline),), single=False, **more)
+    return Layer.of("c", (scene(footprint=outline),), collection=collection(), opened=no_finer_than(limit))
 
 
 def test_zoom_range_ends_at_the_native_zoom() -> None:
@@ -140,7 +133,7 @@ def test_zoom_range_ends_at_the_native_zoom() -> None:
 @pytest.mark.parametrize("tms_id", ["WebMercatorQuad", "WorldCRS84Quad", "2154_50cm"])
 def test_zoom_range_ends_where_rights_do(tms_id: str, limit: float) -> None:
     grid = find_grid(load_grids(), tms_id)
-    limited = small(limit=limit, resolutions=(limit,))
+    limited = small(limit)
     low, high = zoom_range(grid, limited)
 
     def shown(zoom: int) -> list[bool]:
@@ -179,7 +172,7 @@ def test_a_layer_is_as_fine_as_the_finest_scene_shown() -> None:
 
 def test_no_zoom_is_told_at_which_a_pole_makes_the_pixels_finer_than_allowed() -> None:
     grid = find_grid(load_grids(), "WorldCRS84Quad_512")
-    coarsest, finest = zoom_range(grid, small(limit=70.0, resolutions=(70.0,)))
+    coarsest, finest = zoom_range(grid, small(70.0))
     assert ground_resolution(grid.frame(1, 2, 0)) < 70.0, "its first row is at the pole"
     assert (coarsest, finest) == (2, 8)
     assert zoom_range(grid, small())[0] == 0

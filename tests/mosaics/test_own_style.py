@@ -187,7 +187,7 @@ def test_every_difference_is_another_digest() -> None:
 
 
 def layer(*scenes: Scene) -> Layer:
-    return Layer(id="c", collection=collection(), scenes=scenes, single=False)
+    return Layer.of("c", scenes, collection=collection())
 
 
 def test_scenes_that_can_not_be_shown_so_are_left_out() -> None:
@@ -226,4 +226,4 @@ def test_the_indices_of_a_layer_are_those_that_it_has_the_bands_for() -> None:
 def test_one_example_stands_for_all_scenes_of_its_sort() -> None:
     many = [replace(FOUR, id=f"s{n}", bands=tuple(replace(b, p2=n) for b in FOUR.bands)) for n in range(50)]
     held = layer(*many, EIGHT_BITS, replace(EIGHT_BITS, styles=("rgb",)))
-    assert [each.id for each in held.examples] == ["s0", "a", "a"]
+    assert [each.id for each in held.examples] == ["a", "a", "s0"]

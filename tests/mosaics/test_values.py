@@ -49,7 +49,7 @@ def over(
     scenes: tuple[Scene, ...], rules: SceneFilter = EVERYTHING, level: int = 18, area: Any = None
 ) -> LayerValues:
     """Read the 512 m around the scenes' corner at a level of Lambert-93: 18 is 0.5 m."""
-    layer = Layer(id="c", collection=collection(), scenes=scenes, single=False)
+    layer = Layer.of("c", scenes, collection=collection(), opened=rules)
     cell = LAMBERT.matrix(level).cell_size
     first = round((LEFT - LAMBERT.matrix(level).origin[0]) / cell)
     top = round((LAMBERT.matrix(level).origin[1] - TOP) / cell)

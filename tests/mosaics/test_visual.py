@@ -55,7 +55,7 @@ SCENE = scene("a", footprint=shapely.box(0, 42, 2, 45), visual=VISUAL, styles=("
 
 
 def layer(*scenes: Scene) -> Layer:
-    return Layer(id="c", collection=collection(), scenes=scenes, single=False)
+    return Layer.of("c", scenes, collection=collection())
 
 
 def resolved(
@@ -141,7 +141,7 @@ def test_where_nothing_is_open_there_is_no_block() -> None:
 
 
 def test_a_scene_above_leaves_no_block() -> None:
-    above = scene("b", footprint=SCENE.footprint)
+    above = scene("b", footprint=SCENE.footprint, sequence=SCENE.sequence + 1)
     assert block("jpg", above, SCENE) is None
 
 

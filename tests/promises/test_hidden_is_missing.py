@@ -45,9 +45,9 @@ def server(town: Town, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
     home = copy_home(town, tmp_path_factory.mktemp("hidden") / "home")
     engine = connect(None, home)
     catalog = SqlCatalog(engine)
-    found = next(e for (c, _), e in catalog.changes(0).items.items() if c == "hidden" and e is not None)
+    found = next(catalog.item(*key) for key in catalog.changes(0).scenes.keys if key[0] == "hidden")
     for number in range(HIDDEN_SCENES):
-        catalog.put_scene("hidden", {**found[1], "id": f"more_{number}"}, f"digest{number}")
+        catalog.put_scene("hidden", {**found, "id": f"more_{number}"}, f"digest{number}")
     engine.dispose()
     with serving(home, workers=1) as running:
         yield running

@@ -12,7 +12,7 @@ from auth.decision import REFUSALS
 from auth.models import Licence, Tier
 from auth.reach import Conditions, new_area
 from auth.snapshot import PolicySnapshot
-from mosaics.catalog.index import CatalogIndex, CollectionScenes, newest_first
+from mosaics.catalog.index import CatalogIndex
 from mosaics.models import Collection, Scene, Text
 from server.explain import Explanation, Question, explain_key
 from tests.auth.builders import key
@@ -44,13 +44,10 @@ def scene(collection: str, licence: str | None, sensor: str, pan: float, acquire
 
 def index_of(*acquired: datetime | None) -> CatalogIndex:
     scenes = [scene(*kind, when) for kind, when in zip(KINDS, acquired, strict=True)]
-    groups = {name: [s for s in scenes if s.collection_id == name] for name in ("spot", "pleiades")}
     nothing = Text(fr="", en="")
-    return CatalogIndex(
-        sequence=1,
-        collections={name: Collection(id=name, title=nothing, description=nothing) for name in groups},
-        scenes={(s.collection_id, s.id): s for s in scenes},
-        by_collection={name: CollectionScenes(scenes=newest_first(group)) for name, group in groups.items()},
+    names = ("spot", "pleiades")
+    return CatalogIndex.of(
+        scenes, {name: Collection(id=name, title=nothing, description=nothing) for name in names}
     )
 
 

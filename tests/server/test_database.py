@@ -17,6 +17,7 @@ from mosaics.catalog.sql import SqlCatalog
 from mosaics.errors import CatalogUnavailableError
 from mosaics.models import Collection, Text
 from server.database import connect, open_database, sqlite_module
+from tests.items import item
 
 
 def test_it_is_where_the_home_is_and_set_up_for_many(tmp_path: Path) -> None:
@@ -68,13 +69,13 @@ def test_writers_wait_for_each_other_and_lose_nothing(tmp_path: Path) -> None:
         catalog = SqlCatalog(engines[number])
         catalog.put_collection(Collection(id="town", title=nothing, description=nothing))
         for part in range(5):
-            catalog.put_scene("town", {"id": f"s{number}-{part}"}, f"digest-{number}-{part}")
+            catalog.put_scene("town", item(f"s{number}-{part}", "town"), f"digest-{number}-{part}")
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(write, range(4)))
     changes = SqlCatalog(engines[0]).changes(0)
-    assert len(changes.items) == 20
-    assert len({entry[0] for entry in changes.items.values() if entry}) == 20, "each change has its number"
+    assert len(changes.scenes) == 20
+    assert len(set(changes.scenes.sequences.tolist())) == 20, "each change has its number"
     assert len(SqlPolicyStore(engines[0]).snapshot().institutions) == 4
     for engine in engines:
         engine.dispose()

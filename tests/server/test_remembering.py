@@ -14,7 +14,7 @@ from auth.decision import ANONYMOUS
 from auth.models import PUBLIC, Action, Grant
 from auth.reach import EVERYWHERE, UNKNOWN, Selector
 from auth.snapshot import PolicySnapshot
-from mosaics.catalog.index import CatalogIndex, CollectionScenes
+from mosaics.catalog.index import CatalogIndex
 from mosaics.filters import EVERYTHING
 from mosaics.grids import load_grids
 from mosaics.layers import Layer
@@ -45,12 +45,8 @@ def scenes(count: int) -> tuple[Scene, ...]:
 def index(sequence: int, count: int) -> CatalogIndex:
     held = scenes(count)
     text = Text(fr="", en="")
-    return CatalogIndex(
-        sequence=sequence,
-        collections={"c": Collection(id="c", title=text, description=text)},
-        scenes={("c", scene.id): scene for scene in held},
-        by_collection={"c": CollectionScenes(scenes=held)},
-    )
+    collections = {"c": Collection(id="c", title=text, description=text)}
+    return CatalogIndex.of(held, collections, sequence=sequence)
 
 
 def tile(number: int, contributing: tuple[Scene, ...]) -> tuple[TileRequest, Resolved]:
@@ -117,11 +113,11 @@ def test_layers_of_earlier_catalogues_are_forgotten() -> None:
     looked = [ref(memo.layer(first, "c", EVERYTHING)), *map(ref, memo.layers(first, EVERYTHING))]
     assert memo.layer(first, "c", EVERYTHING) is looked[0](), "it is remembered while nothing changes"
     second = index(2, 51)
-    assert len(memo.layer(second, "c", EVERYTHING).scenes) == 51
+    assert len(memo.layer(second, "c", EVERYTHING)) == 51
     gc.collect()
     assert [each() for each in looked] == [None, None]
-    assert len(memo.layer(first, "c", EVERYTHING).scenes) == 50, "one that still runs sees its own"
-    assert len(memo.layers(second, EVERYTHING)[0].scenes) == 51
+    assert len(memo.layer(first, "c", EVERYTHING)) == 50, "one that still runs sees its own"
+    assert len(memo.layers(second, EVERYTHING)[0]) == 51
 
 
 def test_decisions_of_earlier_rights_are_forgotten() -> None:

@@ -16,10 +16,13 @@ from auth.errors import PolicyUnavailableError
 from auth.memory_store import MemoryPolicyStore
 from auth.models import Institution
 from mosaics.catalog.memory import MemoryCatalog
-from mosaics.errors import CatalogUnavailableError, SceneUnreadableError
+from mosaics.errors import CatalogUnavailableError
 from mosaics.models import Collection, Text
+from mosaics.sensors import load_sensors
+from server.scenes import SceneOfItem
 from server.snapshots import Knowledge
 from tests.conftest import Town
+from tests.items import item
 from tests.server.conftest import TILE, Asgi
 
 
@@ -46,19 +49,6 @@ class Clock:
         return self.now
 
 
-def scene_from(item: dict[str, Any], sequence: int) -> Any:
-    if item.get("broken"):
-        raise SceneUnreadableError(item["id"])
-    return _Scene(item["id"], sequence)
-
-
-@dataclass(frozen=True)
-class _Scene:
-    id: str
-    sequence: int
-    acquired: datetime | None = None
-
-
 @pytest.fixture
 def rights() -> Moody:
     store = MemoryPolicyStore()
@@ -71,7 +61,7 @@ def catalogue() -> Moody:
     catalog = MemoryCatalog()
     nothing = Text(fr="", en="")
     catalog.put_collection(Collection(id="town", title=nothing, description=nothing))
-    catalog.put_scene("town", {"id": "a"}, "digest-a")
+    catalog.put_scene("town", item("a", "town"), "digest-a")
     return Moody(catalog)
 
 
@@ -83,7 +73,11 @@ def clock() -> Clock:
 @pytest.fixture
 def knowledge(rights: Moody, catalogue: Moody, clock: Clock) -> Knowledge:
     return Knowledge(
-        policy_store=rights, catalog=catalogue, scene_from=scene_from, stale_seconds=900, clock=clock
+        policy_store=rights,
+        catalog=catalogue,
+        scene_from=SceneOfItem(root=Path("/"), sensors=load_sensors()),
+        stale_seconds=900,
+        clock=clock,
     )
 
 
@@ -114,7 +108,7 @@ def test_a_change_is_swapped_in_whole_and_old_snapshots_stay_as_they_were(
     knowledge.refresh()
     before, index = knowledge.rights(), knowledge.index
     rights.inner.change(add(Institution(id="other", name="Other")), actor="test", at=datetime.now(UTC))
-    catalogue.inner.put_scene("town", {"id": "b"}, "digest-b")
+    catalogue.inner.put_scene("town", item("b", "town"), "digest-b")
     assert "other" not in knowledge.rights().institutions
     knowledge.refresh()
     assert "other" in knowledge.rights().institutions
@@ -141,13 +135,13 @@ def test_a_store_that_is_down_changes_nothing_and_leaves_the_other_be(
 ) -> None:
     knowledge.refresh()
     rights.error = error
-    catalogue.inner.put_scene("town", {"id": "b"}, "digest-b")
+    catalogue.inner.put_scene("town", item("b", "town"), "digest-b")
     knowledge.refresh()
     assert "region" in knowledge.rights().institutions
     assert ("town", "b") in knowledge.index.scenes
     rights.error, catalogue.error = None, error
     rights.inner.change(add(Institution(id="other", name="Other")), actor="test", at=datetime.now(UTC))
-    catalogue.inner.put_scene("town", {"id": "c"}, "digest-c")
+    catalogue.inner.put_scene("town", item("c", "town"), "digest-c")
     knowledge.refresh()
     assert "other" in knowledge.rights().institutions
     assert ("town", "c") not in knowledge.index.scenes
@@ -175,14 +169,14 @@ def test_rights_that_could_not_be_read_for_long_open_nothing_to_keys(
 
 
 def test_a_broken_item_is_left_out_alone_and_comes_back(knowledge: Knowledge, catalogue: Moody) -> None:
-    catalogue.inner.put_scene("town", {"id": "b", "broken": True}, "digest-b")
-    knowledge.refresh()
-    assert set(knowledge.index.scenes) == {("town", "a")}
-    assert len(knowledge.index.by_collection["town"].scenes) == 1
     catalogue.inner.put_scene("town", {"id": "b"}, "digest-b")
     knowledge.refresh()
+    assert set(knowledge.index.scenes) == {("town", "a")}
+    assert len(knowledge.index.newest_first("town")) == 1
+    catalogue.inner.put_scene("town", item("b", "town"), "digest-b")
+    knowledge.refresh()
     assert set(knowledge.index.scenes) == {("town", "a"), ("town", "b")}
-    catalogue.inner.put_scene("town", {"id": "a", "broken": True}, "digest-a")
+    catalogue.inner.put_scene("town", {"id": "a"}, "digest-a")
     knowledge.refresh()
     assert set(knowledge.index.scenes) == {("town", "b")}
 

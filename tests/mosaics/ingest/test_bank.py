@@ -80,7 +80,8 @@ def test_a_file_is_converted_and_registered(bank: Bank, make_image: Callable[...
     assert {stage for stage, _ in seen} == {"hashing", "reading", "converting"}
     assert leftovers(bank) == [stored]
     changes = bank.catalog.changes(0)
-    sequence, item = changes.items["pleiades", scene.id]
+    (sequence,) = changes.scenes.sequences.tolist()
+    item = bank.catalog.item("pleiades", scene.id)
     back = scene_from_item(item, root=bank.home_data.resolve(), sequence=sequence)
     assert dataclasses.replace(back, footprint=scene.footprint) == scene
     assert changes.collections["pleiades"].title.fr == "Pléiades"
@@ -232,7 +233,7 @@ def test_the_quicklook_is_stored_and_may_fail(bank: Bank, make_image: Callable[.
     pictured = dataclasses.replace(bank, quicklook=lambda scene: scene.id.encode())
     put(pictured, make_image(np.ones((1, 8, 8), dtype="uint8"), "a.tif"), collection_id="c")
     assert (bank.home_data / "quicklooks/c/a.webp").read_bytes() == b"a"
-    item = bank.catalog.changes(0).items["c", "a"][1]
+    item = bank.catalog.item("c", "a")
     assert item["assets"]["thumbnail"]["href"] == "quicklooks/c/a.webp"
     result = put(
         dataclasses.replace(bank, quicklook=fail), make_image(np.zeros((1, 8, 8), dtype="uint8"), "b.tif")
@@ -257,7 +258,7 @@ def test_nothing_is_left_when_a_file_is_refused(bank: Bank, make_image: Callable
     with pytest.raises(IngestError, match="no valid pixel"):
         put(bank, path)
     assert leftovers(bank) == []
-    assert bank.catalog.changes(0).items == {}
+    assert bank.catalog.changes(0).scenes.keys == []
 
 
 def test_a_file_that_changes_meanwhile_is_refused(bank: Bank, make_image: Callable[..., Path]) -> None:

@@ -112,7 +112,7 @@ def banked(home: Path, sources: list[Path], make: Callable[[], Runner], at_once:
     jobs = [Job(path=path, delivery=recognise(path)) for path in find_deliveries(sources)]
     list(Banking(bank=bank, options=options, tell=told.append).run(jobs, at_once, make))
     results = {outcome.path: (outcome.result and outcome.result.messages, outcome.reason) for outcome in told}
-    return results, {key: item for key, (_, item) in catalog.changes(0).items.items()}
+    return results, {key: catalog.item(*key) for key in catalog.changes(0).scenes.keys}
 
 
 def children(cluster: DaskCluster) -> list[str]:

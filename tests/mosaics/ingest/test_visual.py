@@ -91,7 +91,7 @@ class Home:
         scene = self.scene
         collection = Collection(id=scene.collection_id, title=NOTHING, description=NOTHING)
         return resolve(
-            Layer(id="a", collection=collection, scenes=(scene,), single=True),
+            Layer.of("a", (scene,), collection=collection, single=True),
             EVERYTHING,
             GRID.frame(z, x, y),
             ground_resolution=1e9,

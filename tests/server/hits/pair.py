@@ -13,6 +13,7 @@ from auth.models import Caveat, Grant, Key, Membership, Rate
 from auth.reach import EVERYWHERE, Conditions
 from auth.signing import Signed, sign
 from auth.snapshot import PolicySnapshot
+from mosaics.catalog.index import CatalogIndex
 from server.hits import Found, Hits
 from server.openings import Openings
 from tests.conftest import Reply, Town
@@ -131,12 +132,8 @@ class Pair:
         for asgi in self.both:
             knowledge = asgi.application.services.knowledge
             index = knowledge.index
-            knowledge.index = replace(
-                index,
-                sequence=index.sequence + 1000,
-                scenes={key: scene for key, scene in index.scenes.items() if key[0] != collection},
-                by_collection={k: v for k, v in index.by_collection.items() if k != collection},
-            )
+            left = [scene for key, scene in index.scenes.items() if key[0] != collection]
+            knowledge.index = CatalogIndex.of(left, index.collections, sequence=index.sequence + 1000)
 
     def signature(self, use: Any, minutes: float) -> str:
         """Sign for the key of the region."""

@@ -21,6 +21,7 @@ import pytest
 from PIL import Image
 from structlog.testing import capture_logs
 
+from mosaics.catalog.index import CatalogIndex
 from mosaics.registry import BUILT_IN
 from tests.conftest import (
     write_raster,
@@ -121,7 +122,7 @@ def test_another_style_is_made(drawn: Drawn) -> None:
     [("WebMercatorQuad", True), ("PM", True), ("WebMercatorQuad_512", False), ("2154_50cm", False)],
 )
 def test_only_its_own_grid(drawn: Drawn, grid: str, ahead: bool) -> None:
-    scene = drawn.services.knowledge.index.by_collection["open"].scenes[0]
+    scene = drawn.services.knowledge.index.newest_first("open")[0]
     found = next(each for each in drawn.services.grids.values() if grid == each.id or grid in each.aliases)
     x, y = scene.footprint.centroid.coords[0]
     zoom = found.zoom_for(1.2, y)
@@ -167,7 +168,7 @@ def test_of_two_scenes_the_newer_has_the_say(drawn: Drawn) -> None:
     drawn.check(address("pair"), ahead=True)
     assert drawn.stored.given[0].contribution.scene.id.startswith("newer")
     drawn.check(address("pair", EDGE), ahead=False)
-    older = next(s.id for s in drawn.services.knowledge.index.by_collection["pair"].scenes if "older" in s.id)
+    older = next(s.id for s in drawn.services.knowledge.index.newest_first("pair") if "older" in s.id)
     drawn.check(address(f"pair:{older}"), ahead=True)
 
 
@@ -176,14 +177,10 @@ def changed(drawn: Drawn, **visual: Any) -> Iterator[None]:
     """Change what the catalogue says of the companion of `open`."""
     knowledge = drawn.services.knowledge
     index = knowledge.index
-    group = index.by_collection["open"]
-    scene = group.scenes[0]
+    scene = index.newest_first("open")[0]
     other = dataclasses.replace(scene, visual=dataclasses.replace(scene.visual, **visual))
     scenes = {**index.scenes, ("open", scene.id): other}
-    groups = {**index.by_collection, "open": dataclasses.replace(group, scenes=(other,))}
-    knowledge.index = dataclasses.replace(
-        index, sequence=next(SEQUENCES), scenes=scenes, by_collection=groups
-    )
+    knowledge.index = CatalogIndex.of(scenes.values(), index.collections, sequence=next(SEQUENCES))
     try:
         yield
     finally:
@@ -219,7 +216,7 @@ def test_an_operators_style_of_that_name_is_another(
 
 
 def test_a_source_that_changed_is_read_and_not_its_companion(drawn: Drawn) -> None:
-    scene = drawn.services.knowledge.index.by_collection["open"].scenes[0]
+    scene = drawn.services.knowledge.index.newest_first("open")[0]
     drawn.check(address(), ahead=True)
     status = Path(scene.href).stat()
     os.utime(scene.href, ns=(status.st_atime_ns, status.st_mtime_ns + 1))

@@ -47,7 +47,7 @@ class Remembering:
         return reply
 
     def scene(self, collection: str) -> Any:
-        return self.asgi.application.services.knowledge.index.by_collection[collection].scenes[0]
+        return self.asgi.application.services.knowledge.index.newest_first(collection)[0]
 
 
 @pytest.fixture

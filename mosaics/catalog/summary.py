@@ -1,0 +1,201 @@
+"""What the index holds of a scene, made of its STAC item: columns, outline, and what a `Scene` is made of."""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import shapely
+from shapely.geometry import shape
+
+from mosaics.errors import SceneUnreadableError
+from mosaics.item import instant_of, scene_from_item
+from mosaics.item_assets import DATA
+from mosaics.queryables import QUERYABLE_NUMBERS, QUERYABLE_WORDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+VERSION: Final = 1
+"""Of the bytes of a summary; those of another are made anew of their items."""
+WORDS: Final = (*QUERYABLE_WORDS, "attribution", "look")
+"""Columns of words: what can be asked for, the scene's copyright line, and what `look_of` gives."""
+_HEAD: Final = struct.Struct(f"<B{len(QUERYABLE_NUMBERS)}dHII")
+"""Version, numbers, and the lengths of words, outline and record."""
+_BETWEEN: Final = "\x1f"
+"""Between words; no STAC word holds this control character."""
+_ABSENT: Final = "\x00"
+_MOST_WORDS: Final = 65_535
+_PROPERTIES: Final = (
+    *("license", "flux:sensor", "flux:kind", "flux:styles", "flux:attribution", "datetime", "proj:shape"),
+)
+_ASSET_FIELDS: Final = (
+    *("href", "roles", "proj:shape", "raster:spatial_resolution", "bands", "file:checksum"),
+    *("flux:etag", "flux:colormap"),
+)
+_ANYWHERE: Final = Path("/")
+"""Where files lie is nothing to a summary."""
+_ROLES: Final = frozenset({"data", "visual"})
+_COMMON: Final = (
+    b'{"id":"","collection":"","properties":{"license":"","flux:sensor":"","flux:kind":"optical",'
+    b'"flux:styles":["natural","cir","ndvi","pan"],"flux:attribution":"","datetime":"2024-05-17T10:30:00Z",'
+    b'"proj:shape":[12288,12288]},"assets":{"data":{"href":"cogs/.tif","roles":["data"],'
+    b'"raster:spatial_resolution":0.5,"bands":[{"name":"B0","data_type":"uint16","unit":"1e-4",'
+    b'"statistics":{"minimum":0,"maximum":65535},"raster:scale":0.0001,"raster:offset":-0.1,'
+    b'"eo:common_name":"red","eo:center_wavelength":0.665,"eo:full_width_half_max":0.038,'
+    b'"flux:percentiles":{"2":1,"50":1,"98":1,"99.9":1},"flux:sample_step":2},{"name":"","data_type":"uint8",'
+    b'"eo:common_name":"green"},{"eo:common_name":"blue"},{"eo:common_name":"nir"}],"file:checksum":"1220"}}}'
+)
+"""What records have in common: zlib begins with it, and each alone becomes a third of its size."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Summary:
+    """A scene as the index holds it."""
+
+    numbers: tuple[float, ...]
+    """In the order of QUERYABLE_NUMBERS; NaN: unknown."""
+    words: tuple[str | None, ...]
+    """In the order of WORDS; None: unknown."""
+    footprint: bytes
+    """Outline, WKB, longitude and latitude."""
+    record: bytes
+    """What `item_of` makes an item of again."""
+
+    def __bytes__(self) -> bytes:
+        """Write it as the store keeps it."""
+        words = _BETWEEN.join(_ABSENT if word is None else word for word in self.words).encode()
+        head = _HEAD.pack(VERSION, *self.numbers, len(words), len(self.footprint), len(self.record))
+        return head + words + self.footprint + self.record
+
+
+def summary_of(item: dict[str, Any]) -> Summary:
+    """Make the summary of an item.
+
+    Raises:
+        SceneUnreadableError: If the item lacks what a scene needs.
+    """
+    scene_from_item(item, root=_ANYWHERE, sequence=0)
+    try:
+        properties = item["properties"]
+        asset = item["assets"][DATA]
+        known = {name: _number(properties.get(name)) for name in QUERYABLE_NUMBERS}
+        known["datetime"] = _seconds(properties.get("datetime"))
+        known["gsd"] = min(
+            float(each["raster:spatial_resolution"])
+            for key, each in item["assets"].items()
+            if key == DATA or "data" in each.get("roles", ())
+        )
+        words = {name: _word(properties.get(name)) for name in QUERYABLE_WORDS}
+        words |= {
+            "id": str(item["id"]),
+            "collection": str(item["collection"]),
+            "attribution": _word(properties.get("flux:attribution")),
+            "look": look_of(
+                properties["flux:kind"],
+                properties["flux:styles"],
+                [
+                    (b["name"], b.get("eo:common_name") or b.get("flux:common_name"), b["data_type"])
+                    for b in asset["bands"]
+                ],
+            ),
+        }
+        return Summary(
+            numbers=tuple(known[name] for name in QUERYABLE_NUMBERS),
+            words=tuple(words[name] for name in WORDS),
+            footprint=shapely.to_wkb(shape(item["geometry"])),
+            record=_record(item),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError, struct.error) as error:
+        named = item.get("id") if isinstance(item, dict) else None
+        raise SceneUnreadableError(str(named)) from error
+
+
+def look_of(kind: str, styles: Any, bands: Any) -> str:
+    """Write what styles tell scenes apart by: kind, styles, and name, common name and type of each band."""
+    return json.dumps([kind, list(styles), [list(band) for band in bands]], separators=(",", ":"))
+
+
+def styles_of_look(look: str) -> tuple[str, ...]:
+    """Give the styles that stand in a look, the default first."""
+    return tuple(json.loads(look)[1])
+
+
+def summary_from(data: bytes) -> Summary | None:
+    """Read a summary of the store; None: it is of another version, or damaged."""
+    try:
+        version, *numbers, words, footprint, record = _HEAD.unpack_from(data)
+        if version != VERSION:
+            return None
+        begin = _HEAD.size + words
+        middle = begin + footprint
+        if len(data) != middle + record:
+            return None
+        text = data[_HEAD.size : begin].decode()
+        parts = tuple(None if word == _ABSENT else word for word in text.split(_BETWEEN))
+        if len(parts) != len(WORDS):
+            return None
+        return Summary(
+            numbers=tuple(numbers), words=parts, footprint=data[begin:middle], record=data[middle:]
+        )
+    except (struct.error, UnicodeDecodeError):
+        return None
+
+
+def item_of(record: bytes) -> Any:
+    """Give of a record what `scene_from_item` needs of an item, but its geometry.
+
+    Raises:
+        ValueError: If it is damaged.
+    """
+    try:
+        inflated = zlib.decompressobj(zdict=_COMMON).decompress(record)
+    except zlib.error as error:
+        raise ValueError("a damaged record") from error
+    return json.loads(inflated)
+
+
+def _record(item: Mapping[str, Any]) -> bytes:
+    properties = item["properties"]
+    kept = {
+        "id": item["id"],
+        "collection": item["collection"],
+        "properties": {name: properties[name] for name in _PROPERTIES if name in properties},
+        "assets": {
+            key: asset if key == "visual" else {name: asset[name] for name in _ASSET_FIELDS if name in asset}
+            for key, asset in item["assets"].items()
+            if key == DATA or _ROLES & set(asset.get("roles", ()))
+        },
+    }
+    return packed(kept)
+
+
+def packed(value: Any) -> bytes:
+    """Write a record: JSON, made small."""
+    deflater = zlib.compressobj(zdict=_COMMON)
+    return deflater.compress(json.dumps(value, separators=(",", ":")).encode()) + deflater.flush()
+
+
+def _number(value: Any) -> float:
+    """Give a number that is one; text and what is not finite are unknown."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return math.nan
+    return float(value)
+
+
+def _word(value: Any) -> str | None:
+    if value is None:
+        return None
+    word = str(value)
+    if _BETWEEN in word or _ABSENT in word or len(word.encode()) > _MOST_WORDS // len(WORDS):
+        raise ValueError("a property is too long or holds control characters")
+    return word
+
+
+def _seconds(text: str | None) -> float:
+    return math.nan if text is None else instant_of(text).timestamp()
