@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import rasterio
 from rasterio.transform import from_origin
+from rio_tiler.colormap import cmap
+from rio_tiler.models import ImageData
 
 from mosaics.errors import IngestError
 from mosaics.gdal import RasterOpenError, open_raster
@@ -147,7 +149,13 @@ def test_sentinel2_is_one_scene_of_three_resolutions(tmp_path: Path, sandbox: Sa
     for key in ("data", "r10m", "r60m"):
         for band in made.bands(key):
             assert (band["raster:scale"], band["raster:offset"]) == (1e-4, pytest.approx(-0.1))
-            assert band["unit"] == "1e-4"
+            assert "unit" not in band, "fixed ranges are those of reflectance without an offset"
+    assert {(band.scale, round(band.offset, 9)) for band in made.scene.all_bands} == {(1e-4, -0.1)}
+    red, nir = made.values("r10m")[2:] - 1000
+    render = made.properties["renders"]["ndvi"]
+    theirs = ImageData(np.ma.masked_invalid(made.values("r10m"))).apply_expression(render["expression"])
+    np.testing.assert_allclose(theirs.array.data[0], (nir - red) / (nir + red), atol=1e-6)
+    check_ndvi(made.picture_in("ndvi"), float(np.nanmean((nir - red) / (nir + red))))
     assert {"natural", "swir", "agri", "moisture", "ndvi", "cir"} <= set(made.scene.styles)
     assert made.scene.styles[0] == "natural"
     for style in ("swir", "agri", "moisture"):
@@ -157,6 +165,14 @@ def test_sentinel2_is_one_scene_of_three_resolutions(tmp_path: Path, sandbox: Sa
     mask = made.values("mask")[0]
     assert mask[10, 10] == 6
     assert mask[-10, -10] == 1
+
+
+def check_ndvi(picture: np.ndarray, mean: float) -> None:
+    """See that the colours of an index are, on the whole, those of its mean."""
+    place = round((mean + 0.2) / 1.1 * 255)
+    expected = np.array(cmap.get("rdylgn")[place])
+    shown = picture[picture[..., 3] == 255].mean(axis=0)
+    np.testing.assert_allclose(shown, expected, atol=6)
 
 
 MAKE_NITF = """
