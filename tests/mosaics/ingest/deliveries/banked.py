@@ -71,12 +71,17 @@ class Banked:
 
     def picture(self) -> np.ndarray:
         """Give the quicklook in the default style, shape (rows, columns, 4)."""
-        return _pixels((self.home / "data" / self.item["assets"]["thumbnail"]["href"]).read_bytes())
+        return picture_of(self.home / "data" / self.item["assets"]["thumbnail"]["href"])
 
     def picture_in(self, style: str) -> np.ndarray:
         """Give the same in another style."""
         scene = replace(self.scene, styles=(style,))
         return _pixels(quicklook_maker(Settings(home=self.home))(scene))
+
+
+def picture_of(path: Path) -> np.ndarray:
+    """Give the pixels of a quicklook, shape (rows, columns, 4)."""
+    return _pixels(path.read_bytes())
 
 
 def _pixels(data: bytes) -> np.ndarray:
