@@ -31,6 +31,8 @@ ETAG: Final = "flux:etag"
 """Field of an asset in the store: what the state that was banked is called there."""
 DATA: Final = "data"
 """Key of the leading asset."""
+_COMPARED: Final = "flux:relative_reflectance"
+"""Field of a band: what makes its values reflectance but for a factor of all bands, if not raster:scale."""
 _PERCENTILES: Final = {"p2": "2", "p50": "50", "p98": "98", "p999": "99.9"}
 
 
@@ -149,6 +151,8 @@ def _band_to(band: Band, facts: AssetFacts, place: int) -> dict[str, Any]:
         document["statistics"] = {"minimum": band.minimum, "maximum": band.maximum}
     if facts.scales[place] != 1 or facts.offsets[place] != 0:
         document["raster:scale"], document["raster:offset"] = facts.scales[place], facts.offsets[place]
+    if (band.scale, band.offset) not in {(1.0, 0.0), (facts.scales[place], facts.offsets[place])}:
+        document[_COMPARED] = {"scale": band.scale, "offset": band.offset}
     if band.common_name:
         prefix = "eo" if band.common_name in EO_COMMON_NAMES else "flux"
         document[f"{prefix}:common_name"] = band.common_name
@@ -169,6 +173,8 @@ def _band_to(band: Band, facts: AssetFacts, place: int) -> dict[str, Any]:
 def _band_from(document: dict[str, Any]) -> Band:
     percentiles = document.get("flux:percentiles", {})
     statistics = document.get("statistics", {})
+    stated = {"scale": document.get("raster:scale", 1.0), "offset": document.get("raster:offset", 0.0)}
+    compared = document.get(_COMPARED, stated)
     band = Band(
         name=document["name"],
         common_name=document.get("eo:common_name") or document.get("flux:common_name"),
@@ -178,6 +184,8 @@ def _band_from(document: dict[str, Any]) -> Band:
         maximum=statistics.get("maximum"),
         wavelength_um=document.get("eo:center_wavelength"),
         fwhm_um=document.get("eo:full_width_half_max"),
+        scale=compared["scale"],
+        offset=compared["offset"],
     )
     return dataclasses.replace(band, **{name: percentiles.get(word) for name, word in _PERCENTILES.items()})
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import isfinite
 from typing import Any, NamedTuple
 
 import cv2
@@ -46,7 +47,7 @@ def levels(raster: Raster, recipe: Recipe) -> tuple[NDArray[np.uint8], NDArray[n
     style, dtype = recipe.style, raster.data.dtype
     sources = _sources(tuple(style.variables), style.expression)
     few = dtype.kind in "ui" and dtype.itemsize <= 2
-    if few and sources is not None and not _mixes_channels(style.color_formula):
+    if few and sources is not None and not _mixes_channels(style.color_formula) and not measures(recipe):
         table = _table(dtype.str, _ranges(recipe), style.expression, tuple(style.variables), _formula(recipe))
         return _looked_up(raster, sources, table)
     return _computed(raster, recipe)
@@ -61,6 +62,28 @@ def is_stretched(recipe: Recipe) -> bool:
 def ranges(recipe: Recipe) -> Ranges:
     """Give which values become 0 and 255, (low, high) of each channel in the channel's unit."""
     return _ranges(recipe)
+
+
+def measures(recipe: Recipe) -> tuple[tuple[float, float], ...]:
+    """Give factor and addend of each band that make its values comparable with those of the others.
+
+    They stay in the unit of the first band, so that constants of formulas keep their meaning: counts of
+    Sentinel-2 become reflectance times 10 000.
+
+    Args:
+        recipe: Style and bands.
+
+    Returns:
+        One pair per variable; none where stored values do: without a formula, or with one scale and no
+        offset.
+    """
+    bands = recipe.bands
+    scales = {band.scale for band in bands}
+    same = len(scales) == 1 and not any(band.offset for band in bands)
+    if not recipe.style.expression or same or not all(scale and isfinite(scale) for scale in scales):
+        return ()
+    first = bands[0].scale
+    return tuple((band.scale / first, band.offset / first) for band in bands)
 
 
 class _Table(NamedTuple):
@@ -139,15 +162,23 @@ def _table(
 def _computed(raster: Raster, recipe: Recipe) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Compute each pixel."""
     style = recipe.style
-    bands = {
-        name: band.astype("float32", copy=False)
-        for name, band in zip(style.variables, raster.data, strict=True)
-    }
+    values = [band.astype("float32", copy=False) for band in raster.data]
+    bands = dict(zip(style.variables, _comparable(values, measures(recipe)), strict=True))
     found, known = _stretched(_channels(bands, style.expression), _ranges(recipe))
     formula = _formula(recipe)
     if formula is not None:
         found = _coloured(found, formula)
     return found, raster.valid & known
+
+
+def _comparable(
+    values: Sequence[NDArray[np.float32]], measured: tuple[tuple[float, float], ...]
+) -> Sequence[NDArray[np.float32]]:
+    """Give values that formulas may compare, one array a band."""
+    if not measured:
+        return values
+    pairs = zip(values, measured, strict=True)
+    return [band * np.float32(factor) + np.float32(addend) for band, (factor, addend) in pairs]
 
 
 def _channels(
@@ -214,11 +245,11 @@ def _told_ranges(recipe: Recipe) -> Ranges:
     if rescale == "display" and not is_stretched(recipe):
         return ((0.0, 255.0),) * len(bands)
     if rescale in {"night", "night-together"}:
-        found = _expression_ranges(style, bands, "p50", "p999")
+        found = _expression_ranges(recipe, "p50", "p999")
         widest = min(low for low, _ in found), max(high for _, high in found)
         return found if rescale == "night" else (widest,) * len(found)
     if style.expression:
-        found = _expression_ranges(style, bands, "p2", "p98")
+        found = _expression_ranges(recipe, "p2", "p98")
     else:
         found = tuple(_widened(_statistic(band, "p2"), _statistic(band, "p98")) for band in bands)
     return tuple(_about_zero(*each) for each in found) if rescale == "symmetric" else found
@@ -239,14 +270,13 @@ def _above_first(low: float, high: float) -> tuple[float, float]:
     return low - level * (0.5 + 1e-4), high
 
 
-def _expression_ranges(style: Style, bands: Sequence[Band], low: str, high: str) -> Ranges:
+def _expression_ranges(recipe: Recipe, low: str, high: str) -> Ranges:
     """Evaluate each formula where all its bands are low and where all are high."""
+    style, measured = recipe.style, measures(recipe)
     ends = []
     for which in (low, high):
-        values = {
-            name: np.array([_statistic(band, which)], dtype="float32")
-            for name, band in zip(style.variables, bands, strict=True)
-        }
+        stored = [np.array([_statistic(band, which)], dtype="float32") for band in recipe.bands]
+        values = dict(zip(style.variables, _comparable(stored, measured), strict=True))
         ends.append([float(evaluate(expression, values)[0]) for expression in style.expression])
     return tuple(_widened(min(a, b), max(a, b)) for a, b in zip(*ends, strict=True))
 

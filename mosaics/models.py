@@ -68,6 +68,11 @@ class Band:
     """Centre wavelength, micrometres."""
     fwhm_um: float | None = None
     """Full width at half maximum, micrometres."""
+    scale: float = 1.0
+    """Stored values times this plus `offset` are what formulas compare with other bands: reflectance, but for
+    a factor that the bands of an image share; where that isn't known radiance, or what the file states."""
+    offset: float = 0.0
+    """See `scale`."""
 
 
 VISUAL_BLOCK: Final = 256

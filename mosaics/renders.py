@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from mosaics.item_assets import DATA
-from mosaics.levels import Recipe, is_stretched, ranges
+from mosaics.levels import Recipe, is_stretched, measures, ranges
 from mosaics.models import Scene
 from mosaics.readings import Reading, bands_read, readings
 from mosaics.registry import Registry
@@ -55,7 +55,7 @@ def _render(style: Style, parts: Sequence[Reading], scene: Scene, keys: Mapping[
     if style.algorithm is not None:
         render["flux:algorithm"] = {"id": style.algorithm, **style.parameters}
     elif style.expression:
-        render["expression"] = _expression(style, parts)
+        render["expression"] = _expression(recipe, parts)
     else:
         render["asset_bidx"] = _indexes(parts, keys)
     if style.algorithm is None and is_stretched(recipe):
@@ -67,16 +67,22 @@ def _render(style: Style, parts: Sequence[Reading], scene: Scene, keys: Mapping[
     return render
 
 
-def _expression(style: Style, parts: Sequence[Reading]) -> str:
+def _expression(recipe: Recipe, parts: Sequence[Reading]) -> str:
     """Write a formula with the places of bands, counted through all bands of the assets that are read."""
+    style, measured = recipe.style, measures(recipe)
     names, places, first = tuple(style.variables), dict[str, str](), 0
     for part in parts:
         for index, place in zip(part.indexes, part.places, strict=True):
-            places[names[place]] = f"b{first + index}"
+            band = f"b{first + index}"
+            places[names[place]] = _comparable(band, *measured[place]) if measured else band
         first += len(part.scene.bands)
     return ";".join(
         _WORD.sub(lambda word: places.get(word[0], word[0]), formula) for formula in style.expression
     )
+
+
+def _comparable(band: str, factor: float, addend: float) -> str:
+    return f"({band}*{factor:.9g}{addend:+.9g})"
 
 
 def _indexes(parts: Sequence[Reading], keys: Mapping[str, str]) -> list[str]:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from mosaics.catalog.base import CatalogWriter
 from mosaics.errors import IngestError
@@ -39,6 +40,8 @@ from mosaics.renders import renders_of
 from mosaics.sensors import Sensor
 from mosaics.styles import Style
 from mosaics.tiff.objects import ObjectStore
+
+_NODATA_OF_DELIVERIES: Final = "--nodata is not used: a delivery says itself what means nothing"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,7 +112,8 @@ class Bank:
             raise IngestError(f"{path}: no such file") from error
         raw: RawImage | None = self.sandbox.run(path.name, look_at, path, report=progress)
         if raw is not None:
-            return self.bank_delivery(raw_delivery(raw, options.sensor, self.sensors), options, progress)
+            delivery = raw_delivery(raw, options.sensor, self.sensors, options.nodata)
+            return self.bank_delivery(delivery, dataclasses.replace(options, nodata=None), progress)
         roots = [root.resolve() if isinstance(root, Path) else root for root in self.data_roots]
         href = str(path) if lies_below(str(path), roots) else None
         handed = _Handed(path=path, href=href, is_same=lambda: _state(path) == before)
@@ -117,7 +121,7 @@ class Bank:
 
     def bank_delivery(self, delivery: Delivery, options: BankOptions, progress: Progress) -> BankResult:
         """Bank a whole delivery, unless its content is banked already; see `DeliveryBank.bank`."""
-        return DeliveryBank(
+        result = DeliveryBank(
             catalog=self.catalog,
             sensors=self.sensors,
             styles=self.styles,
@@ -125,6 +129,9 @@ class Bank:
             keeping=self.keeping,
             now=self.now,
         ).bank(delivery, options, progress)
+        if options.nodata is None or result.status == "unchanged":
+            return result
+        return dataclasses.replace(result, messages=(*result.messages, _NODATA_OF_DELIVERIES))
 
     def plan(self, path: Path, delivery: Delivery | None, options: BankOptions) -> dict[str, Any]:
         """Say what banking a file or a delivery would do, from what its metadata and headers say alone.
@@ -135,9 +142,11 @@ class Bank:
         if delivery is None:
             raw: RawImage | None = self.sandbox.run(path.name, look_at, path, report=_unheard)
             if raw is None:
-                inspection: Inspection = self.sandbox.run(path.name, inspected, path, report=_unheard)
+                inspection: Inspection = self.sandbox.run(
+                    path.name, inspected, path, options.nodata, report=_unheard
+                )
                 return planned_image(inspection, options, self.sensors)
-            delivery = raw_delivery(raw, options.sensor, self.sensors)
+            delivery = raw_delivery(raw, options.sensor, self.sensors, options.nodata)
         check_complete(delivery)
         return planned(delivery, options)
 
@@ -177,7 +186,8 @@ class Bank:
         if known is not None:
             clear_away(self.keeping.folder(known[0]), digest)
             return self._unchanged(known, handed, digest)
-        examination: Examination = self.sandbox.run(path.name, examine, path, handed.href, report=progress)
+        look = partial(examine, nodata=options.nodata)
+        examination: Examination = self.sandbox.run(path.name, look, path, handed.href, report=progress)
         description = describe(examination, options.sensor, self.sensors, self.styles)
         collection = collection_of(self.catalog, options, description.sensor)
         if not handed.is_same():

@@ -85,7 +85,7 @@ def sensor_of(inspection: Inspection, sensors: Registry[Sensor]) -> Sensor:
 
 
 def with_statistics(band: Band, inspection: Inspection, place: int, found: BandStatistics) -> Band:
-    """Give a band with what was measured of it, and the unit that the file states where none is known."""
+    """Give a band with what was measured of it, the scale of the file, and its unit where none is known."""
     return dataclasses.replace(
         band,
         unit=band.unit or inspection.units[place] or None,
@@ -95,6 +95,8 @@ def with_statistics(band: Band, inspection: Inspection, place: int, found: BandS
         p50=found.p50,
         p98=found.p98,
         p999=found.p999,
+        scale=inspection.scales[place],
+        offset=inspection.offsets[place],
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mosaics.ingest.footprint import footprint
-from mosaics.ingest.inspect import Inspection, inspect
+from mosaics.ingest.inspect import Inspection, inspect, with_nodata
 from mosaics.ingest.limits import MAX_BLOCK_BYTES, MAX_BLOCK_PIXELS
 from mosaics.ingest.profile import PROFILE
 from mosaics.ingest.source import Progress, check_overviews
@@ -39,13 +39,14 @@ class Examination:
     """Why it must be converted; None: it can be served where it lies."""
 
 
-def examine(path: Path, href: str | None, report: Progress) -> Examination:
+def examine(path: Path, href: str | None, report: Progress, *, nodata: float | None = None) -> Examination:
     """Inspect a file, read all of it, and decide whether it can be served where it lies.
 
     Args:
         path: The file, its real path.
         href: Where it would be served from as it is; None: it lies below no data root.
         report: Called with ("reading", 0 to 1).
+        nodata: What means nothing where the file doesn't say; None: nothing does.
 
     Returns:
         What was found.
@@ -54,6 +55,8 @@ def examine(path: Path, href: str | None, report: Progress) -> Examination:
         IngestError: If it can't be banked; the message gives the reason and what would help.
     """
     inspection = inspect(path)
+    if nodata is not None:
+        inspection = with_nodata(inspection, nodata)
     statistics = measure(inspection, report)
     outline = footprint(inspection, statistics.coverage)
     reason = conversion_reason(inspection, href, has_unfinite=statistics.has_unfinite)
@@ -97,6 +100,7 @@ def conversion_reason(inspection: Inspection, href: str | None, *, has_unfinite:
         (not inspection.is_valid_cog, f"it is no valid COG ({'; '.join(inspection.cog_errors)})"),
         (not inspection.overviews and not small, f"it has no overviews and is larger than {size} pixels"),
         (inspection.external_mask is not None, "its mask is in another file"),
+        (inspection.nodata_is_given, "its nodata value is not in the file"),
         (
             inspection.alpha_band is not None and inspection.data_type != "uint8",
             "its alpha band is not of 8 bits, so what is opaque is not certain",

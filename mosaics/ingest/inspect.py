@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -69,6 +69,8 @@ class Inspection:
     """Offset of each band, without the alpha band."""
     nodata: float | None
     """The value that means nothing; NaN is one."""
+    nodata_is_given: bool = False
+    """The file does not say so: whoever banks it does."""
     mask: MaskKind
     """What tells valid pixels; a nodata value comes before an internal mask, then alpha, then external."""
     has_internal_mask: bool
@@ -143,6 +145,37 @@ def inspect(path: Path) -> Inspection:
                 check_not_truncated(name, source, file_size)
             errors = _cog_errors(path) if kind == "tiff" else ("JPEG 2000, not a GeoTIFF",)
             return _inspection(path, source, (crs, epsg), file_size, errors)
+
+
+def with_nodata(inspection: Inspection, nodata: float) -> Inspection:
+    """Take a value for nothing, in a file that does not say what is.
+
+    Args:
+        inspection: The file. What it says itself stands, with a note.
+        nodata: The value.
+
+    Raises:
+        IngestError: If its type has no such value.
+    """
+    name = inspection.path.name
+    if inspection.mask != "none":
+        note = f"--nodata is not used: the file says itself where it has data ({inspection.mask})"
+        return replace(inspection, notes=(*inspection.notes, note))
+    held = held_as(nodata, inspection.data_type)
+    if held is None:
+        raise IngestError(f"{name}: --nodata {nodata:g} is no value of {inspection.data_type}, its type")
+    return replace(inspection, nodata=held, nodata_is_given=True, mask="nodata")
+
+
+def held_as(value: float, data_type: str) -> float | None:
+    """Give a value as a type holds it: an integer exactly, a float to its precision; None: it can't."""
+    dtype = np.dtype(data_type)
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            held = float(dtype.type(value))
+        return held if np.isfinite(held) or np.isnan(value) else None
+    limits = np.iinfo(dtype)
+    return value if float(value).is_integer() and limits.min <= value <= limits.max else None
 
 
 def _inspection(

@@ -29,6 +29,8 @@ class BankOptions:
     bands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Common names of the bands of a group, in file order, where the product says others than its sensor's
     table; under the empty name those of the only group, or the leading one."""
+    nodata: float | None = None
+    """What means nothing in an image that doesn't say."""
     ground: GroundOptions = field(default_factory=GroundOptions)
     """How images in sensor geometry are put on the ground."""
 

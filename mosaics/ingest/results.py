@@ -34,14 +34,16 @@ def finished(sandbox: Runner, examination: Examination, kind: Kind, folder: Path
         IngestError: If it can't be.
     """
     conversion = dataclasses.replace(_conversion(examination, kind), threads=sandbox.threads)
-    result = folder / f"finished-{PROFILE.version}-{conversion.reduction}.tif"
+    inspection = examination.inspection
+    given = f"-{inspection.nodata}" if inspection.nodata_is_given else ""
+    result = folder / f"finished-{PROFILE.version}-{conversion.reduction}{given}.tif"
     if result.is_file():
         return result
     work = folder / "work"
     shutil.rmtree(work, ignore_errors=True)  # what a killed process left half done
     work.mkdir()
     made: Path = sandbox.run(
-        examination.inspection.path.name,
+        inspection.path.name,
         convert,
         conversion,
         work,

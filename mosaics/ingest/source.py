@@ -87,7 +87,9 @@ class Source:
             values = self._dataset.read(indexes, window=window)
             valid = np.isfinite(values) if values.dtype.kind == "f" else np.ones(values.shape, dtype=bool)
             opaque = np.ones(values.shape[1:], dtype=bool)
-            if inspection.nodata is not None:
+            if inspection.nodata_is_given:
+                valid &= values != np.asarray(inspection.nodata).astype(values.dtype)
+            elif inspection.nodata is not None:
                 valid &= self._dataset.read_masks(indexes, window=window) != 0
             elif inspection.has_internal_mask:
                 opaque &= self._dataset.read_masks(indexes[0], window=window) != 0

@@ -1,7 +1,7 @@
-"""Sentinel-1 in the SAFE format: ground range detected images, and single looks of each swath.
+"""Sentinel-1 in the SAFE format: ground range detected images, and single looks of stripmaps.
 
-Single looks of the wide modes (IW, EW) are stored as the satellite wrote them, in bursts that show some
-ground twice: joining the bursts is not done here, so their seams remain and places are off within a burst.
+Single looks of the wide modes (IW, EW) lie as the satellite took them, in bursts that show some ground twice
+and have nothing between them. Joining bursts is not done here, so these are refused.
 
 sigma0 = DN^2 / A^2 with A of the product's calibration vectors, bilinear in line and pixel; the noise vectors
 are not subtracted. Source: sensors.md, sections 2 and 4 [AU]; GDAL's SAFE_FAKE for the manifest's layout.
@@ -46,6 +46,8 @@ _MARK: Final = b"sentinel-1.0/sentinel-1"
 """In the name spaces of the manifest: that of Sentinel-2 has others."""
 _HEAD: Final = 4096
 _TYPES: Final = ("GRD", "SLC")
+_IN_BURSTS: Final = frozenset({"IW", "EW"})
+"""Modes whose single looks come in bursts."""
 _ANNOTATION: Final = "s1Level1ProductSchema"
 _CALIBRATION: Final = "s1Level1CalibrationSchema"
 _MEASUREMENT: Final = "s1Level1MeasurementSchema"
@@ -67,10 +69,6 @@ class _Image:
     @property
     def polarization(self) -> str:
         return (text_of(self.root, "adsHeader/polarisation") or "").upper()
-
-    @property
-    def swath(self) -> str:
-        return text_of(self.root, "adsHeader/swath") or ""
 
 
 def find_sentinel1(path: Path) -> Path | None:
@@ -110,22 +108,24 @@ def read_sentinel1(path: Path) -> Delivery:
         raise DeliveryUnreadableError(
             f"{path.name}: its images are {product_type}; only {' and '.join(_TYPES)} of Sentinel-1 are read"
         )
+    mode = text_of(root, ".//instrumentMode/mode") or "unknown"
+    if product_type == "SLC" and mode.upper() in _IN_BURSTS:
+        raise DeliveryUnreadableError(
+            f"{path.name}: its single looks of mode {mode} come in bursts, which are not joined here; bank "
+            "the same scene as GRD"
+        )
     images = _images(root, path)
-    swaths = tuple(dict.fromkeys(each.swath for each in images)) if product_type == "SLC" else ("",)
-    groups = tuple(
-        _group([each for each in images if swath in ("", each.swath)], swath or product_type)
-        for swath in swaths
-    )
+    group = _group(images, product_type)
     first = images[0].root
     platform = root.find(".//platform")
     return Delivery(
         name=path.resolve().parent.name.removesuffix(".SAFE"),
         sensor_id="sentinel-1",
         platform=f"Sentinel-1{text_of(platform, 'number') or ''}",
-        groups=groups,
+        groups=(group,),
         acquired=_acquired(root),
         view=View(incidence=_incidence(images)),
-        radar=_radar(root, first, product_type, tuple(band.id for band in groups[0].bands)),
+        radar=_radar(root, first, (product_type, mode), tuple(band.id for band in group.bands)),
         level=f"L1 {product_type}",
     )
 
@@ -142,14 +142,15 @@ def _incidence(images: list[_Image]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _radar(root: Element, annotation: Element, product_type: str, bands: tuple[str, ...]) -> Radar:
+def _radar(root: Element, annotation: Element, kind: tuple[str, str], bands: tuple[str, ...]) -> Radar:
+    """Say how it was seen; `kind` is the type of the product and the mode."""
     reference = root.find(".//orbitReference")
     looks = annotation.find(".//swathProcParams")
     return Radar(
         frequency_band="C",
-        instrument_mode=text_of(root, ".//instrumentMode/mode") or "unknown",
+        instrument_mode=kind[1],
         polarizations=bands,
-        product_type=product_type,
+        product_type=kind[0],
         center_frequency_ghz=gigahertz(
             number_of(annotation, "generalAnnotation/productInformation/radarFrequency")
         ),
@@ -187,7 +188,7 @@ def _images(root: Element, path: Path) -> list[_Image]:
     ]
     if not found:
         raise DeliveryUnreadableError(f"{path.name}: it names no image that it describes")
-    return sorted(found, key=lambda each: (each.swath, each.annotation.name))
+    return sorted(found, key=lambda each: each.annotation.name)
 
 
 def _files(root: Element, path: Path, kind: str) -> list[Path]:

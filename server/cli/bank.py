@@ -83,6 +83,14 @@ def bank(
             "says others than its sensor's table; for one of several images: pan=pan.",
         ),
     ] = None,
+    nodata: Annotated[
+        float | None,
+        typer.Option(
+            metavar="VALUE",
+            help="What means nothing in plain images that don't say it, such as 0 for black edges. They are "
+            "converted, even where they could be served as they lie.",
+        ),
+    ] = None,
     public: Annotated[bool, typer.Option("--public", help="Let everybody see the collection.")] = False,
     visual: Annotated[
         bool, typer.Option("--visual", help="Draw the tiles of the default style ahead, in Web Mercator.")
@@ -170,6 +178,7 @@ def bank(
             sensor=find_sensor(sensors, sensor) if sensor else None,
             acquired=acquired.replace(tzinfo=UTC) if acquired else None,
             bands=_bands(bands or []),
+            nodata=nodata,
             ground=GroundOptions(
                 terrain=None if dem is None else dem.resolve(),
                 terrain_offset=dem_offset,

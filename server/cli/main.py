@@ -17,7 +17,19 @@ os.environ.setdefault("NUMEXPR_NUM_THREADS", "1")
 import typer
 
 from mosaics.gdal import configure
-from server.cli import bank, bench, collections, grants, keys, layers, parties, reports, rights, serve
+from server.cli import (
+    bank,
+    bench,
+    collections,
+    grants,
+    keys,
+    layers,
+    leftovers,
+    parties,
+    reports,
+    rights,
+    serve,
+)
 from server.cli.context import Context, configure_logging
 
 app = typer.Typer(
@@ -57,6 +69,7 @@ def common(
 
 app.command("bank")(bank.bank)
 app.command("layers")(layers.layers)
+app.command("leftovers")(leftovers.leftovers)
 app.command("serve")(serve.serve)
 app.command("usage")(reports.usage)
 app.command("explain")(reports.explain)

@@ -48,7 +48,7 @@ SCENE = Scene(
             wavelength_um=0.65,
             fwhm_um=0.12,
         ),
-        Band(name="HH", common_name="hh", data_type="float32", unit="dB"),
+        Band(name="HH", common_name="hh", data_type="float32", unit="dB", scale=0.1, offset=5.0),
     ),
     styles=("natural", "grey"),
     attribution="© CNES 2020",
@@ -78,6 +78,16 @@ def item_of(scene: Scene = SCENE, facts: ItemFacts = FACTS) -> dict[str, Any]:
     document = scene_to_item(scene, facts, root=ROOT, banked=BANKED)
     text = json.dumps(document, allow_nan=False)
     return json.loads(text)
+
+
+def test_what_formulas_compare_may_be_more_than_the_scale_of_the_file() -> None:
+    reflectance = dataclasses.replace(SCENE.bands[1], scale=0.1 / 1900, offset=5 / 1900)
+    scene = dataclasses.replace(SCENE, bands=(SCENE.bands[0], reflectance))
+    item = item_of(scene)
+    first, second = item["assets"]["data"]["bands"]
+    assert (second["raster:scale"], second["raster:offset"]) == (0.1, 5.0)
+    assert "flux:relative_reflectance" not in first
+    assert scene_from_item(item, root=ROOT, sequence=4).bands == scene.bands
 
 
 @pytest.mark.parametrize(

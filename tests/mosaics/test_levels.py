@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mosaics.levels import Recipe, levels
+from mosaics.levels import Recipe, levels, measures, ranges
 from mosaics.models import Band, Raster
 from mosaics.styles import Style, load_styles, parse_style
 
@@ -149,6 +150,55 @@ def test_a_table_gives_what_each_pixel_computes(name: str, case: dict[str, Any])
     expected, expected_valid = levels(computed, recipe(of))
     assert np.array_equal(valid, expected_valid)
     assert np.array_equal(found[valid], expected[valid])
+
+
+def measured(one: Recipe, *scales: tuple[float, float]) -> Recipe:
+    """Give a recipe whose bands have a scale and an offset."""
+    pairs = zip(one.bands, scales, strict=True)
+    return replace(one, bands=tuple(replace(band, scale=a, offset=b) for band, (a, b) in pairs))
+
+
+COUNTS = Raster(
+    data=np.random.default_rng(3).integers(1001, 6000, (2, 30, 30)).astype("uint16"),
+    valid=np.ones((30, 30), bool),
+)
+
+
+@pytest.mark.parametrize("name", ["ndvi", "ndwi", "bathy-ratio"])
+def test_an_offset_is_taken_off_before_a_formula(name: str) -> None:
+    """Counts of Sentinel-2 hold 1000 too much: an index of them is that of reflectance times 10 000."""
+    one = recipe(STYLES.get(name))
+    reflectance = Raster(data=COUNTS.data - np.uint16(1000), valid=COUNTS.valid)
+    found, _ = levels(COUNTS, measured(one, (1e-4, -0.1), (1e-4, -0.1)))
+    assert np.array_equal(found, levels(reflectance, one)[0])
+    assert not np.array_equal(found, levels(COUNTS, one)[0])
+
+
+def test_bands_of_several_scales_are_compared_in_the_unit_of_the_first() -> None:
+    of = style(
+        variables={"a": ["*1"], "b": ["*2"]},
+        expression="a; b; b - a",
+        rescale=[[0, 9e3], [0, 9e3], [-9e3, 9e3]],
+    )
+    found, _ = levels(COUNTS, measured(recipe(of), (0.5, 0.0), (0.25, 10.0)))
+    a, b = COUNTS.data.astype("float32")
+    physical = Raster(data=np.stack([a, b / 2 + 20]), valid=COUNTS.valid)
+    assert np.array_equal(found, levels(physical, recipe(of))[0])
+
+
+def test_a_formula_of_one_band_and_its_percentiles_know_the_offset_too() -> None:
+    of = style(expression="sqrt(a)", rescale="percentiles")
+    one = measured(recipe(of, low=1100, high=2000), (1e-4, -0.1))
+    assert ranges(one) == (pytest.approx((10, 1000**0.5)),)
+    first = Raster(data=COUNTS.data[:1], valid=COUNTS.valid)
+    expected = np.clip((np.sqrt(COUNTS.data[0] - 1000.0) - 10) / (1000**0.5 - 10), 0, 1) * 255
+    assert np.abs(levels(first, one)[0][..., 0] - expected).max() <= 0.5 + 1e-3
+
+
+def test_one_scale_without_an_offset_changes_nothing() -> None:
+    one = recipe(STYLES.get("ndvi"))
+    assert measures(measured(one, (1e-4, 0.0), (1e-4, 0.0))) == ()
+    assert measures(measured(recipe(STYLES.get("bands-123")), *[(1e-4, -0.1)] * 3)) == ()
 
 
 def test_no_value_that_is_none_at_all() -> None:

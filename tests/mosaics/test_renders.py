@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from rio_tiler.models import ImageData
@@ -52,6 +54,15 @@ def test_formulas_mean_the_same_to_rio_tiler(style_id: str) -> None:
     theirs = ImageData(np.ma.MaskedArray(read)).apply_expression(found["expression"])
     for formula, channel in zip(style.expression, theirs.array.data, strict=True):
         assert np.allclose(evaluate(formula, by_name), channel, rtol=1e-5)
+
+
+def test_formulas_of_counts_with_an_offset_take_it_off() -> None:
+    bands = tuple(dataclasses.replace(band(name), scale=1e-4, offset=-0.1) for name in ("red", "nir"))
+    found = renders_of(scene(bands=bands, styles=("ndvi",)), STYLES)["ndvi"]
+    counts = RNG.uniform(1100, 9000, (2, 3, 3)).astype("float32")
+    red, nir = counts - 1000
+    theirs = ImageData(np.ma.MaskedArray(counts)).apply_expression(found["expression"])
+    assert np.allclose(theirs.array.data[0], (nir - red) / (nir + red), rtol=1e-4)
 
 
 def test_kernels_are_named() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mosaics.errors import IngestError
+from mosaics.ingest.deliveries.counts import reflectances
 from mosaics.ingest.describe import with_statistics
 from mosaics.ingest.examine import Examination
 from mosaics.models import Band, Kind
@@ -18,7 +19,7 @@ RADAR_POWER = "1"
 SQUARED_COUNTS = "counts2"
 """Unit of power of which no calibration is known."""
 REFLECTANCE = "1e-4"
-"""Unit of reflectance times 10 000."""
+"""Unit of reflectance times 10 000, without an offset."""
 _SCALED = 10_000
 
 
@@ -71,6 +72,7 @@ def describe_group(
     )
     likely: Kind = "sar" if group.radiometry == "radar" else sensor.layouts[0].kind
     meant: Kind = kind or (layout.kind if layout else likely)
+    bands = _compared(bands, group)
     return GroupDescription(kind=meant, bands=bands, styles=sensor.styles_for(bands, meant))
 
 
@@ -118,9 +120,16 @@ def _unit(group: BandGroup, band: ProductBand, data_type: str) -> str | None:
         if not group.calibrations:
             return SQUARED_COUNTS if group.is_complex else None
         return None if group.quantity == "amplitude" else RADAR_POWER
-    if group.radiometry == "reflectance" and band.gain == _SCALED and np.dtype(data_type).kind != "f":
-        return REFLECTANCE
-    return None
+    is_scaled = band.gain == _SCALED and not band.bias and np.dtype(data_type).kind != "f"
+    return REFLECTANCE if group.radiometry == "reflectance" and is_scaled else None
+
+
+def _compared(bands: tuple[Band, ...], group: BandGroup) -> tuple[Band, ...]:
+    """Give bands with what formulas compare them by, where that is more than the scale of the file."""
+    found = reflectances(group)
+    if not found:
+        return bands
+    return tuple(replace(band, scale=a, offset=b) for band, (a, b) in zip(bands, found, strict=True))
 
 
 def _question(group: BandGroup, sensor: Sensor, names: tuple[str, ...]) -> str:

@@ -75,6 +75,31 @@ class GroupPixels:
         return values, there
 
 
+def reflectances(group: BandGroup) -> tuple[tuple[float, float], ...]:
+    """Give what makes counts of radiance reflectance, but for a factor that all bands share.
+
+    That factor hangs on the sun's height and distance, and indices are the same for any.
+
+    Returns:
+        Scale and offset of each band; none where the product does not say it of all bands, or where its
+        counts are no radiance.
+
+    Source: DIMAP 2, rho = pi (counts / gain + bias) d^2 / (E0 cos(zenith)); Planet, rho = counts times the
+    reflectanceCoefficient.
+    """
+    if group.radiometry != "radiance":
+        return ()
+    if all(band.reflectance for band in group.bands):
+        return tuple((band.reflectance, 0.0) for band in group.bands if band.reflectance)
+    if all(band.gain and band.irradiance for band in group.bands):
+        return tuple(
+            (1 / (band.gain * band.irradiance), (band.bias or 0.0) / band.irradiance)
+            for band in group.bands
+            if band.gain and band.irradiance
+        )
+    return ()
+
+
 def _scales(group: BandGroup) -> tuple[tuple[float, float], ...]:
     """Give scale and offset of each band, where the product states them of all; pictures measure nothing."""
     if group.radiometry == "display" or not all(band.gain for band in group.bands):

@@ -124,7 +124,8 @@ class GroupMaker:
         """Put a group's image on the ground, unless an interrupted run did so in the same way."""
         leads, report = how
         ground = self.options.ground
-        asked = hashlib.sha256(repr((ground, _state(ground.terrain))).encode()).hexdigest()
+        wanted = ground, _state(ground.terrain), group.nodata
+        asked = hashlib.sha256(repr(wanted).encode()).hexdigest()
         note = folder / _PREPARED
         with suppress(OSError, ValueError, KeyError):
             found = json.loads(note.read_text())

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mosaics.ingest.describe import sensor_of
-from mosaics.ingest.inspect import Inspection, inspect
+from mosaics.ingest.inspect import Inspection, inspect, with_nodata
 from mosaics.ingest.options import BankOptions
 from mosaics.ingest.source import Progress
 from mosaics.products.delivery import BandGroup, Delivery
@@ -53,9 +53,10 @@ def _steps(group: BandGroup, options: BankOptions) -> list[str]:
     return [*steps, "write a COG"]
 
 
-def inspected(path: Path, _report: Progress) -> Inspection:
-    """Read the header of a plain image; for the sandbox."""
-    return inspect(path)
+def inspected(path: Path, nodata: float | None, _report: Progress) -> Inspection:
+    """Read the header of a plain image, with the nodata value that is given for it; for the sandbox."""
+    inspection = inspect(path)
+    return inspection if nodata is None else with_nodata(inspection, nodata)
 
 
 def planned_image(inspection: Inspection, options: BankOptions, sensors: Registry[Sensor]) -> dict[str, Any]:
@@ -66,6 +67,8 @@ def planned_image(inspection: Inspection, options: BankOptions, sensors: Registr
         for name, colour in zip(inspection.descriptions, inspection.colour_interpretation, strict=True)
     )
     steps = ["keep as it is, if it is a good COG below a data root; else write a COG"]
+    if inspection.nodata_is_given:
+        steps = [f"write a COG whose nodata value is {inspection.nodata:g}"]
     group = {
         "name": "image",
         "bands": list(bands),

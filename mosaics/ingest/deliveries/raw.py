@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from mosaics.errors import IngestError
 from mosaics.gdal import RasterOpenError, open_raster, unplaced_files_expected
 from mosaics.ingest.acquisition import acquired_from_tags
+from mosaics.ingest.inspect import held_as
 from mosaics.ingest.signature import file_format
 from mosaics.ingest.source import Progress
 from mosaics.products.delivery import BandGroup, Delivery, Driver, Geometry, ImageFile, ProductBand
@@ -93,16 +94,19 @@ def _beside(path: Path) -> Path | None:
     return next((each for each in named if each.is_file()), None)
 
 
-def raw_delivery(image: RawImage, sensor: Sensor | None, sensors: Registry[Sensor]) -> Delivery:
+def raw_delivery(
+    image: RawImage, sensor: Sensor | None, sensors: Registry[Sensor], nodata: float | None = None
+) -> Delivery:
     """Make a delivery of a single image.
 
     Args:
         image: The image.
         sensor: Its product family; None to guess.
         sensors: All of them.
+        nodata: What means nothing where the image doesn't say; None: nothing does.
 
     Raises:
-        IngestError: If its sensor has no image like it.
+        IngestError: If its sensor has no image like it, or its type no such value.
     """
     find = _of_radar if image.is_complex else _of_any
     sensor, layout = find(image, sensor, sensors)
@@ -118,7 +122,7 @@ def raw_delivery(image: RawImage, sensor: Sensor | None, sensors: Registry[Senso
         height=image.height,
         width=image.width,
         geometry=image.geometry,
-        nodata=image.nodata,
+        nodata=_nodata(image, nodata),
         rpc=image.rpc,
         radiometry="radar" if image.is_complex else "unknown",
         is_complex=image.is_complex,
@@ -131,6 +135,15 @@ def raw_delivery(image: RawImage, sensor: Sensor | None, sensors: Registry[Senso
         groups=(group,),
         acquired=acquired_from_tags(image.tags) or sensor.acquired_from(image.path.name),
     )
+
+
+def _nodata(image: RawImage, given: float | None) -> float | None:
+    if image.nodata is not None or given is None or image.is_complex:
+        return image.nodata
+    held = held_as(given, image.data_type)
+    if held is None:
+        raise IngestError(f"{image.path.name}: --nodata {given:g} is no value of {image.data_type}, its type")
+    return held
 
 
 def _of_any(

@@ -73,22 +73,30 @@ def test_points_lie_in_the_middle_of_samples(tmp_path: Path) -> None:
     assert {point.height for point in group.points} == {12}
 
 
-def test_single_looks_are_a_group_for_each_swath(tmp_path: Path) -> None:
+def single_looks(tmp_path: Path, mode: str) -> Path:
     manifest = product(tmp_path)
-    for stem, swath in ((VV, "IW1"), (VH, "IW2")):
+    for stem in (VV, VH):
         annotation = manifest.parent / "annotation" / f"{stem}.xml"
-        text = annotation.read_text()
-        text = text.replace("<swath>IW</swath>", f"<swath>{swath}</swath>", 1)
-        text = text.replace("Detected</pixelValue>", "Complex</pixelValue>")
-        annotation.write_text(text.replace("<polarisation>VH<", "<polarisation>VV<"))
+        annotation.write_text(annotation.read_text().replace("Detected</pixelValue>", "Complex</pixelValue>"))
     change(manifest, "productType>GRD<", "productType>SLC<")
-    delivery = read_sentinel1(manifest)
-    assert [group.name for group in delivery.groups] == ["iw1", "iw2"]
-    assert [group.is_complex for group in delivery.groups] == [True, True]
-    assert [[file.path.stem for file in group.files] for group in delivery.groups] == [[VV], [VH]]
+    change(manifest, "mode>IW<", f"mode>{mode}<")
+    return manifest
+
+
+def test_single_looks_of_a_stripmap(tmp_path: Path) -> None:
+    (group,) = read_sentinel1(single_looks(tmp_path, "SM")).groups
+    assert (group.name, group.is_complex) == ("slc", True)
+    assert [file.path.stem for file in group.files] == [VV, VH]
     counts = np.full((1, 1), 3 + 4j, dtype="complex64")
-    made = delivery.groups[1].calibrations[0](counts, slice(9, 10), slice(9, 10))
+    made = group.calibrations[1](counts, slice(9, 10), slice(9, 10))
     assert made[0, 0] == pytest.approx(25 / 1000**2)
+
+
+@pytest.mark.parametrize("mode", ["IW", "EW"])
+def test_single_looks_in_bursts_are_refused(tmp_path: Path, mode: str) -> None:
+    words = f"manifest.safe: its single looks of mode {mode} come in bursts, .* bank the same scene as GRD"
+    with pytest.raises(DeliveryUnreadableError, match=words):
+        read_sentinel1(single_looks(tmp_path, mode))
 
 
 @pytest.mark.parametrize(

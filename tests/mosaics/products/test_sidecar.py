@@ -42,7 +42,7 @@ def test_the_example_of_the_guide(tmp_path: Path) -> None:
     assert find_sidecar(tmp_path / "ms.tif") is None, "it is not named after it"
     delivery = read_sidecar(path)
     assert (delivery.name, delivery.sensor_id, delivery.platform) == (
-        *("CO3D_20260314_TOULOUSE", "multispectral", "CO3D"),
+        *("CO3D_20260314_TOULOUSE", "co3d", "CO3D"),
     )
     assert delivery.acquired == datetime(2026, 3, 14, 10, 52, 7, tzinfo=UTC)
     assert (delivery.copyright, delivery.cloud_cover) == ("© CNES/Airbus DS, 2026", 3.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -208,11 +209,19 @@ def test_classes_lose_the_files_colours(gallery: Gallery) -> None:
 def test_a_real_scene_has_the_levels_that_its_numbers_give(
     gallery: Gallery, query: str, formula: Callable[..., np.ndarray], low: float, high: float
 ) -> None:
-    """Of PlanetScope's blue, green, red and near infrared, read and computed here for itself."""
+    """Of PlanetScope's blue, green, red and near infrared, read and computed here for itself.
+
+    Indices are those of reflectance, which the coefficients of the product's metadata make of its counts.
+    """
     found = gallery.pixels(f"/preview/planet.png?width=300&{query}&rescale={low},{high}&colormap=gray")
     shown = found[found[..., 3] > 0][:, 0]
     with rasterio.open(PLANET) as source:
         bands = source.read(masked=True).astype("float64")
+    if query.startswith("index="):
+        said = PLANET.with_name(f"{PLANET.stem}_metadata.xml").read_text(encoding="utf-8")
+        factors = re.findall(r"<ps:reflectanceCoefficient>([^<]+)<", said)
+        assert len(factors) == len(bands)
+        bands *= np.array(factors, "float64")[:, np.newaxis, np.newaxis]
     values = np.ma.compressed(formula(*bands))
     expected = np.clip((values - low) / (high - low), 0, 1) * 255
     assert expected.std() > 5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +36,10 @@ EXTENSIONS = {
     "sat:": "sat", "view:": "view",
 }  # fmt: skip
 """How fields begin -> the extension that they are of."""
+_SITE = "https://stac-extensions.github.io/"
+SCHEMAS_OF_EXTENSIONS = os.environ.get("FLUX_TEST_STAC_SCHEMAS")
+"""Folder of schemas of extensions as they lie at their site, `eo/v2.0.0/schema.json`; they are no part of
+pystac nor of this repository."""
 _SCHEMAS = local_validator.get_local_schema_cache()
 _ITEM = next(address for address in _SCHEMAS if address.endswith("/item-spec/json-schema/item.json"))
 
@@ -71,12 +76,17 @@ class Banked:
 
     def picture(self) -> np.ndarray:
         """Give the quicklook in the default style, shape (rows, columns, 4)."""
-        return _pixels((self.home / "data" / self.item["assets"]["thumbnail"]["href"]).read_bytes())
+        return picture_of(self.home / "data" / self.item["assets"]["thumbnail"]["href"])
 
     def picture_in(self, style: str) -> np.ndarray:
         """Give the same in another style."""
         scene = replace(self.scene, styles=(style,))
         return _pixels(quicklook_maker(Settings(home=self.home))(scene))
+
+
+def picture_of(path: Path) -> np.ndarray:
+    """Give the pixels of a quicklook, shape (rows, columns, 4)."""
+    return _pixels(path.read_bytes())
 
 
 def _pixels(data: bytes) -> np.ndarray:
@@ -115,13 +125,22 @@ def opened(path: Path, driver: str, _report: Progress) -> tuple[int, int, int]:
 
 
 def check_item(item: dict[str, Any]) -> None:
-    """See that an item is STAC, and declares the extensions whose fields it has and no other."""
+    """See that an item is STAC, and declares the extensions whose fields it has and no other.
+
+    Where the schemas of these are at hand it has to be as they say, too.
+    """
     registry = Registry().with_resources(
         [(key, Resource.from_contents(each)) for key, each in _SCHEMAS.items()]
     )
     document = json.loads(json.dumps(item))
     errors = list(Draft7Validator(_SCHEMAS[_ITEM], registry=registry).iter_errors(document))
     assert not errors, [error.message for error in errors]
+    if SCHEMAS_OF_EXTENSIONS is not None:
+        for address in document["stac_extensions"]:
+            path = Path(SCHEMAS_OF_EXTENSIONS) / address.removeprefix(_SITE)
+            validator = Draft7Validator(json.loads(path.read_text()), registry=registry)
+            told = [f"{address}: {error.message}" for error in validator.iter_errors(document)]
+            assert not told, told
     keys = set(_keys(document))
     used = {name for start, name in EXTENSIONS.items() if any(key.startswith(start) for key in keys)}
     declared = {address.split("/")[3] for address in document["stac_extensions"]}

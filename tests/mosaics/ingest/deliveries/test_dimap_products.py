@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+from rio_tiler.models import ImageData
 
 from mosaics.errors import IngestError
 from mosaics.ingest.sandbox import Sandbox
@@ -126,6 +127,27 @@ def test_a_bundle_of_pleiades_in_parts(tmp_path: Path, sandbox: Sandbox, driver:
     assert made.scene.sensor_id == "pleiades"
 
 
+def test_indices_of_radiance_are_those_of_reflectance(tmp_path: Path, sandbox: Sandbox) -> None:
+    folder = bundle(tmp_path)
+    sun = {"B0": 1915.0, "B1": 1830.0, "B2": 1594.0, "B3": 1060.0}
+    for name, value in sun.items():
+        edited(
+            folder / "DIM_foo.XML",
+            (rf"(<Band_Solar_Irradiance>\s*<BAND_ID>{name}.*?<VALUE>)VALUE", rf"\g<1>{value}"),
+        )
+    made = banked(tmp_path / "home", sandbox, folder)
+    check_gains(made)
+    physical = {
+        band["name"]: (counts / GAINS[band["name"]][0] + GAINS[band["name"]][1]) / sun[band["name"]]
+        for band, counts in zip(made.bands(), told(4).astype("float64"), strict=True)
+    }
+    nir, red = physical["B3"], physical["B2"]
+    render = made.properties["renders"]["ndvi"]
+    counts = np.ma.MaskedArray(told(4).astype("float32"))
+    theirs = ImageData(counts).apply_expression(render["expression"])
+    np.testing.assert_allclose(theirs.array.data[0], (nir - red) / (nir + red), atol=1e-5)
+
+
 def test_masks_of_a_bundle_are_burnt_in(tmp_path: Path, sandbox: Sandbox) -> None:
     folder = bundle(tmp_path)
     (folder / "MASKS").mkdir()
@@ -228,6 +250,47 @@ def test_pleiades_neo_has_six_bands(tmp_path: Path, sandbox: Sandbox) -> None:
     assert {band["raster:scale"] for band in made.bands()} == {1e-4}
     assert made.scene.styles[0] == "natural"
     assert {"bathy", "ndre", "rededge"} <= set(made.scene.styles)
+
+
+def test_a_bundle_of_pleiades_neo(tmp_path: Path, sandbox: Sandbox) -> None:
+    """The volume of the skeleton names a panchromatic image that it has not; here it is."""
+    folder = Path(shutil.copytree(dimap.PNEO, tmp_path / "in"))
+    for each in (folder, *folder.rglob("*")):
+        each.chmod(0o755)
+    edited(
+        folder / "MS-FS" / "DIM_MS-FS.XML",
+        ("<NROWS>1366", f"<NROWS>{ROWS}"),
+        ("<NCOLS>1663", f"<NCOLS>{COLUMNS}"),
+    )
+    pan = Path(shutil.copytree(folder / "MS-FS", folder / "PAN")) / "DIM_PAN.XML"
+    (folder / "PAN" / "DIM_MS-FS.XML").rename(pan)
+    for colours in (folder / "PAN").glob("*.TIF"):
+        colours.unlink()
+    file = '<Data_File tile_R="1" tile_C="1"><DATA_FILE_PATH href="IMG_P_R1C1.TIF"/></Data_File>'
+    index = "<Raster_Index><BAND_ID>R</BAND_ID><BAND_INDEX>1</BAND_INDEX></Raster_Index>"
+    shown = f"<Raster_Display><Raster_Index_List>{index}</Raster_Index_List></Raster_Display>"
+    edited(
+        pan,
+        ("<Data_Files>.*</Data_Files>", f"<Data_Files>{file}{shown}</Data_Files>"),
+        ("<NBANDS>6", "<NBANDS>1"),
+        (f"<NROWS>{ROWS}", f"<NROWS>{4 * ROWS}"),
+        (f"<NCOLS>{COLUMNS}", f"<NCOLS>{4 * COLUMNS}"),
+        ("<BAND_ID>R<", "<BAND_ID>P<"),
+    )
+    write(folder / "MS-FS" / "IMG_RGB_R1C1.TIF", told(6)[:3], **PLACE)
+    write(folder / "MS-FS" / "IMG_NED_R1C1.TIF", told(6)[3:], **PLACE)
+    fine = {**PLACE, "transform": PLACE["transform"] @ rasterio.Affine.scale(0.25)}
+    write(folder / "PAN" / "IMG_P_R1C1.TIF", told(1, 4 * ROWS, 4 * COLUMNS), **fine)
+    made = banked(tmp_path / "home", sandbox, folder)
+    np.testing.assert_array_equal(made.values(), told(6))
+    np.testing.assert_array_equal(made.values("pan"), told(1, 4 * ROWS, 4 * COLUMNS))
+    assert [band["eo:common_name"] for band in made.bands("pan")] == ["pan"]
+    assert {band["unit"] for key in ("data", "pan") for band in made.bands(key)} == {"1e-4"}
+    assert (made.scene.sensor_id, made.scene.styles[0]) == ("pleiades-neo", "natural")
+    assert {"pan", "pansharp", "bathy", "ndre"} <= set(made.scene.styles)
+    picture = made.picture_in("pansharp")
+    assert (picture[..., 3] > 0).mean() > 0.9
+    assert picture[..., :3].std() > 5
 
 
 def test_spot_5_lies_where_its_model_says(tmp_path: Path, sandbox: Sandbox) -> None:

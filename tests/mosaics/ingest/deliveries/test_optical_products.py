@@ -12,7 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from rasterio import warp
 from rasterio.transform import from_origin
+from rio_tiler.colormap import cmap
+from rio_tiler.models import ImageData
 
 from mosaics.errors import IngestError
 from mosaics.gdal import RasterOpenError, open_raster
@@ -28,7 +31,7 @@ from tests.mosaics.ingest.deliveries.optical_images import (
     rpc_text,
     told,
 )
-from tests.mosaics.ingest.deliveries.sensor_images import write
+from tests.mosaics.ingest.deliveries.sensor_images import MIDDLE, SIZE, linear_rpc, write
 from tests.mosaics.products import test_jilin as jilin
 from tests.mosaics.products import test_planet as planet
 from tests.mosaics.products import test_sentinel2 as sentinel2
@@ -129,17 +132,8 @@ def test_jilin(tmp_path: Path, sandbox: Sandbox, *, night: bool) -> None:
 def test_sentinel2_is_one_scene_of_three_resolutions(tmp_path: Path, sandbox: Sandbox) -> None:
     safe = sentinel2.product(tmp_path)
     for path in safe.rglob("*.jp2"):
-        metres = int(path.stem.rpartition("_")[2][:2])
-        size = 360 // metres * 10
-        place = {"crs": "EPSG:32631", "transform": from_origin(300_000, 4_900_020, metres, metres)}
         band = re.search("_(B..|SCL|TCI)_", path.stem)[1]
-        if band == "SCL":
-            values = np.full((1, size, size), 4, "uint8")
-            values[:, : size // 2, : size // 2] = 9
-        else:
-            number = 5 if band == "B8A" else int(band[1:]) if band != "TCI" else 1
-            values = told(1, size, size) + np.uint16(1000 + 100 * number)
-        write(path, values, **place, **LOSSLESS)
+        tile(path, band, int(path.stem.rpartition("_")[2][:2]))
     made = banked(tmp_path / "home", sandbox, safe)
     assert set(made.item["assets"]) == {"data", "r10m", "r60m", "mask", "thumbnail"}
     assert [band["name"] for band in made.bands("r10m")] == ["B02", "B03", "B04", "B08"]
@@ -147,7 +141,13 @@ def test_sentinel2_is_one_scene_of_three_resolutions(tmp_path: Path, sandbox: Sa
     for key in ("data", "r10m", "r60m"):
         for band in made.bands(key):
             assert (band["raster:scale"], band["raster:offset"]) == (1e-4, pytest.approx(-0.1))
-            assert band["unit"] == "1e-4"
+            assert "unit" not in band, "fixed ranges are those of reflectance without an offset"
+    assert {(band.scale, round(band.offset, 9)) for band in made.scene.all_bands} == {(1e-4, -0.1)}
+    red, nir = made.values("r10m")[2:] - 1000
+    render = made.properties["renders"]["ndvi"]
+    theirs = ImageData(np.ma.masked_invalid(made.values("r10m"))).apply_expression(render["expression"])
+    np.testing.assert_allclose(theirs.array.data[0], (nir - red) / (nir + red), atol=1e-6)
+    check_ndvi(made.picture_in("ndvi"), float(np.nanmean((nir - red) / (nir + red))))
     assert {"natural", "swir", "agri", "moisture", "ndvi", "cir"} <= set(made.scene.styles)
     assert made.scene.styles[0] == "natural"
     for style in ("swir", "agri", "moisture"):
@@ -157,6 +157,71 @@ def test_sentinel2_is_one_scene_of_three_resolutions(tmp_path: Path, sandbox: Sa
     mask = made.values("mask")[0]
     assert mask[10, 10] == 6
     assert mask[-10, -10] == 1
+
+
+def tile(path: Path, band: str, metres: int) -> None:
+    """Write a band of a tile that tells its number and its place, or the classes."""
+    size = 360 // metres * 10
+    place = {"crs": "EPSG:32631", "transform": from_origin(300_000, 4_900_020, metres, metres)}
+    if band == "SCL":
+        values = np.full((1, size, size), 4, "uint8")
+        values[:, : size // 2, : size // 2] = 9
+    else:
+        number = 5 if band == "B8A" else int(band[1:]) if band != "TCI" else 1
+        values = told(1, size, size) + np.uint16(1000 + 100 * number)
+    write(path, values, **place, **LOSSLESS)
+
+
+def test_sentinel2_of_level_1c(tmp_path: Path, sandbox: Sandbox) -> None:
+    """Above the atmosphere: with cirrus, without classes, each band in its own resolution only."""
+    safe = sentinel2.product(tmp_path, level="1C", baseline="03.01")
+    for path in safe.rglob("*.jp2"):
+        band = path.stem.rpartition("_")[2]
+        metres = {"B01": 60, "B09": 60, "B10": 60, "B02": 10, "B03": 10, "B04": 10, "B08": 10}.get(band, 20)
+        tile(path, band, metres)
+    made = banked(tmp_path / "home", sandbox, safe)
+    assert set(made.item["assets"]) == {"data", "r10m", "r60m", "thumbnail"}
+    assert [band["name"] for band in made.bands("r60m")] == ["B01", "B09", "B10"]
+    assert made.bands("r60m")[2]["eo:common_name"] == "cirrus"
+    for key in ("data", "r10m", "r60m"):
+        for band in made.bands(key):
+            assert (band["raster:scale"], band.get("raster:offset", 0)) == (1e-4, 0)
+            assert band["unit"] == "1e-4", "before baseline 04.00 there is no offset"
+    assert made.properties["processing:level"] == "Level-1C"
+    assert made.scene.styles[0] == "natural"
+    red, nir = made.values("r10m")[2:]
+    check_ndvi(made.picture_in("ndvi"), float(np.nanmean((nir - red) / (nir + red))))
+
+
+def test_skysat_before_it_is_put_on_the_ground(tmp_path: Path, sandbox: Sandbox) -> None:
+    folder = tmp_path / "in"
+    metadata = skysat.item(folder, "basic_analytic_dn", "basic_panchromatic_dn")
+    for end, count in (("basic_analytic_dn", 4), ("basic_panchromatic_dn", 1)):
+        write(folder / f"{skysat.ID}_{end}.tif", told(count, SIZE, SIZE))
+        (folder / f"{skysat.ID}_{end}_RPC.TXT").write_text(rpc_text())
+    made = banked(tmp_path / "home", sandbox, metadata)
+    assert [band["eo:common_name"] for band in made.bands()] == ["blue", "green", "red", "nir"]
+    assert "orthorectified to EPSG:32631" in made.properties["processing:lineage"]
+    assert [other.bands[0].common_name for other in made.scene.others] == ["pan"]
+    assert {"natural", "pan", "pansharp"} <= set(made.scene.styles)
+    check_middle(made)
+
+
+def check_middle(made: Banked) -> None:
+    """See that the middle of the image lies where its coefficients say."""
+    with rasterio.open(made.path()) as source:
+        (x,), (y,) = warp.transform("EPSG:4326", source.crs, [MIDDLE[0]], [MIDDLE[1]])
+        found = source.read()[(slice(None), *source.index(x, y))]
+    wanted = told(source.count, SIZE, SIZE, source.dtypes[0])[:, SIZE // 2, SIZE // 2]
+    np.testing.assert_allclose(found, wanted, atol=2)
+
+
+def check_ndvi(picture: np.ndarray, mean: float) -> None:
+    """See that the colours of an index are, on the whole, those of its mean."""
+    place = round((mean + 0.2) / 1.1 * 255)
+    expected = np.array(cmap.get("rdylgn")[place])
+    shown = picture[picture[..., 3] == 255].mean(axis=0)
+    np.testing.assert_allclose(shown, expected, atol=6)
 
 
 MAKE_NITF = """
@@ -191,6 +256,28 @@ def test_nitf(tmp_path: Path, sandbox: Sandbox, count: int, style: str) -> None:
     assert sandbox.run("a", opened, path, "NITF", report=lambda *_: None) == (count, ROWS, COLUMNS)
     with pytest.raises(RasterOpenError):
         open_raster(path, driver="NITF")
+
+
+COPY_NITF = """
+import sys
+from rasterio.shutil import copy
+copy(sys.argv[1], sys.argv[2], driver="NITF", IDATIM="20210304050607")
+"""
+
+
+def test_nitf_in_sensor_geometry(tmp_path: Path, sandbox: Sandbox) -> None:
+    """Its own coefficients (RPC00B) place it, as WorldView's level 1B has them."""
+    path = tmp_path / "a.ntf"
+    source = write(tmp_path / "a.tif", told(4, SIZE, SIZE), rpcs=linear_rpc())
+    subprocess.run(
+        [sys.executable, "-c", COPY_NITF, str(source), str(path)],
+        check=True,
+        env={name: value for name, value in os.environ.items() if not name.startswith("GDAL")},
+    )
+    assert b"RPC00B" in path.read_bytes()[:4096]
+    made = banked(tmp_path / "home", sandbox, path)
+    assert "orthorectified to EPSG:32631" in made.properties["processing:lineage"]
+    check_middle(made)
 
 
 def test_a_description_says_what_numbers_mean(tmp_path: Path, sandbox: Sandbox) -> None:

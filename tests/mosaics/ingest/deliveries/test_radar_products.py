@@ -142,17 +142,58 @@ def test_terrasarx_single_looks(tmp_path: Path, sandbox: Sandbox) -> None:
         open_raster(image, driver="COSAR")
 
 
-def test_terrasarx_on_the_ground(tmp_path: Path, sandbox: Sandbox) -> None:
+def detected_terrasarx(tmp_path: Path, variant: str) -> tuple[Path, Path]:
+    """Give an annotation of a detected image, and where that belongs."""
     folder = small_terrasarx(tmp_path)
     for before, after in (
-        ("<productVariant>SSC", "<productVariant>GEC"),
+        ("<productVariant>SSC", f"<productVariant>{variant}"),
         ("COMPLEX</imageDataType>", "DETECTED</imageDataType>"),
         ("COSAR</imageDataFormat>", "GEOTIFF</imageDataFormat>"),
         ("IMAGE_HH_SRA_strip_011.cos", "IMAGE_HH_SRA_strip_011.tif"),
     ):
         terrasarx.change(folder, before, after)
+    return folder, folder / terrasarx.COS.replace(".cos", ".tif")
+
+
+def test_terrasarx_in_ground_range(tmp_path: Path, sandbox: Sandbox) -> None:
+    """MGD: detected, and placed by the corners and the middle of the scene."""
+    folder, image = detected_terrasarx(tmp_path, "MGD")
+    write(image, constant(50, (ROWS, COLUMNS), "uint16"))
+    made = banked(tmp_path / "home", sandbox, folder)
+    sine = np.sin(np.radians(39.1546891))
+    assert made.middle()[0] == pytest.approx(terrasarx.FACTOR * 2500 * sine, rel=3e-3)
+    check_radar(made, "sigma0", default="sar-db-copol-x")
+    assert made.properties["product:type"] == "MGD"
+    assert made.item["bbox"][2] == pytest.approx(-111.664738184, abs=0.01), "within a pixel"
+
+
+def test_terrasarx_with_the_relief_taken_out(tmp_path: Path, sandbox: Sandbox) -> None:
+    """EEC: on the ground, and its corners tell where the angles of the scene belong."""
+    folder, image = detected_terrasarx(tmp_path, "EEC")
+    corners = {"upperLeft": (-112.2, 36.4), "upperRight": (-111.6, 36.4)}
+    corners |= {"lowerLeft": (-112.2, 35.6), "lowerRight": (-111.6, 35.6)}
+    frame = "".join(
+        f"<{name}Longitude>{x}</{name}Longitude><{name}Latitude>{y}</{name}Latitude>"
+        for name, (x, y) in corners.items()
+    )
+    frame = f"<geoParameter><sceneCoordsGeographic>{frame}</sceneCoordsGeographic></geoParameter>"
+    terrasarx.change(
+        folder, "<productSpecific>", f"<productSpecific><geocodedImageInfo>{frame}</geocodedImageInfo>"
+    )
+    place = {"crs": "EPSG:4326", "transform": rasterio.transform.from_origin(-112.2, 36.4, 0.015, 0.8 / 60)}
+    write(image, constant(50, (ROWS, COLUMNS), "uint16"), **place)
+    made = banked(tmp_path / "home", sandbox, folder)
+    row, column = int(0.4676 * ROWS), int(0.5048 * COLUMNS)
+    sine = np.sin(np.radians(39.1546891))
+    assert made.values()[0, row, column] == pytest.approx(terrasarx.FACTOR * 2500 * sine, rel=5e-3)
+    check_radar(made, "sigma0", default="sar-db-copol-x")
+    assert made.properties["proj:code"] == "EPSG:4326"
+
+
+def test_terrasarx_on_the_ground(tmp_path: Path, sandbox: Sandbox) -> None:
+    folder, image = detected_terrasarx(tmp_path, "GEC")
     place = {"crs": "EPSG:32612", "transform": rasterio.transform.from_origin(430_000, 4_020_000, 100, 100)}
-    write(folder / terrasarx.COS.replace(".cos", ".tif"), constant(50, (ROWS, COLUMNS), "uint16"), **place)
+    write(image, constant(50, (ROWS, COLUMNS), "uint16"), **place)
     made = banked(tmp_path / "home", sandbox, folder)
     close(made, terrasarx.FACTOR * 2500)
     check_radar(made, "beta0", default="sar-db-copol-x")
@@ -254,7 +295,7 @@ def test_iceye_before_2027(tmp_path: Path, sandbox: Sandbox) -> None:
     check_radar(made, "sigma0", default="sar-db-copol-x")
 
 
-@pytest.mark.parametrize(("kind", "level"), [("slc", "L1A"), ("di", "L1B"), ("gtc", "L1D")])
+@pytest.mark.parametrize(("kind", "level"), [("slc", "L1A"), ("di", "L1B"), ("gec", "L1C"), ("gtc", "L1D")])
 def test_saocom(tmp_path: Path, sandbox: Sandbox, kind: str, level: str) -> None:
     document = saocom.product(tmp_path / "in", kind=kind, level=level)
     place = {"crs": "EPSG:32721", "transform": rasterio.transform.from_origin(420_000, 6_980_000, 20, 20)}
@@ -263,7 +304,7 @@ def test_saocom(tmp_path: Path, sandbox: Sandbox, kind: str, level: str) -> None
         value = constant(
             0.3 - 0.4j if kind == "slc" else 0.25, (90, 80), "complex64" if kind == "slc" else "float32"
         )
-        write(each.with_suffix(""), value, **(place if kind == "gtc" else {}))
+        write(each.with_suffix(""), value, **(place if kind in {"gec", "gtc"} else {}))
     made = banked(tmp_path / "home", sandbox, document)
     close(made, *[0.25] * 4)
     check_radar(made, "sigma0")
