@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from mosaics.catalog.index import CatalogIndex, Part
 from mosaics.catalog.summary import styles_of_look
 from mosaics.catalog.table import Rows, SceneTable
+from mosaics.catalog.visible import Visible, rows_held, rules_open
 from mosaics.errors import LayerNotFoundError, StyleNotFoundError, TimeNotFoundError
 from mosaics.filters import EVERYTHING, SLACK, SceneFilter, SceneRule, SceneSet
 from mosaics.geodesy import ground_resolution
 from mosaics.grids import Grid
 from mosaics.models import Bounds, Collection, Scene, Text
 from mosaics.outlines import raster_outline
-from mosaics.visible import Visible, rows_held, rules_open
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry

@@ -23,7 +23,7 @@ from mosaics.registry import Registry
 from mosaics.styles import Style
 from mosaics.terrain import backdrop
 
-RENDERER_VERSION = 4
+RENDERER_VERSION = 5
 """Raised with every change of reading, rendering or encoding that changes pixels."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -35,6 +36,12 @@ class CatalogReader(Protocol):
         Raises:
             CatalogUnavailableError: If the store does not answer.
         """
+
+    def collections(self) -> dict[str, Collection]:
+        """Give all collections, by id."""
+
+    def items(self) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
+        """Give the STAC item of each scene by its key, one after the other."""
 
 
 class CatalogWriter(Protocol):

@@ -16,9 +16,9 @@ from shapely.geometry.base import BaseGeometry
 
 from mosaics.catalog.base import Changes
 from mosaics.catalog.table import Rows, SceneMaker, SceneTable
+from mosaics.catalog.visible import Visible, visible
 from mosaics.filters import SceneFilter
 from mosaics.models import Collection, Scene
-from mosaics.visible import Visible, visible
 
 SceneKey = tuple[str, str]
 """Collection id and scene id."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from mosaics.catalog.base import Changes, data_href
@@ -40,6 +41,14 @@ class MemoryCatalog:
             gone=(*gone, *broken),
             broken=broken,
         )
+
+    def collections(self) -> dict[str, Collection]:
+        """Give all collections."""
+        return {i: c for i, (_, c) in self._collections.items()}
+
+    def items(self) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
+        """Give all items."""
+        yield from [(key, item) for key, (_, item) in self._items.items() if item is not None]
 
     def find_by_digest(self, digest: str) -> tuple[str, str] | None:
         """Give (collection id, scene id) of the scene with this content."""

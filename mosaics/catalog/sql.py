@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -17,6 +17,8 @@ from mosaics.catalog.table import Gathering
 from mosaics.errors import CatalogUnavailableError, SceneUnreadableError
 from mosaics.models import Collection, Text
 
+_AT_ONCE: Final = 500
+"""Items that are read together."""
 metadata = sa.MetaData()
 
 collections_table = sa.Table(
@@ -80,6 +82,21 @@ class SqlCatalog:
             gone=(*gone, *broken),
             broken=broken,
         )
+
+    def collections(self) -> dict[str, Collection]:
+        """Give all collections."""
+        query = sa.select(collections_table.c.id, collections_table.c.document)
+        with _translated(), self._engine.connect() as connection:
+            return {row.id: _collection_from(row.document) for row in connection.execute(query)}
+
+    def items(self) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
+        """Give all items, some at a time."""
+        table = scenes_table.c
+        query = sa.select(table.collection_id, table.id, table.item).where(table.item.is_not(None))
+        with _translated(), self._engine.connect() as connection:
+            rows = connection.execution_options(yield_per=_AT_ONCE).execute(query)
+            for row in rows:
+                yield (row.collection_id, row.id), _item_from(row.id, row.item)
 
     def find_by_digest(self, digest: str) -> tuple[str, str] | None:
         """Give (collection id, scene id) of the scene with this content."""

@@ -83,8 +83,7 @@ def remove_leftovers(root: Path, catalog: CatalogReader) -> tuple[Leftover, ...]
 
 def _items(catalog: CatalogReader) -> dict[tuple[str, str], dict[str, Any]]:
     """Give the item of each scene, by collection and id."""
-    items = catalog.changes(0).items
-    return {key: found[1] for key, found in items.items() if found is not None}
+    return dict(catalog.items())
 
 
 def _unknown(root: Path, items: dict[tuple[str, str], dict[str, Any]]) -> tuple[Leftover, ...]:

@@ -63,9 +63,9 @@ def list_(
     """List collections."""
     context = context_of(command)
     with told():
-        found = context.catalog.changes(0).collections.values()
+        found = context.catalog.collections().values()
     rights, now = context.rights(), datetime.now(UTC)
-    rows = [_row(c) | {"visibility": visibility_of(rights, c.id, now)} for c in found if c is not None]
+    rows = [_row(c) | {"visibility": visibility_of(rights, c.id, now)} for c in found]
     print_rows(sorted(rows, key=lambda row: str(row["id"])), as_json=as_json, empty="no collections")
 
 

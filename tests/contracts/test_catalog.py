@@ -91,6 +91,15 @@ def test_a_broken_item_is_told_and_left_out_alone(catalog: Catalog) -> None:
     assert catalog.changes(0).scenes.keys == [("c", "a")]
 
 
+def test_all_that_there_is(catalog: Catalog) -> None:
+    catalog.put_collection(collection())
+    catalog.put_scene("c", item("a"), "d1")
+    catalog.put_scene("c", item("b"), "d2")
+    catalog.remove_scene("c", "a")
+    assert dict(catalog.items()) == {("c", "b"): item("b")}
+    assert catalog.collections() == {"c": collection()}
+
+
 def test_the_item_of_a_scene(catalog: Catalog) -> None:
     catalog.put_collection(collection())
     assert catalog.item("c", "a") is None
