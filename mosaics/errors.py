@@ -16,6 +16,10 @@ MosaicsError
 ├── SceneUnreadableError
 ├── NobodyWaitsError             the one who asked has gone; nobody sees it
 ├── ClusterUnavailableError     a cluster was to bank; the message says what to do
+├── FilterInvalidError          a filter of scenes can't be understood; the message says why
+├── MosaicInvalidError          a mosaic's definition breaks a rule; the message says which
+├── MosaicNotFoundError
+├── NameTakenError              a collection or mosaic has that id
 ├── DataFileInvalidError        a grid, sensor or style file breaks its rule
 └── IngestError                 a file can't be banked; the message says what to do
 """
@@ -113,6 +117,32 @@ class SceneUnreadableError(MosaicsError):
     def __init__(self, scene_id: str) -> None:
         super().__init__("a source file can't be read")
         self.scene_id = scene_id
+
+
+class FilterInvalidError(MosaicsError):
+    """A filter of scenes can't be understood; the message gives the reason and what is known."""
+
+
+class MosaicInvalidError(MosaicsError):
+    """The definition of a mosaic breaks a rule; the message says which."""
+
+
+class MosaicNotFoundError(MosaicsError):
+    """No mosaic of that id."""
+
+    def __init__(self, mosaic_id: str) -> None:
+        super().__init__(f"no mosaic {mosaic_id!r}")
+        self.mosaic_id = mosaic_id
+
+
+class NameTakenError(MosaicsError):
+    """Collections and mosaics share their ids, and this one is taken."""
+
+    def __init__(self, id_: str, kind: str) -> None:
+        super().__init__(f"{id_!r} is the id of a {kind}: choose another one")
+        self.id = id_
+        self.kind = kind
+        """collection or mosaic: what has it."""
 
 
 class DataFileInvalidError(MosaicsError):
