@@ -13,6 +13,7 @@ from shapely.geometry.base import BaseGeometry
 
 from mosaics.catalog.base import Changes
 from mosaics.models import Collection, Scene
+from mosaics.mosaic import Mosaic
 
 SceneMaker = Callable[[dict[str, Any], int], Scene | None]
 """Makes a scene of a STAC item and its sequence; None: the item is broken, and is left out alone."""
@@ -46,6 +47,8 @@ class CatalogIndex:
     collections: dict[str, Collection] = field(default_factory=dict)
     scenes: dict[tuple[str, str], Scene] = field(default_factory=dict)
     """By (collection id, scene id)."""
+    mosaics: dict[str, Mosaic] = field(default_factory=dict)
+    """Definitions of named mosaics, by id."""
     by_collection: dict[str, CollectionScenes] = field(default_factory=dict)
 
     def with_changes(self, changes: Changes, scene_from: SceneMaker) -> CatalogIndex:
@@ -58,6 +61,8 @@ class CatalogIndex:
                 collections.pop(collection_id, None)
             else:
                 collections[collection_id] = collection
+        told = self.mosaics | changes.mosaics
+        mosaics = {mosaic_id: mosaic for mosaic_id, mosaic in told.items() if mosaic is not None}
         scenes = dict(self.scenes)
         for key, entry in changes.items.items():
             scene = None if entry is None else scene_from(entry[1], entry[0])
@@ -72,7 +77,11 @@ class CatalogIndex:
             if group:
                 by_collection[collection_id] = CollectionScenes(scenes=newest_first(group))
         return CatalogIndex(
-            sequence=changes.sequence, collections=collections, scenes=scenes, by_collection=by_collection
+            sequence=changes.sequence,
+            collections=collections,
+            scenes=scenes,
+            mosaics=mosaics,
+            by_collection=by_collection,
         )
 
 
