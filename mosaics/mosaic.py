@@ -30,7 +30,7 @@ MOSAIC_ID: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _STYLE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _NOON: Final = time(12, tzinfo=UTC)
-_LONGEST: Final = 2000
+LONGEST_TEXT: Final = 2000
 """Characters of a text."""
 T = TypeVar("T", bound=str)
 
@@ -193,8 +193,8 @@ def _text(value: Any, name: str) -> Text:
 
 
 def _words(value: Any, name: str) -> str:
-    if not isinstance(value, str) or len(value) > _LONGEST or not value.isprintable():
-        raise MosaicInvalidError(f"{name} is a text of one line, of up to {_LONGEST} characters")
+    if not isinstance(value, str) or len(value) > LONGEST_TEXT or not value.isprintable():
+        raise MosaicInvalidError(f"{name} is a text of one line, of up to {LONGEST_TEXT} characters")
     return value
 
 

@@ -17,7 +17,19 @@ os.environ.setdefault("NUMEXPR_NUM_THREADS", "1")
 import typer
 
 from mosaics.gdal import configure
-from server.cli import bank, bench, collections, grants, keys, layers, parties, reports, rights, serve
+from server.cli import (
+    bank,
+    bench,
+    collections,
+    grants,
+    keys,
+    layers,
+    mosaics,
+    parties,
+    reports,
+    rights,
+    serve,
+)
 from server.cli.context import Context, configure_logging
 
 app = typer.Typer(
@@ -62,6 +74,7 @@ app.command("usage")(reports.usage)
 app.command("explain")(reports.explain)
 app.command("bench")(bench.bench)
 app.add_typer(collections.collection, name="collection")
+app.add_typer(mosaics.mosaic, name="mosaic")
 app.add_typer(parties.institution, name="institution")
 app.add_typer(parties.group, name="group")
 app.add_typer(parties.operator, name="operator")
