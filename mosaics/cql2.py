@@ -264,11 +264,11 @@ def _shape_part(op: str, first: Any, second: Any) -> Part:
 
 def _call(document: Any) -> tuple[str, list[Any]]:
     """Give operator and arguments."""
-    if not isinstance(document, dict) or not document.keys() >= {"op", "args"}:
+    if not isinstance(document, dict) or document.keys() != {"op", "args"}:
         raise FilterInvalidError("a filter is true, false, or an object with op and args")
     op, args = document["op"], document["args"]
     if op not in _OPERATORS or op == "casei":
-        raise FilterInvalidError(f"unknown operator {op!r}; known are: {', '.join(_OPERATORS)}")
+        raise FilterInvalidError(f"unknown operator; known are: {', '.join(_OPERATORS)}", op)
     if not isinstance(args, list):
         raise FilterInvalidError(f"{op}: args is a list")
     return op, args
@@ -303,7 +303,7 @@ def _property(value: Any) -> tuple[str, bool]:
     name = asked["property"]
     known = (*QUERYABLE_NUMBERS, *QUERYABLE_WORDS, GEOMETRY)
     if name not in known:
-        raise FilterInvalidError(f"unknown property {name!r}; known are: {', '.join(known)}")
+        raise FilterInvalidError(f"unknown property; known are: {', '.join(known)}", name)
     if inner is not None and name not in QUERYABLE_WORDS:
         raise FilterInvalidError(f"casei: {name} is no word")
     return name, inner is not None
@@ -317,7 +317,7 @@ def _listed(value: Any) -> list[Any]:
 
 def _number(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise FilterInvalidError(f"{name} is compared with a number, not with {_shown(value)}")
+        raise FilterInvalidError(f"{name} is compared with a number{_null_hint(value)}", value)
     return float(value)
 
 
@@ -325,12 +325,12 @@ def _word(name: str, value: Any) -> str:
     inner = _folded(value)
     asked = value if inner is None else inner
     if not isinstance(asked, str):
-        raise FilterInvalidError(f"{name} is compared with a word, not with {_shown(value)}")
+        raise FilterInvalidError(f"{name} is compared with a word{_null_hint(value)}", value)
     return asked if inner is None else asked.casefold()
 
 
-def _shown(value: Any) -> str:
-    return "null: use isNull" if value is None else repr(value)[:80]
+def _null_hint(value: Any) -> str:
+    return "; for null use isNull" if value is None else ""
 
 
 def _nesting(text: str) -> int:

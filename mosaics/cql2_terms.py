@@ -71,7 +71,7 @@ class Span:
             return cls(start=instant, end=instant, after=instant, before=instant)
         except (ValueError, TypeError, OverflowError):
             raise FilterInvalidError(
-                f"{text!r} is no date or time, such as 2024-05-17 or 2024-05-17T10:30:00Z"
+                "it is no date or time, such as 2024-05-17 or 2024-05-17T10:30:00Z", text
             ) from None
 
 

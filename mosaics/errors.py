@@ -16,13 +16,20 @@ MosaicsError
 ├── SceneUnreadableError
 ├── NobodyWaitsError             the one who asked has gone; nobody sees it
 ├── ClusterUnavailableError     a cluster was to bank; the message says what to do
-├── FilterInvalidError          a filter of scenes can't be understood; the message says why
-├── MosaicInvalidError          a mosaic's definition breaks a rule; the message says which
+├── DefinitionInvalidError      what somebody has written; the message says why
+│   ├── FilterInvalidError      a filter of scenes can't be understood
+│   └── MosaicInvalidError      a mosaic's definition breaks a rule
 ├── MosaicNotFoundError
 ├── NameTakenError              a collection or mosaic has that id
 ├── DataFileInvalidError        a grid, sensor or style file breaks its rule
 └── IngestError                 a file can't be banked; the message says what to do
 """
+
+import reprlib
+from typing import Final
+
+_SHORT: Final = reprlib.Repr()
+_SHORT.maxstring = 80
 
 
 class MosaicsError(Exception):
@@ -119,12 +126,23 @@ class SceneUnreadableError(MosaicsError):
         self.scene_id = scene_id
 
 
-class FilterInvalidError(MosaicsError):
-    """A filter of scenes can't be understood; the message gives the reason and what is known."""
+class DefinitionInvalidError(MosaicsError):
+    """What somebody has written can't be taken."""
+
+    def __init__(self, reason: str, asked: object = None) -> None:
+        super().__init__(reason if asked is None else f"{_SHORT.repr(asked)}: {reason}")
+        self.reason = reason
+        """Names nothing of what was written, as the message does."""
+        self.asked = asked
+        """What of it is at fault; None: that isn't one thing."""
 
 
-class MosaicInvalidError(MosaicsError):
-    """The definition of a mosaic breaks a rule; the message says which."""
+class FilterInvalidError(DefinitionInvalidError):
+    """A filter of scenes can't be understood; the reason says what is known."""
+
+
+class MosaicInvalidError(DefinitionInvalidError):
+    """The definition of a mosaic breaks a rule; the reason says which."""
 
 
 class MosaicNotFoundError(MosaicsError):

@@ -132,7 +132,7 @@ def mosaic_from(document: Any) -> Mosaic:
         raise MosaicInvalidError("a mosaic is a JSON object")
     unknown = sorted(str(name) for name in document.keys() - _FIELDS)
     if unknown:
-        raise MosaicInvalidError(f"unknown field {unknown[0]!r}; known are: {', '.join(sorted(_FIELDS))}")
+        raise MosaicInvalidError(f"unknown field; known are: {', '.join(sorted(_FIELDS))}", unknown[0])
     mosaic_id = check_mosaic_id(document.get("id"))
     return Mosaic(
         id=mosaic_id,
@@ -157,8 +157,9 @@ def check_mosaic_id(mosaic_id: Any) -> str:
     """
     if not isinstance(mosaic_id, str) or MOSAIC_ID.fullmatch(mosaic_id) is None:
         raise MosaicInvalidError(
-            f"{mosaic_id!r} can't name a mosaic: use up to 64 lower-case letters, digits, dots, hyphens and "
-            "underscores, a letter or digit first"
+            "it can't name a mosaic: use up to 64 lower-case letters, digits, dots, hyphens and underscores, "
+            "a letter or digit first",
+            mosaic_id,
         )
     return mosaic_id
 
@@ -170,9 +171,9 @@ def parse_order(rule: Any, date: Any) -> Order:
         MosaicInvalidError: If it is none.
     """
     if rule not in get_args(Rule):
-        raise MosaicInvalidError(f"order: {rule!r} is none of {', '.join(get_args(Rule))}")
+        raise MosaicInvalidError(f"order: it is none of {', '.join(get_args(Rule))}", rule)
     if rule != "nearest" and date is not None:
-        raise MosaicInvalidError(f"order: a date belongs to nearest, not to {rule}")
+        raise MosaicInvalidError("order: a date belongs to nearest", rule)
     if rule != "nearest":
         return Order(rule=rule)
     try:
@@ -180,7 +181,7 @@ def parse_order(rule: Any, date: Any) -> Order:
             return Order(rule=rule, date=datetime.combine(datetime.fromisoformat(date), _NOON))
         return Order(rule=rule, date=parse_instant(date))
     except (TypeError, ValueError, OverflowError):
-        raise MosaicInvalidError("order: nearest has a date, such as 2024-05-17") from None
+        raise MosaicInvalidError("order: nearest has a date, such as 2024-05-17", date) from None
 
 
 _FIELDS: Final = frozenset(Mosaic.__dataclass_fields__)
@@ -204,7 +205,7 @@ def _where(value: Any) -> Expression | None:
     try:
         parse_filter(value)
     except FilterInvalidError as error:
-        raise MosaicInvalidError(f"where: {error}") from error
+        raise MosaicInvalidError(f"where: {error.reason}", error.asked) from error
     return value  # type: ignore[no-any-return] # it was understood
 
 
@@ -217,7 +218,7 @@ def _order(value: Any) -> Order:
 def _choice(document: dict[str, Any], name: str, usual: T, choices: tuple[T, ...]) -> Any:
     value = document.get(name, usual)
     if value not in choices:
-        raise MosaicInvalidError(f"{name}: {value!r} is none of {', '.join(choices)}")
+        raise MosaicInvalidError(f"{name}: it is none of {', '.join(choices)}", value)
     return value
 
 
@@ -228,7 +229,7 @@ def _ranges(value: Any) -> dict[str, BandRange]:
     for band, ends in value.items():
         numbers = isinstance(ends, list | tuple) and len(ends) == 2 and all(map(_is_number, ends))
         if not numbers or not ends[0] < ends[1]:
-            raise MosaicInvalidError(f"ranges: {band} has two numbers, the lower first")
+            raise MosaicInvalidError("ranges: each has two numbers, the lower first", band)
         found[_words(band, "ranges")] = BandRange(low=float(ends[0]), high=float(ends[1]))
     return found
 

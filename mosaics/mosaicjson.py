@@ -106,7 +106,7 @@ def read_mosaicjson(document: dict[str, Any]) -> Named:
     """
     version = document.get("mosaicjson")
     if version not in _READ:
-        raise MosaicInvalidError(f"MosaicJSON {version!r} isn't known here: {', '.join(sorted(_READ))} are")
+        raise MosaicInvalidError(f"the version of MosaicJSON is none of {', '.join(sorted(_READ))}", version)
     tiles, prefix = document.get("tiles"), document.get("asset_prefix") or ""
     lists = list(tiles.values()) if isinstance(tiles, dict) else [None]
     if not isinstance(prefix, str) or not all(isinstance(assets, list) for assets in lists):

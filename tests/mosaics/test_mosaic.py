@@ -65,21 +65,21 @@ def test_what_a_document_does_not_say_has_its_usual_value() -> None:
         ({"id": "M"}, "can't name a mosaic"),
         ({"id": "a" * 65}, "can't name a mosaic"),
         ({"id": None}, "can't name a mosaic"),
-        ({"titel": "x"}, "unknown field 'titel'; known are: attribution, "),
+        ({"titel": "x"}, "'titel': unknown field; known are: attribution, "),
         ({"title": "x"}, "title has fr and en"),
         ({"title": {"fr": "x"}}, "title has fr and en"),
         ({"title": {"fr": "x\x00", "en": ""}}, "one line"),
         ({"attribution": 3}, "attribution is a text"),
-        ({"where": {"op": "=", "args": [{"property": "x"}, 1]}}, "where: unknown property 'x'"),
+        ({"where": {"op": "=", "args": [{"property": "x"}, 1]}}, "'x': where: unknown property"),
         ({"order": "oldest"}, "order has a rule"),
-        ({"order": {"rule": "newest"}}, "order: 'newest' is none of most-recent, oldest"),
+        ({"order": {"rule": "newest"}}, "'newest': order: it is none of most-recent, oldest"),
         ({"order": {"rule": "nearest"}}, "nearest has a date"),
         ({"order": {"rule": "nearest", "date": "May"}}, "nearest has a date"),
         ({"order": {"rule": "finest", "date": "2024-05-17"}}, "a date belongs to nearest"),
-        ({"pixel_selection": "median"}, "pixel_selection: 'median' is none of first, mean, max"),
+        ({"pixel_selection": "median"}, "'median': pixel_selection: it is none of first, mean, max"),
         ({"stretch": ["mosaic"]}, "is none of mosaic, scene"),
-        ({"ranges": {"red": [3, 3]}}, "ranges: red has two numbers"),
-        ({"ranges": {"red": [0, float("inf")]}}, "ranges: red has two numbers"),
+        ({"ranges": {"red": [3, 3]}}, "'red': ranges: each has two numbers"),
+        ({"ranges": {"red": [0, float("inf")]}}, "'red': ranges: each has two numbers"),
         ({"ranges": [1, 2]}, "by the band's common name"),
         ({"cloud_mask": 1}, "true or false"),
         ({"styles": "natural"}, "a list of ids"),
@@ -90,6 +90,16 @@ def test_a_document_that_breaks_a_rule_is_refused(change: dict[str, Any], said: 
     with pytest.raises(MosaicInvalidError) as error:
         mosaic_from({"id": "m", **change})
     assert said in str(error.value)
+
+
+def test_what_is_deep_is_told_in_short() -> None:
+    deep: list[Any] = []
+    for _ in range(5000):
+        deep = [deep]
+    with pytest.raises(MosaicInvalidError) as error:
+        mosaic_from({"id": "m", "order": {"rule": deep}})
+    assert len(str(error.value)) < 200
+    assert str(error.value).endswith(error.value.reason)
 
 
 @pytest.mark.parametrize("document", [None, [], "m", 3])
