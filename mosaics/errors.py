@@ -16,9 +16,20 @@ MosaicsError
 ├── SceneUnreadableError
 ├── NobodyWaitsError             the one who asked has gone; nobody sees it
 ├── ClusterUnavailableError     a cluster was to bank; the message says what to do
+├── DefinitionInvalidError      what somebody has written; the message says why
+│   ├── FilterInvalidError      a filter of scenes can't be understood
+│   └── MosaicInvalidError      a mosaic's definition breaks a rule
+├── MosaicNotFoundError
+├── NameTakenError              a collection or mosaic has that id
 ├── DataFileInvalidError        a grid, sensor or style file breaks its rule
 └── IngestError                 a file can't be banked; the message says what to do
 """
+
+import reprlib
+from typing import Final
+
+_SHORT: Final = reprlib.Repr()
+_SHORT.maxstring = 80
 
 
 class MosaicsError(Exception):
@@ -113,6 +124,43 @@ class SceneUnreadableError(MosaicsError):
     def __init__(self, scene_id: str) -> None:
         super().__init__("a source file can't be read")
         self.scene_id = scene_id
+
+
+class DefinitionInvalidError(MosaicsError):
+    """What somebody has written can't be taken."""
+
+    def __init__(self, reason: str, asked: object = None) -> None:
+        super().__init__(reason if asked is None else f"{_SHORT.repr(asked)}: {reason}")
+        self.reason = reason
+        """Names nothing of what was written, as the message does."""
+        self.asked = asked
+        """What of it is at fault; None: that isn't one thing."""
+
+
+class FilterInvalidError(DefinitionInvalidError):
+    """A filter of scenes can't be understood; the reason says what is known."""
+
+
+class MosaicInvalidError(DefinitionInvalidError):
+    """The definition of a mosaic breaks a rule; the reason says which."""
+
+
+class MosaicNotFoundError(MosaicsError):
+    """No mosaic of that id."""
+
+    def __init__(self, mosaic_id: str) -> None:
+        super().__init__(f"no mosaic {mosaic_id!r}")
+        self.mosaic_id = mosaic_id
+
+
+class NameTakenError(MosaicsError):
+    """Collections and mosaics share their ids, and this one is taken."""
+
+    def __init__(self, id_: str, kind: str) -> None:
+        super().__init__(f"{id_!r} is the id of a {kind}: choose another one")
+        self.id = id_
+        self.kind = kind
+        """collection or mosaic: what has it."""
 
 
 class DataFileInvalidError(MosaicsError):

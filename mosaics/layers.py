@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -15,15 +15,15 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from mosaics.catalog.index import CatalogIndex, Part
+from mosaics.catalog.index import Part
 from mosaics.catalog.summary import styles_of_look
 from mosaics.catalog.table import Rows, SceneTable
 from mosaics.catalog.visible import Visible, rows_held, rules_open
-from mosaics.errors import LayerNotFoundError, StyleNotFoundError, TimeNotFoundError
+from mosaics.errors import StyleNotFoundError, TimeNotFoundError
 from mosaics.filters import EVERYTHING, SLACK, SceneFilter, SceneRule, SceneSet
-from mosaics.geodesy import ground_resolution
-from mosaics.grids import Grid
 from mosaics.models import Bounds, Collection, Scene, Text
+from mosaics.mosaic import Mosaic
+from mosaics.ordering import Place, ScenesOrder, by_rule, in_order, newest_first
 from mosaics.outlines import raster_outline
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ DEFAULT = "default"
 _DAY: Final = 86_400
 """Seconds of a day."""
 _MANY: Final = 1_000
-"""Scenes beyond which their ids are no longer compared and their outlines no longer exact, which is slow."""
+"""Scenes beyond which their outlines are no longer exact, which is slow."""
 LATEST = "latest"
 """The newest pixel at each place, which is also the default time."""
 
@@ -100,27 +100,6 @@ class LayerPart:
         return self if seen is self.seen else LayerPart(part=self.part, seen=seen)
 
 
-class Place(NamedTuple):
-    """Where a scene stands in the catalogue."""
-
-    table: SceneTable
-    row: int
-
-    @property
-    def scene(self) -> Scene | None:
-        """The scene, made when it is asked for; None: its item is damaged."""
-        return self.table.scene(self.row)
-
-    @property
-    def bounds(self) -> Bounds:
-        """West, south, east, north of its footprint, degrees."""
-        return Bounds(*self.table.bounds[self.row].tolist())
-
-
-Order = Callable[[SceneTable, Rows], NDArray[np.float64]]
-"""Gives for some rows of a table what is less for what comes first; never NaN."""
-
-
 class Listed(NamedTuple):
     """A scene as lists tell of it."""
 
@@ -147,6 +126,10 @@ class Layer:
     """True for a layer of one scene (`collection:scene`)."""
     rights: str = ""
     """Digest of the filter that made it so."""
+    mosaic: Mosaic | None = None
+    """How a named mosaic is defined."""
+    attributions: Mapping[str, str] = field(default_factory=dict)
+    """Copyright lines of the collections that a named mosaic may be of, by their ids."""
 
     @classmethod
     def of(
@@ -224,7 +207,8 @@ class Layer:
         ordered: dict[str, None] = {}
         for look in sorted(first, key=lambda look: first[look]):
             ordered.update(dict.fromkeys(styles_of_look(look)))
-        return tuple(ordered)
+        chosen = () if self.mosaic is None else self.mosaic.styles
+        return tuple(style for style in chosen if style in ordered) or tuple(ordered)
 
     @cached_property
     def examples(self) -> tuple[Scene, ...]:
@@ -252,9 +236,14 @@ class Layer:
     @cached_property
     def attribution(self) -> str:
         """The distinct copyright lines of its scenes and collection."""
+        places = self._first_of_each("attribution")
+        if any(not place.table.word("attribution", place.row) for place in places):
+            places += self._first_of_each("collection")
         lines = dict.fromkeys(
-            place.table.word("attribution", place.row) or self.collection.attribution
-            for place in self._first_of_each("attribution")
+            place.table.word("attribution", place.row)
+            or self.collection.attribution
+            or self.attributions.get(str(place.table.word("collection", place.row)), "")
+            for place in places
         )
         return " · ".join(line for line in lines if line)
 
@@ -272,7 +261,7 @@ class Layer:
     def generation(self) -> str:
         """Changes whenever something that this caller sees of the layer does; 16 hex characters."""
         total = sum(int(part.table.tokens[part.seen.rows].sum()) for part in self.parts)
-        canonical = f"{self.rights}|{len(self)}|{total % 2**64}"
+        canonical = f"{self.rights}|{len(self)}|{total % 2**64}|{self.mosaic!r}"
         return hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
 
     @cached_property
@@ -305,7 +294,13 @@ class Layer:
                 )
             ],
             most,
+            self.order,
         )
+
+    @cached_property
+    def order(self) -> ScenesOrder:
+        """How its scenes are ordered."""
+        return newest_first if self.mosaic is None else by_rule(self.mosaic.order)
 
     def listed(self, first: int, most: int) -> Iterator[Listed]:
         """Tell of some of its scenes, in order.
@@ -436,99 +431,6 @@ class Layer:
         return TimeSpan(start=start, end=end)
 
 
-def find_layer(index: CatalogIndex, layer_id: str, scene_filter: SceneFilter) -> Layer:
-    """Give the layer as the filter leaves it.
-
-    Args:
-        index: The catalogue.
-        layer_id: A collection id, or `collection:scene`.
-        scene_filter: What the caller may see.
-
-    Raises:
-        LayerNotFoundError: If there is no such layer, or the filter leaves nothing of it.
-    """
-    collection_id, colon, scene_id = layer_id.partition(":")
-    collection = index.collections.get(collection_id)
-    if collection is None:
-        raise LayerNotFoundError(layer_id)
-    parts = []
-    for part in index.parts:
-        rows = _rows(part, collection_id, scene_id if colon else None)
-        seen = part.seen_by(scene_filter).among(rows) if len(rows) else None
-        if seen is not None and len(seen.rows):
-            parts.append(LayerPart(part=part, seen=seen))
-    if not parts:
-        raise LayerNotFoundError(layer_id)
-    return Layer(
-        id=layer_id,
-        collection=collection,
-        parts=tuple(parts),
-        single=bool(colon),
-        rights=scene_filter.digest,
-    )
-
-
-def _rows(part: Part, collection_id: str, scene_id: str | None) -> Rows:
-    """Give the rows of a part that a collection has, or one scene of it; ascending."""
-    if scene_id is None:
-        return part.of_collection(collection_id)
-    row = part.table.row_of(collection_id, scene_id)
-    return part.there(np.array([] if row is None else [row], np.intp))
-
-
-def visible_collections(index: CatalogIndex, scene_filter: SceneFilter) -> frozenset[str]:
-    """Give the ids of the collections of which the filter leaves something."""
-    found: set[str | None] = set()
-    for part in index.parts:
-        codes, values = part.table.words("collection")
-        found.update(values[code] for code in np.unique(codes[part.seen_by(scene_filter).rows]))
-    return frozenset(collection_id for collection_id in found if collection_id in index.collections)
-
-
-def list_layers(index: CatalogIndex, scene_filter: SceneFilter) -> tuple[Layer, ...]:
-    """Give the collections of which the filter leaves something, ordered by id."""
-    visible = visible_collections(index, scene_filter)
-    return tuple(find_layer(index, collection_id, scene_filter) for collection_id in sorted(visible))
-
-
-def newest_first(table: SceneTable, rows: Rows) -> NDArray[np.float64]:
-    """Give what is less for what was acquired later, and most where that is not known."""
-    return -np.nan_to_num(table.numbers("datetime")[rows], nan=-np.inf)
-
-
-def in_order(
-    found: Sequence[tuple[SceneTable, Rows]], most: int | None = None, order: Order = newest_first
-) -> list[Place]:
-    """Order scenes by a rule; those that it takes for equal by acquisition, newest first; then by banking.
-
-    Args:
-        found: Rows of tables.
-        most: Give no more than the first so many.
-        order: The rule.
-    """
-    found = [(table, rows) for table, rows in found if len(rows)]
-    if not found:
-        return []
-    keys = np.concatenate([order(table, rows) for table, rows in found])
-    kept = np.arange(len(keys))
-    if most is not None and len(keys) > most:
-        kept = np.flatnonzero(keys <= np.partition(keys, most - 1)[most - 1])
-    number = np.concatenate([np.full(len(rows), n) for n, (_, rows) in enumerate(found)])[kept]
-    row = np.concatenate([rows for _, rows in found])[kept]
-    newest = np.concatenate([newest_first(table, rows) for table, rows in found])[kept]
-    sequences = np.concatenate([table.sequences[rows] for table, rows in found])[kept]
-    places = [Place(found[n][0], r) for n, r in zip(number.tolist(), row.tolist(), strict=True)]
-    ordered = np.lexsort((_tie_breakers(places), -sequences, newest, keys[kept]))[:most]
-    return [places[place] for place in ordered.tolist()]
-
-
-def _tie_breakers(places: Sequence[Place]) -> NDArray[Any]:
-    """Give what decides between scenes of one moment and one change: their ids; of very many their tokens."""
-    if len(places) > _MANY:
-        return np.array([place.table.tokens[place.row] for place in places])
-    return np.array([place.table.word("id", place.row) for place in places])
-
-
 def _parse(text: str, asked: str) -> tuple[datetime, datetime]:
     """Give the first instant of a date or time and the first instant after it, UTC."""
     try:
@@ -542,43 +444,3 @@ def _parse(text: str, asked: str) -> tuple[datetime, datetime]:
     except (ValueError, OverflowError) as error:
         raise TimeNotFoundError(asked) from error
     raise TimeNotFoundError(asked)
-
-
-def zoom_range(grid: Grid, layer: Layer) -> tuple[int, int]:
-    """Give the zooms that a layer is served at in a grid without being enlarged or refused.
-
-    Returns:
-        The coarsest zoom that rights open (the first of the grid, unless a pole is on its tile there, where
-        degrees are short), and the native one or the finest that rights open.
-    """
-    bounds = layer.bounds
-    finest = grid.zoom_for(layer.ground_resolution, (bounds.bottom + bounds.top) / 2)
-    while layer.limit and finest > grid.minzoom and not _coarse_enough(grid, finest, layer):
-        finest -= 1
-    coarsest = finest
-    while coarsest > grid.minzoom and (not layer.limit or _coarse_enough(grid, coarsest - 1, layer)):
-        coarsest -= 1
-    return coarsest, finest
-
-
-def _coarse_enough(grid: Grid, zoom: int, layer: Layer) -> bool:
-    """Tell whether the tiles at the corners and in the middle of a layer are no finer than its limit."""
-    tiles = grid.tiles(layer.bounds, zoom)
-    if tiles is None:
-        return True
-    columns = {tiles.min_col, (tiles.min_col + tiles.max_col) // 2, tiles.max_col}
-    rows = {tiles.min_row, (tiles.min_row + tiles.max_row) // 2, tiles.max_row}
-    return all(
-        ground_resolution(grid.frame(zoom, column, row)) >= layer.limit for column in columns for row in rows
-    )
-
-
-def overview_zoom(grid: Grid, bounds: Bounds, finest: int) -> int:
-    """Give the finest zoom up to `finest` at which lon/lat bounds lie on at most 2 x 2 tiles."""
-    zoom = finest
-    while zoom > grid.minzoom:
-        tiles = grid.tiles(bounds, zoom)
-        if tiles and tiles.max_col - tiles.min_col <= 1 and tiles.max_row - tiles.min_row <= 1:
-            break
-        zoom -= 1
-    return zoom

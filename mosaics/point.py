@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mosaics.filters import SceneFilter
-from mosaics.layers import Layer, Place, TimeSpan
+from mosaics.layers import Layer, TimeSpan
 from mosaics.models import Bounds, Scene
+from mosaics.ordering import Place
 from mosaics.read import SceneReader
 
 _SLACK = 0.01

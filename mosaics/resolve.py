@@ -16,8 +16,9 @@ from shapely.geometry.base import BaseGeometry
 from mosaics.catalog.index import whole_earth
 from mosaics.filters import Opening, SceneFilter
 from mosaics.geodesy import lonlat_transformer
-from mosaics.layers import ANY_TIME, Layer, Place, TimeSpan
+from mosaics.layers import ANY_TIME, Layer, TimeSpan
 from mosaics.models import Bounds, Frame, Scene
+from mosaics.ordering import Place
 from mosaics.readings import readings
 from mosaics.registry import Registry
 from mosaics.styles import Style
@@ -121,6 +122,7 @@ def resolve(
         ground_resolution=ground_resolution,
         style_id=style_id,
         styles=styles,
+        preferred=() if layer.mosaic is None else layer.mosaic.styles,
     )
     at_most = None if most is None else max(most, _MOST_LOOKED_AT)
     places = layer.places(Bounds(*asked.outline.bounds), span, at_most)
@@ -153,11 +155,24 @@ class _Asked:
     ground_resolution: float
     style_id: str | None
     styles: Registry[Style]
+    preferred: tuple[str, ...]
+    """Ids of styles that come before a scene's own."""
+
+    def _style_of(self, scene: Scene) -> Style | None:
+        """Give the style that a scene is shown in: the one that is asked for, else its first that still fits.
+
+        Where none does the first of them all: numbers can be read of what can't be shown.
+        """
+        names = tuple(name for name in self.preferred if name in scene.styles) or scene.styles
+        wanted = scene.styles if self.style_id is not None else names
+        known = [self.styles.get(n) for n in wanted if n in self.styles and self.style_id in (None, n)]
+        fitting = (style for style in known if readings(style, scene) is not None)
+        return next(fitting, known[0] if known and self.style_id is None else None)
 
     def contribution(self, place: Place) -> Contribution | None:
         """Give what a scene is to the tile; None: nothing."""
         scene = place.scene
-        style = None if scene is None else _style_of(scene, self.style_id, self.styles)
+        style = None if scene is None else self._style_of(scene)
         if scene is None or style is None or not shapely.intersects(scene.footprint, self.outline):
             return None
         opening = self.scene_filter.opening(scene, self.ground_resolution)
@@ -213,16 +228,6 @@ def _points(frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     x, y = np.meshgrid(left + (right - left) * parts, bottom + (top - bottom) * parts)
     longitude, latitude = lonlat_transformer(frame.crs).transform(x.ravel(), y.ravel())
     return longitude, latitude
-
-
-def _style_of(scene: Scene, style_id: str | None, styles: Registry[Style]) -> Style | None:
-    """Give the style that a scene is shown in: the one that is asked for, else its first that still fits.
-
-    Where none does the first of them all: numbers can be read of what can't be shown.
-    """
-    known = [styles.get(name) for name in scene.styles if name in styles and style_id in (None, name)]
-    fitting = (style for style in known if readings(style, scene) is not None)
-    return next(fitting, known[0] if known and style_id is None else None)
 
 
 def _charged(opening: Opening, outline: BaseGeometry) -> tuple[str, ...]:

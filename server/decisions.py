@@ -15,7 +15,8 @@ from auth.snapshot import PolicySnapshot
 from mosaics.catalog.index import CatalogIndex
 from mosaics.errors import LayerNotFoundError
 from mosaics.filters import SceneFilter
-from mosaics.layers import Layer, find_layer, list_layers, visible_collections
+from mosaics.finding import find_layer, list_layers, visible_layers
+from mosaics.layers import Layer
 from server.access import Rules
 
 
@@ -89,7 +90,7 @@ class Decisions:
         view = (index.sequence, opened.digest)
         visible = self._collections.get(view)
         if visible is None:
-            visible = self._collections[view] = visible_collections(index, opened)
+            visible = self._collections[view] = visible_layers(index, opened)
         return visible
 
     def layers(self, index: CatalogIndex, opened: SceneFilter) -> tuple[Layer, ...]:

@@ -22,6 +22,9 @@ from mosaics.errors import (
     GridNotFoundError,
     IndexNotFoundError,
     LayerNotFoundError,
+    MosaicInvalidError,
+    MosaicNotFoundError,
+    NameTakenError,
     NobodyWaitsError,
     SceneUnreadableError,
     StyleFormatError,
@@ -169,12 +172,22 @@ FACTS: dict[type[Exception], Fact] = {
     RightChangedError: _fact(
         412,
         "changed",
-        "Ce droit n'est pas celui que vous avez lu : relisez-le.",
-        "This right is not as you have read it: read it again.",
+        "Ce n'est plus ce que vous avez lu : relisez-le.",
+        "This is not as you have read it: read it again.",
     ),
     AlreadyExistsError: Fact(status=409, code="already_exists"),
     StillNamedError: Fact(status=409, code="still_named"),
     InvalidRightError: Fact(status=422, code="invalid_right"),
+    MosaicNotFoundError: _fact(
+        404, "no_such_mosaic", "Cette mosaïque n'existe pas.", "There is no such mosaic."
+    ),
+    NameTakenError: _fact(
+        409,
+        "already_exists",
+        "Une collection ou une mosaïque a déjà cet identifiant.",
+        "A collection or a mosaic has that id already.",
+    ),
+    MosaicInvalidError: Fact(status=422, code="invalid_mosaic"),
     RateExceededError: _fact(429, "rate", "Trop de demandes à la fois.", "Too many requests at once."),
     QuotaExceededError: _fact(
         429, "quota", "Le quota de votre droit est épuisé.", "The quota of your grant is used up."

@@ -17,7 +17,8 @@ from auth.snapshot import PolicySnapshot
 from mosaics.catalog.index import CatalogIndex
 from mosaics.errors import LayerNotFoundError
 from mosaics.filters import EVERYTHING, SceneFilter
-from mosaics.layers import Layer, find_layer
+from mosaics.finding import find_layer
+from mosaics.layers import Layer
 from mosaics.models import Bounds, Scene, Text
 from server.access import is_tier, scene_filter
 from server.misses import Misses, Order, Place

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
+from typing import TypeVar
 
 import structlog
 
@@ -15,12 +16,14 @@ from auth.edits import Edit
 from auth.errors import AuthError, PolicyUnavailableError
 from auth.snapshot import PolicySnapshot
 from auth.store import PolicyStore
-from mosaics.catalog.base import CatalogReader
+from mosaics.catalog.base import Catalog, CatalogWriter
 from mosaics.catalog.index import CatalogIndex
 from mosaics.catalog.table import SceneMaker
 from mosaics.errors import CatalogUnavailableError
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -28,7 +31,7 @@ class Knowledge:
     """The current snapshots; only `refresh` replaces them, and always whole."""
 
     policy_store: PolicyStore
-    catalog: CatalogReader
+    catalog: Catalog
     scene_from: SceneMaker
     stale_seconds: float
     clock: Callable[[], float] = time.monotonic
@@ -53,6 +56,18 @@ class Knowledge:
         if changes:
             self._refreshed(self._refresh_policy)
         return changes
+
+    def change_catalogue(self, work: Callable[[CatalogWriter], T]) -> T:
+        """Change the catalogue; what this process knows of it is anew at once, others follow with their poll.
+
+        It waits for a database: never on the event loop.
+
+        Raises:
+            MosaicsError: What the work raises.
+        """
+        done = work(self.catalog)
+        self._refreshed(self._refresh_index)
+        return done
 
     def refresh(self) -> None:
         """Ask both stores; whatever is wrong with one changes nothing, is logged and leaves the other be."""
@@ -89,6 +104,14 @@ class Knowledge:
         """
         self._refreshed(self._refresh_policy)
         return self.rights()
+
+    def catalogue_anew(self) -> CatalogIndex:
+        """Ask the catalogue for its changes now, and give it; where it does not answer, as last read.
+
+        It waits for a database: never on the event loop.
+        """
+        self._refreshed(self._refresh_index)
+        return self.index
 
     @property
     def loaded(self) -> bool:

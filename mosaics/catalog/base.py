@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from mosaics.catalog.table import SceneColumns
 from mosaics.errors import SceneUnreadableError
 from mosaics.models import Collection
+from mosaics.mosaic import Mosaic
+
+MosaicCheck = Callable[[Mosaic | None], None]
+"""Is given the mosaic that is there, or None, while nobody else can write; what it raises ends the change."""
+
+
+def unchecked(_held: Mosaic | None) -> None:
+    """Take whatever is there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +33,8 @@ class Changes:
     """(collection id, scene id) of those that were removed."""
     broken: dict[tuple[str, str], SceneUnreadableError] = field(default_factory=dict)
     """Why those are left out whose item is broken; they are gone too."""
+    mosaics: dict[str, Mosaic | None] = field(default_factory=dict)
+    """Named mosaics by id; None: removed, or written so that it can't be read here."""
 
 
 class CatalogReader(Protocol):
@@ -63,7 +73,24 @@ class CatalogWriter(Protocol):
         """Give a collection, if there is one."""
 
     def put_collection(self, collection: Collection) -> None:
-        """Add or replace a collection; an equal one again changes nothing."""
+        """Add or replace a collection; an equal one again changes nothing.
+
+        Raises:
+            NameTakenError: If a mosaic has its id.
+        """
+
+    def mosaic(self, mosaic_id: str) -> Mosaic | None:
+        """Give a named mosaic, if there is one that can be read."""
+
+    def put_mosaic(self, mosaic: Mosaic, check: MosaicCheck = unchecked) -> None:
+        """Add or replace a named mosaic; an equal one again changes nothing.
+
+        Raises:
+            NameTakenError: If a collection has its id.
+        """
+
+    def remove_mosaic(self, mosaic_id: str, check: MosaicCheck = unchecked) -> bool:
+        """Take a named mosaic away; False where there was none."""
 
     def put_scene(self, collection_id: str, item: dict[str, Any], digest: str) -> int:
         """Add or replace a scene by its STAC item and give its sequence; the collection must exist."""

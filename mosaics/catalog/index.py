@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from threading import Lock
 from typing import Final
 
 import numpy as np
 import shapely
-from cachetools import LRUCache
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from mosaics.catalog.base import Changes
 from mosaics.catalog.table import Rows, SceneMaker, SceneTable
 from mosaics.catalog.visible import Visible, visible
+from mosaics.cql2 import Expression, selected
 from mosaics.filters import SceneFilter
 from mosaics.models import Collection, Scene
+from mosaics.mosaic import Mosaic
 
 SceneKey = tuple[str, str]
 """Collection id and scene id."""
-_MOST_VIEW_BYTES: Final = 32_000_000
-"""Of what filters leave of one part."""
 _FEW: Final = 4
 """A part that is less than so many times as large as the next one becomes one with it."""
 
@@ -36,23 +35,25 @@ class Part:
     gone: NDArray[np.bool_] | None = None
     """True for rows that were removed or replaced; None: none was."""
 
-    _views: LRUCache[str, Visible] = field(
-        default_factory=lambda: LRUCache(_MOST_VIEW_BYTES, getsizeof=lambda view: view.size_bytes),
-        init=False,
-        repr=False,
-    )
-    _lock: Lock = field(default_factory=Lock, init=False, repr=False)
-
     def seen_by(self, opened: SceneFilter) -> Visible:
         """Give what a filter leaves of it; remembered, for all filters that are the same."""
-        with self._lock:
-            known = self._views.get(opened.digest)
-        if known is None:
-            known = visible(self.table, self.rows, opened)
-            if known.size_bytes <= self._views.maxsize:
-                with self._lock:
-                    self._views[opened.digest] = known
-        return known
+        table = self.table
+        seen = table.recall(
+            ("seen", opened.digest),
+            lambda: visible(table, np.arange(len(table)), opened),
+            lambda found: found.size_bytes,
+        )
+        return seen if self.gone is None else seen.among(self.rows)
+
+    def selected_by(self, where: Expression | None) -> Rows:
+        """Give the rows that a filter of a mosaic selects, ascending; remembered likewise."""
+        table = self.table
+        rows = table.recall(
+            ("selected", json.dumps(where, sort_keys=True)),
+            lambda: np.flatnonzero(selected(where, table)),
+            lambda found: int(found.nbytes),
+        )
+        return self.there(rows)
 
     @cached_property
     def rows(self) -> Rows:
@@ -78,6 +79,11 @@ class Part:
         tables = [each.table if each.gone is None else each.table.some(each.rows) for each in (self, other)]
         return Part(tables[0].followed_by(tables[1]))
 
+    def row_of(self, collection_id: str, scene_id: str) -> Rows:
+        """Give the row of a scene, if it is there."""
+        row = self.table.row_of(collection_id, scene_id)
+        return self.there(np.array([] if row is None else [row], np.intp))
+
     def of_collection(self, collection_id: str) -> Rows:
         """Give the rows of a collection that are there, ascending."""
         return self._groups.get(collection_id, np.array([], np.intp))
@@ -98,6 +104,8 @@ class CatalogIndex:
 
     sequence: int = 0
     collections: dict[str, Collection] = field(default_factory=dict)
+    mosaics: dict[str, Mosaic] = field(default_factory=dict)
+    """Definitions of named mosaics, by id."""
     parts: tuple[Part, ...] = ()
     """Large ones first; changes are a small part at the end until they are many."""
 
@@ -136,9 +144,11 @@ class CatalogIndex:
                 collections.pop(collection_id, None)
             else:
                 collections[collection_id] = collection
+        told = self.mosaics | changes.mosaics
         return CatalogIndex(
             sequence=changes.sequence,
             collections=collections,
+            mosaics={id_: mosaic for id_, mosaic in told.items() if mosaic is not None},
             parts=self._parts_after(changes, make),
         )
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mosaics.catalog.base import Changes, data_href
+from mosaics.catalog.base import Changes, MosaicCheck, data_href, unchecked
 from mosaics.catalog.summary import summary_of
 from mosaics.catalog.table import Gathering
-from mosaics.errors import SceneUnreadableError
+from mosaics.errors import NameTakenError, SceneUnreadableError
 from mosaics.models import Collection
+from mosaics.mosaic import Mosaic
 
 
 class MemoryCatalog:
@@ -18,6 +19,7 @@ class MemoryCatalog:
     def __init__(self) -> None:
         self._sequence = 0
         self._collections: dict[str, tuple[int, Collection]] = {}
+        self._mosaics: dict[str, tuple[int, Mosaic | None]] = {}
         self._items: dict[tuple[str, str], tuple[int, dict[str, Any] | None]] = {}
         self._digests: dict[str, tuple[str, str]] = {}
 
@@ -40,6 +42,11 @@ class MemoryCatalog:
             scenes=gathering.done(),
             gone=(*gone, *broken),
             broken=broken,
+            mosaics={
+                i: mosaic
+                for i, (n, mosaic) in self._mosaics.items()
+                if n > since and not (since == 0 and mosaic is None)
+            },
         )
 
     def collections(self) -> dict[str, Collection]:
@@ -73,9 +80,35 @@ class MemoryCatalog:
 
     def put_collection(self, collection: Collection) -> None:
         """Add or replace a collection."""
+        if self.mosaic(collection.id) is not None:
+            raise NameTakenError(collection.id, "mosaic")
         if self.collection(collection.id) != collection:
             self._sequence += 1
             self._collections[collection.id] = (self._sequence, collection)
+
+    def mosaic(self, mosaic_id: str) -> Mosaic | None:
+        """Give a named mosaic."""
+        return self._mosaics.get(mosaic_id, (0, None))[1]
+
+    def put_mosaic(self, mosaic: Mosaic, check: MosaicCheck = unchecked) -> None:
+        """Add or replace a named mosaic."""
+        held = self.mosaic(mosaic.id)
+        check(held)
+        if self.collection(mosaic.id) is not None:
+            raise NameTakenError(mosaic.id, "collection")
+        if held != mosaic:
+            self._sequence += 1
+            self._mosaics[mosaic.id] = (self._sequence, mosaic)
+
+    def remove_mosaic(self, mosaic_id: str, check: MosaicCheck = unchecked) -> bool:
+        """Take a named mosaic away."""
+        held = self.mosaic(mosaic_id)
+        check(held)
+        if held is None:
+            return False
+        self._sequence += 1
+        self._mosaics[mosaic_id] = (self._sequence, None)
+        return True
 
     def put_scene(self, collection_id: str, item: dict[str, Any], digest: str) -> int:
         """Add or replace a scene."""

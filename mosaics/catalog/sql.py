@@ -11,11 +11,12 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from mosaics.catalog.base import Changes, data_href
+from mosaics.catalog.base import Changes, MosaicCheck, data_href, unchecked
 from mosaics.catalog.summary import summary_from, summary_of
 from mosaics.catalog.table import Gathering
-from mosaics.errors import CatalogUnavailableError, SceneUnreadableError
+from mosaics.errors import CatalogUnavailableError, MosaicInvalidError, NameTakenError, SceneUnreadableError
 from mosaics.models import Collection, Text
+from mosaics.mosaic import Mosaic, mosaic_document, mosaic_from
 
 _AT_ONCE: Final = 500
 """Items that are read together."""
@@ -26,6 +27,14 @@ collections_table = sa.Table(
     metadata,
     sa.Column("id", sa.String(64), primary_key=True),
     sa.Column("document", sa.Text, nullable=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False, index=True),
+)
+
+mosaics_table = sa.Table(
+    "mosaics_mosaics",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("document", sa.Text, comment="JSON; NULL: removed"),
     sa.Column("sequence", sa.BigInteger, nullable=False, index=True),
 )
 
@@ -74,6 +83,7 @@ class SqlCatalog:
                     collections_table.c.sequence > since
                 )
             ).all()
+            mosaics = connection.execute(_mosaics_since(since)).all()
             gathering, gone, broken = _scenes_since(connection, since)
         return Changes(
             sequence=newest,
@@ -81,6 +91,7 @@ class SqlCatalog:
             scenes=gathering.done(),
             gone=(*gone, *broken),
             broken=broken,
+            mosaics={row.id: _mosaic_from(row.document) for row in mosaics},
         )
 
     def collections(self) -> dict[str, Collection]:
@@ -151,9 +162,45 @@ class SqlCatalog:
             return
         with _translated(), self._engine.begin() as connection:
             values = {"document": json.dumps(dataclasses.asdict(collection)), "sequence": _next(connection)}
+            if _held_mosaic(connection, collection.id) is not None:
+                raise NameTakenError(collection.id, "mosaic")
             where = collections_table.c.id == collection.id
             if not connection.execute(sa.update(collections_table).where(where).values(values)).rowcount:
                 connection.execute(sa.insert(collections_table).values(id=collection.id, **values))
+
+    def mosaic(self, mosaic_id: str) -> Mosaic | None:
+        """Give a named mosaic."""
+        with _translated(), self._engine.connect() as connection:
+            return _mosaic_from(_held_mosaic(connection, mosaic_id))
+
+    def put_mosaic(self, mosaic: Mosaic, check: MosaicCheck = unchecked) -> None:
+        """Add or replace a named mosaic."""
+        if self.mosaic(mosaic.id) == mosaic:
+            check(mosaic)
+            return
+        text = json.dumps(mosaic_document(mosaic))
+        with _translated(), self._engine.begin() as connection:
+            values = {"document": text, "sequence": _next(connection)}
+            check(_mosaic_from(_held_mosaic(connection, mosaic.id)))
+            named = sa.select(collections_table.c.id).where(collections_table.c.id == mosaic.id)
+            if connection.scalar(named) is not None:
+                raise NameTakenError(mosaic.id, "collection")
+            where = mosaics_table.c.id == mosaic.id
+            if not connection.execute(sa.update(mosaics_table).where(where).values(values)).rowcount:
+                connection.execute(sa.insert(mosaics_table).values(id=mosaic.id, **values))
+
+    def remove_mosaic(self, mosaic_id: str, check: MosaicCheck = unchecked) -> bool:
+        """Take a named mosaic away; a row without a document stays so that every worker hears of it."""
+        with _translated(), self._engine.begin() as connection:
+            sequence = _next(connection)
+            check(_mosaic_from(_held_mosaic(connection, mosaic_id)))
+            return bool(
+                connection.execute(
+                    sa.update(mosaics_table)
+                    .where(mosaics_table.c.id == mosaic_id, mosaics_table.c.document.is_not(None))
+                    .values(document=None, sequence=sequence)
+                ).rowcount
+            )
 
     def put_scene(self, collection_id: str, item: dict[str, Any], digest: str) -> int:
         """Add or replace a scene."""
@@ -261,6 +308,24 @@ def _next(connection: sa.Connection) -> int:
 
 def _is_scene(collection_id: str, scene_id: str) -> sa.ColumnElement[bool]:
     return sa.and_(scenes_table.c.collection_id == collection_id, scenes_table.c.id == scene_id)
+
+
+def _mosaics_since(since: int) -> sa.Select[tuple[str, str | None]]:
+    table = mosaics_table.c
+    query = sa.select(table.id, table.document).where(table.sequence > since)
+    return query.where(table.document.is_not(None)) if since == 0 else query
+
+
+def _held_mosaic(connection: sa.Connection, mosaic_id: str) -> str | None:
+    return connection.scalar(sa.select(mosaics_table.c.document).where(mosaics_table.c.id == mosaic_id))
+
+
+def _mosaic_from(text: str | None) -> Mosaic | None:
+    """Read a mosaic; one that a newer version wrote, and that can't be read here, fails alone."""
+    try:
+        return None if text is None else mosaic_from(json.loads(text))
+    except (MosaicInvalidError, ValueError):
+        return None
 
 
 def _item_from(scene_id: str, text: str) -> Any:

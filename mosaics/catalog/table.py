@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import math
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final, Protocol
+from threading import Lock
+from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
 import shapely
 import structlog
+from cachetools import LRUCache
 from numpy.typing import NDArray
 from shapely import STRtree
 from shapely.geometry.base import BaseGeometry
@@ -24,8 +26,11 @@ from mosaics.queryables import QUERYABLE_NUMBERS
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
 Rows = NDArray[np.intp]
 """Numbers of rows of a table."""
+_MOST_FOUND_BYTES: Final = 32_000_000
+"""Of what is remembered of one table: what filters leave, and which rows are of a mosaic."""
 _ID: Final = WORDS.index("id")
 _COLLECTION: Final = WORDS.index("collection")
 _MOST_MADE: Final = 4096
@@ -158,6 +163,12 @@ class SceneTable:
     pan: NDArray[np.float64]
     """Panchromatic resolution of each row's sensor, metres per pixel; else the finest of the scene."""
     _made: dict[int, Scene | None] = field(default_factory=dict, init=False, repr=False)
+    _found: LRUCache[Hashable, tuple[Any, int]] = field(
+        default_factory=lambda: LRUCache(_MOST_FOUND_BYTES, getsizeof=lambda found: found[1]),
+        init=False,
+        repr=False,
+    )
+    _lock: Lock = field(default_factory=Lock, init=False, repr=False)
 
     @classmethod
     def of(cls, columns: SceneColumns, make: SceneMaker) -> SceneTable:
@@ -209,6 +220,25 @@ class SceneTable:
         """Give the word of one row."""
         codes, values = self.words(name)
         return values[int(codes[row])]
+
+    def recall(self, key: Hashable, find: Callable[[], T], size_bytes: Callable[[T], int]) -> T:
+        """Give what was found out about all rows before, or find it out and remember it.
+
+        Args:
+            key: What it is.
+            find: Finds it out.
+            size_bytes: Tells what it takes in memory.
+        """
+        with self._lock:
+            known = self._found.get(key)
+        if known is None:
+            found = find()
+            known = (found, size_bytes(found))
+            if known[1] <= _MOST_FOUND_BYTES:
+                with self._lock:
+                    self._found[key] = known
+        result: T = known[0]
+        return result
 
     def footprint(self, row: int) -> BaseGeometry:
         """Give the outline of a row."""

@@ -17,11 +17,17 @@ _LONGEST_STEM: Final = 119  # leaves room for a hyphen and 8 digits within 128
 
 
 def collection_of(catalog: CatalogWriter, options: BankOptions, sensor: Sensor) -> Collection:
-    """Give the collection of what is banked, as it is or as it will be."""
+    """Give the collection of what is banked, as it is or as it will be.
+
+    Raises:
+        IngestError: If its id is that of a mosaic.
+    """
     collection_id = options.collection_id or check_collection_id(sensor.id)
     known = catalog.collection(collection_id)
     if known is not None:
         return known
+    if catalog.mosaic(collection_id) is not None:
+        raise IngestError(f"{collection_id!r} is the id of a mosaic: choose another collection")
     title = sensor.title if options.collection_id is None else Text(fr=collection_id, en=collection_id)
     return Collection(
         id=collection_id, title=title, description=Text(fr="", en=""), licence_id=options.licence_id

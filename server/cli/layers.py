@@ -13,7 +13,7 @@ from auth.models import PUBLIC, Action
 from auth.policy import decide
 from auth.snapshot import PolicySnapshot
 from mosaics.filters import EVERYTHING
-from mosaics.layers import list_layers
+from mosaics.finding import list_layers
 from server.access import scene_filter
 from server.cli.context import context_of, print_rows, told
 

@@ -25,6 +25,7 @@ from server.cli import (
     keys,
     layers,
     leftovers,
+    mosaics,
     parties,
     reports,
     rights,
@@ -75,6 +76,7 @@ app.command("usage")(reports.usage)
 app.command("explain")(reports.explain)
 app.command("bench")(bench.bench)
 app.add_typer(collections.collection, name="collection")
+app.add_typer(mosaics.mosaic, name="mosaic")
 app.add_typer(parties.institution, name="institution")
 app.add_typer(parties.group, name="group")
 app.add_typer(parties.operator, name="operator")

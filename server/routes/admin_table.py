@@ -8,7 +8,7 @@ from typing import Any, Final
 from auth.documents import FIELDS, KINDS
 from auth.models import Action, InstitutionStatus, Kind
 from server.administration import MANAGED_KINDS
-from server.routes import admin, admin_keys, admin_rights
+from server.routes import admin, admin_keys, admin_mosaics, admin_rights
 from server.routes.admin import Work, administered
 from server.routes.schemas import NAMES
 from server.routing import Body, Parameter, Route
@@ -29,7 +29,7 @@ _REFUSED: Final = (
 _NO_SUCH: Final = (404, "No such id, or one of another institution.")
 _CHANGED: Final = (412, "It is not what you have read.")
 _TAKEN: Final = (409, "The id is taken, or others name it.")
-_INVALID: Final = ((400, "A malformed body or parameter."), (422, "A right that can't be; it says why."))
+_INVALID: Final = ((400, "A malformed body or parameter."), (422, "What can't be; it says why."))
 _STATES: Final = {
     "suspend": (InstitutionStatus.SUSPENDED, "Suspend an institution: all its keys open nothing."),
     "resume": (InstitutionStatus.ACTIVE, "Make a suspended or closed institution active again."),
@@ -40,7 +40,14 @@ _STATES: Final = {
 def admin_routes() -> tuple[Route, ...]:
     """Give all routes that administer."""
     kinds = tuple(route for kind in KINDS for route in _kind_routes(kind))
-    described = (*kinds, *_state_routes(), *_key_routes(), *_own_key_routes(), *_whole_routes())
+    described = (
+        *kinds,
+        *_state_routes(),
+        *_key_routes(),
+        *_own_key_routes(),
+        *_whole_routes(),
+        *_mosaic_routes(),
+    )
     return (
         _route(
             "admin",
@@ -267,6 +274,49 @@ def _own_key_routes() -> tuple[Route, ...]:
             answers=((200, "What it is now."), _CHANGED),
             gives="Key",
             own=True,
+        ),
+    )
+
+
+def _mosaic_routes() -> tuple[Route, ...]:
+    """Give reading and writing of named mosaics; for operators."""
+    there = "/admin/mosaics/{id}"
+    return (
+        _route(
+            "admin_mosaics",
+            "GET /admin/mosaics",
+            Action.OPERATE,
+            admin_mosaics.list_mosaics,
+            "All named mosaics; for operators.",
+            gives="MosaicList",
+        ),
+        _route(
+            "admin_mosaic",
+            f"GET {there}",
+            Action.OPERATE,
+            admin_mosaics.read_mosaic,
+            "One named mosaic.",
+            gives="Mosaic",
+        ),
+        _route(
+            "admin_put_mosaic",
+            f"PUT {there}",
+            Action.OPERATE,
+            admin_mosaics.put_mosaic,
+            "Put a named mosaic, the whole document; GET gives what PUT takes.",
+            parameters=(_IF_MATCH, _IF_NONE_MATCH),
+            answers=((200, "What it is now."), (201, "It was not there before."), _CHANGED, _TAKEN),
+            body=Body(schema="Mosaic"),
+            gives="Mosaic",
+        ),
+        _route(
+            "admin_remove_mosaic",
+            f"DELETE {there}",
+            Action.OPERATE,
+            admin_mosaics.remove_mosaic,
+            "Remove a named mosaic; its scenes stay.",
+            parameters=(_IF_MATCH,),
+            answers=((204, "Removed."), _CHANGED),
         ),
     )
 

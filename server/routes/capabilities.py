@@ -10,9 +10,11 @@ from cachetools import LRUCache
 from auth.models import Action
 from mosaics.errors import GridNotFoundError, LayerNotFoundError
 from mosaics.filters import SceneFilter
+from mosaics.finding import visible_layers
 from mosaics.grids import Grid, find_grid, grids_meeting
-from mosaics.layers import Layer, visible_collections, zoom_range
+from mosaics.layers import Layer
 from mosaics.models import Text
+from mosaics.zooms import zoom_range
 from server.access import AccessDeniedError
 from server.answers import Answer, digest
 from server.call import Call
@@ -67,7 +69,7 @@ class CapabilitiesCache:
 
 
 def _sees_anything(call: Call, scene_filter: SceneFilter) -> bool:
-    return bool(visible_collections(call.index, scene_filter))
+    return bool(visible_layers(call.index, scene_filter))
 
 
 def _xml(body: bytes) -> Answer:

@@ -13,8 +13,9 @@ from auth.models import Action
 from mosaics.encode import MEDIA_TYPES
 from mosaics.errors import LayerNotFoundError
 from mosaics.grids import grids_meeting
-from mosaics.layers import Layer, Listed, zoom_range
+from mosaics.layers import Layer, Listed
 from mosaics.models import Text
+from mosaics.zooms import zoom_range
 from server.access import AccessDeniedError, is_tier
 from server.answers import Answer, json_answer
 from server.call import Call

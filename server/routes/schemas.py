@@ -8,6 +8,7 @@ from typing import Any, Final, get_args
 from auth.documents import FIELDS, KINDS, schema_of
 from auth.models import Kind
 from mosaics.legend import LegendKind
+from mosaics.mosaic import MOSAIC_ID, PixelSelection, Rule, Stretch
 from server.routes.openapi import COMPONENTS
 
 _LOCAL: Final = "#/$defs/"
@@ -159,10 +160,39 @@ def _others() -> dict[str, Any]:
         "Collections": _object({"collections": _list(_object(collection))}),
         "Visibility": _object({"visibility": {"enum": ["listed", "hidden"]}}),
         "CollectionVisibility": _object({name: collection[name] for name in ("id", "visibility")}),
+        **_mosaics(words),
         "Administration": _object(
             {"institution": _TEXT, "operator": _YES_OR_NO, "addresses": _list(_object(address))}
         ),
     }
+
+
+def _mosaics(words: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the schemas of named mosaics; every field but the id has a usual value."""
+    order = _object({"rule": {"enum": list(get_args(Rule))}, "date": _TEXT}) | {"required": ["rule"]}
+    ends = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
+    fields = {
+        "id": {**_TEXT, "pattern": f"^{MOSAIC_ID.pattern}$"},
+        "title": words,
+        "description": words,
+        "attribution": _TEXT,
+        "where": {
+            "type": ["object", "boolean", "null"],
+            "description": "Which scenes, CQL2 JSON; null: every one.",
+        },
+        "order": order,
+        "pixel_selection": {"enum": list(get_args(PixelSelection))},
+        "stretch": {"enum": list(get_args(Stretch))},
+        "ranges": {
+            "type": "object",
+            "description": "Values that become dark and bright, by the band's common name.",
+            "additionalProperties": ends,
+        },
+        "cloud_mask": _YES_OR_NO,
+        "styles": _list(_TEXT),
+    }
+    mosaic = _object(fields) | {"required": [], "additionalProperties": False}
+    return {"Mosaic": mosaic, "MosaicList": _object({"mosaics": _list(_reference("Mosaic"))})}
 
 
 def _object(properties: Mapping[str, Any]) -> dict[str, Any]:

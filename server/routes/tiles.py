@@ -7,7 +7,8 @@ from urllib.parse import urlencode
 
 from auth.models import Action
 from mosaics.grids import find_grid
-from mosaics.layers import DEFAULT, Layer, overview_zoom, zoom_range
+from mosaics.layers import DEFAULT, Layer
+from mosaics.zooms import overview_zoom, zoom_range
 from server.answers import Answer, Goods, json_answer
 from server.call import Call
 from server.delivery import deliver, price_of_pixels

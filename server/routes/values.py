@@ -16,10 +16,11 @@ from mosaics.errors import SceneUnreadableError
 from mosaics.filters import SceneFilter
 from mosaics.grids import grids_meeting
 from mosaics.lattice import grid_for, window_around
-from mosaics.layers import Layer, zoom_range
+from mosaics.layers import Layer
 from mosaics.models import Band, Bounds
 from mosaics.point import values_at
 from mosaics.values import LayerValues, Subject, no_values, statistics, subject_of, values_over
+from mosaics.zooms import zoom_range
 from server.access import AccessDeniedError
 from server.answers import Answer, Goods, json_answer
 from server.call import Call

@@ -12,10 +12,11 @@ import numpy as np
 import shapely
 
 from auth.models import Action
+from mosaics.finding import find_layer
 from mosaics.geodesy import ground_resolution
 from mosaics.lattice import grid_for, window_around
-from mosaics.layers import find_layer, zoom_range
 from mosaics.models import Bounds, Scene
+from mosaics.zooms import zoom_range
 from tests.access.leak_oracle import (
     ambiguous,
     block_mean,

@@ -23,7 +23,8 @@ from pyproj import Geod, Transformer
 from mosaics.compose import compose
 from mosaics.fast import FastReader
 from mosaics.filters import EVERYTHING
-from mosaics.layers import ANY_TIME, find_layer
+from mosaics.finding import find_layer
+from mosaics.layers import ANY_TIME
 from mosaics.models import Frame, Scene
 from mosaics.read import RioTilerReader
 from mosaics.resolve import resolve

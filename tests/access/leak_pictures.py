@@ -13,8 +13,8 @@ from auth.decision import ANONYMOUS
 from auth.models import Action
 from auth.policy import decide
 from mosaics.filters import SceneFilter
+from mosaics.finding import find_layer
 from mosaics.frames import layer_frame
-from mosaics.layers import find_layer
 from mosaics.models import Scene
 from mosaics.terrain import backdrop
 from server.access import scene_filter

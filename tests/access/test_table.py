@@ -73,6 +73,8 @@ ADMIN_READING = {
     "admin_audit": "/admin/audit",
     "admin_verify_audit": "/admin/audit/verify",
     "admin_collections": "/admin/collections",
+    "admin_mosaics": "/admin/mosaics",
+    "admin_mosaic": "/admin/mosaics/missing",
     "keys": "/keys",
 }
 """For operators; what of it managers see stands in tests/server/routes/test_admin.py."""
@@ -102,6 +104,8 @@ ADMIN_WRITING = {
     "admin_add_forbid": "POST /admin/forbids",
     "admin_remove_forbid": "DELETE /admin/forbids/missing",
     "admin_apply_rights": "POST /admin/rights",
+    "admin_put_mosaic": "PUT /admin/mosaics/missing",
+    "admin_remove_mosaic": "DELETE /admin/mosaics/missing",
     "admin_put_visibility": "PUT /admin/collections/open/visibility",
     "add_key": "POST /keys",
     "rotate_key": "POST /keys/AAAAAAAA/rotate",

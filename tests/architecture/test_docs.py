@@ -183,7 +183,9 @@ def test_every_room_that_the_architecture_names_exists_and_none_is_left_out() ->
     for package in PACKAGES:
         section = re.search(rf"^\*\*{package}\*\*(.*?)(?=^\*\*|\Z)", rooms, re.MULTILINE | re.DOTALL)
         assert section is not None
-        names = set(re.findall(r"`([a-z_/*]+)`", section[1])) | set(re.findall(r"\b[a-z_]+\b", section[1]))
+        names = set(re.findall(r"`([a-z0-9_/*]+)`", section[1])) | set(
+            re.findall(r"\b[a-z0-9_]+\b", section[1])
+        )
         modules = {p.stem for p in (ROOT / package).glob("*.py")} - {
             "__init__",
             "__main__",

@@ -12,13 +12,20 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from mosaics.catalog.base import Catalog, Changes
+from mosaics.catalog.index import CatalogIndex
 from mosaics.catalog.memory import MemoryCatalog
 from mosaics.catalog.migrate import HEAD, migrate
 from mosaics.catalog.sql import SqlCatalog
 from mosaics.catalog.summary import summary_of
+from mosaics.errors import NameTakenError
 from mosaics.models import Collection, Text
+from mosaics.mosaic import Mosaic, Order
+from mosaics.sensors import load_sensors
 from server.database import connect
+from server.scenes import SceneOfItem
 from tests.items import item
+
+MAKE = SceneOfItem(root=Path("/"), sensors=load_sensors())
 
 
 def _sqlite(folder: Path) -> SqlCatalog:
@@ -157,6 +164,128 @@ def test_a_scene_needs_its_collection(catalog: Catalog) -> None:
     with pytest.raises(KeyError):
         catalog.put_scene("nowhere", item("a"), "d1")
     assert catalog.changes(0).scenes.keys == []
+
+
+def mosaic(id_: str = "m", title: str = "t", **more: Any) -> Mosaic:
+    return Mosaic(id=id_, title=Text(fr=title, en="été"), description=Text(fr="", en=""), **more)
+
+
+WHERE = {"op": "=", "args": [{"property": "collection"}, "c"]}
+
+
+def test_a_named_mosaic_is_kept_whole(catalog: Catalog) -> None:
+    assert catalog.mosaic("m") is None
+    put = mosaic(where=WHERE, order=Order(rule="finest"), pixel_selection="mean", styles=("natural",))
+    catalog.put_mosaic(put)
+    assert catalog.mosaic("m") == put
+    assert catalog.changes(0).mosaics == {"m": put}
+    assert catalog.changes(0).collections == {}
+
+
+def test_an_equal_mosaic_again_changes_nothing(catalog: Catalog) -> None:
+    catalog.put_mosaic(mosaic())
+    before = catalog.changes(0).sequence
+    catalog.put_mosaic(mosaic())
+    assert catalog.changes(0).sequence == before
+    catalog.put_mosaic(mosaic(title="u"))
+    assert catalog.changes(before).mosaics == {"m": mosaic(title="u")}
+
+
+def test_a_removed_mosaic_is_told_to_those_who_knew_it(catalog: Catalog) -> None:
+    catalog.put_mosaic(mosaic())
+    known = catalog.changes(0).sequence
+    assert catalog.remove_mosaic("m")
+    assert not catalog.remove_mosaic("m")
+    assert catalog.mosaic("m") is None
+    assert catalog.changes(known).mosaics == {"m": None}
+    assert catalog.changes(0).mosaics == {}
+    catalog.put_mosaic(mosaic())
+    assert catalog.mosaic("m") == mosaic()
+
+
+def test_collections_and_mosaics_share_their_ids(catalog: Catalog) -> None:
+    catalog.put_collection(collection("c"))
+    catalog.put_mosaic(mosaic("m"))
+    with pytest.raises(NameTakenError, match="'c' is the id of a collection"):
+        catalog.put_mosaic(mosaic("c"))
+    with pytest.raises(NameTakenError, match="'m' is the id of a mosaic"):
+        catalog.put_collection(collection("m"))
+    assert set(catalog.changes(0).mosaics) == {"m"}
+    assert set(catalog.changes(0).collections) == {"c"}
+    catalog.remove_mosaic("m")
+    catalog.put_collection(collection("m"))
+
+
+def test_a_check_sees_what_is_there_and_can_end_the_change(catalog: Catalog) -> None:
+    seen: list[Mosaic | None] = []
+
+    def refuse(held: Mosaic | None) -> None:
+        seen.append(held)
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        catalog.put_mosaic(mosaic(), refuse)
+    catalog.put_mosaic(mosaic())
+    for change in (
+        lambda: catalog.put_mosaic(mosaic(title="u"), refuse),
+        lambda: catalog.put_mosaic(mosaic(), refuse),
+    ):
+        with pytest.raises(LookupError):
+            change()
+    with pytest.raises(LookupError):
+        catalog.remove_mosaic("m", refuse)
+    assert seen == [None, mosaic(), mosaic(), mosaic()]
+    assert catalog.mosaic("m") == mosaic()
+
+
+def test_the_index_knows_the_mosaics(catalog: Catalog) -> None:
+    catalog.put_mosaic(mosaic("a"))
+    catalog.put_mosaic(mosaic("b"))
+    index = CatalogIndex().with_changes(catalog.changes(0), MAKE)
+    assert index.mosaics == {"a": mosaic("a"), "b": mosaic("b")}
+    catalog.remove_mosaic("a")
+    catalog.put_mosaic(mosaic("b", title="u"))
+    index = index.with_changes(catalog.changes(index.sequence), MAKE)
+    assert index.mosaics == {"b": mosaic("b", title="u")}
+
+
+def test_a_mosaic_that_cannot_be_read_fails_alone(tmp_path: Path) -> None:
+    engine = connect(None, tmp_path)
+    migrate(engine)
+    store = SqlCatalog(engine)
+    for name in "abc":
+        store.put_mosaic(mosaic(name))
+    with engine.begin() as connection:
+        for name, text in (("a", "{"), ("b", '{"id": "b", "new": 1}')):
+            connection.exec_driver_sql("UPDATE mosaics_mosaics SET document = ? WHERE id = ?", (text, name))
+    assert store.changes(0).mosaics == {"a": None, "b": None, "c": mosaic("c")}
+    assert store.mosaic("a") is None
+    store.put_mosaic(mosaic("a"))
+    assert store.mosaic("a") == mosaic("a")
+
+
+def test_a_home_of_the_first_version_is_upgraded(tmp_path: Path) -> None:
+    engine = connect(None, tmp_path)
+    migrate(engine)
+    store = SqlCatalog(engine)
+    store.put_collection(collection())
+    for name in "abc":
+        store.put_scene("c", item(name), name)
+    store.put_scene("c", {"id": "broken"}, "d")
+    store.remove_scene("c", "b")
+    before = store.changes(0)
+    with engine.begin() as connection:
+        for table in ("mosaics_mosaics", "mosaics_summaries"):
+            connection.exec_driver_sql(f"DROP TABLE {table}")
+        connection.exec_driver_sql("UPDATE mosaics_version SET version_num = '0001'")
+    assert migrate(engine)
+    store.put_mosaic(mosaic())
+    assert store.mosaic("m") == mosaic()
+    after = store.changes(0)
+    assert after.scenes.keys == before.scenes.keys == [("c", "a"), ("c", "c")]
+    assert after.scenes.tokens.tolist() == before.scenes.tokens.tolist()
+    assert set(after.broken) == {("c", "broken")}
+    assert set(store.changes(before.sequence - 1).gone) >= {("c", "b")}
 
 
 def test_writers_at_once_lose_nothing(catalog: Catalog, request: pytest.FixtureRequest) -> None:

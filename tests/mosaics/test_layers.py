@@ -9,10 +9,12 @@ from scenes import collection, no_finer_than, scene
 from mosaics.catalog.index import CatalogIndex
 from mosaics.errors import LayerNotFoundError, StyleNotFoundError, TimeNotFoundError
 from mosaics.filters import EVERYTHING, Fineness, SceneFilter, SceneRule, SceneSet
+from mosaics.finding import find_layer, list_layers, visible_layers
 from mosaics.geodesy import ground_resolution
 from mosaics.grids import find_grid, load_grids
-from mosaics.layers import Layer, find_layer, list_layers, overview_zoom, visible_collections, zoom_range
+from mosaics.layers import Layer
 from mosaics.models import Scene
+from mosaics.zooms import overview_zoom, zoom_range
 
 
 def index(*scenes: Scene) -> CatalogIndex:
@@ -178,7 +180,7 @@ def test_no_zoom_is_told_at_which_a_pole_makes_the_pixels_finer_than_allowed() -
     assert zoom_range(grid, small())[0] == 0
 
 
-def test_visible_collections_are_those_that_have_a_layer() -> None:
+def test_visible_layers_are_those_that_have_a_layer() -> None:
     held = index(scene("a"), scene("b", collection_id="d"), scene("e", collection_id="lost"))
     del held.collections["lost"]
     near, far = shapely.box(1, 43, 1.5, 44), shapely.box(100, 0, 101, 1)
@@ -191,5 +193,5 @@ def test_visible_collections_are_those_that_have_a_layer() -> None:
         ({}, far, set()),
     ):
         opened = SceneFilter((SceneRule(scenes=SceneSet(**sets), area=area),))
-        assert visible_collections(held, opened) == expected
+        assert visible_layers(held, opened) == expected
         assert {layer.id for layer in list_layers(held, opened)} == expected

@@ -9,7 +9,7 @@ from mosaics.catalog.summary import summary_of
 from mosaics.errors import SceneUnreadableError
 
 revision = "0003"
-down_revision = "0001"
+down_revision = "0002"
 
 
 def upgrade() -> None:

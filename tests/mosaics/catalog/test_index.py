@@ -16,8 +16,8 @@ from mosaics.catalog.memory import MemoryCatalog
 from mosaics.catalog.summary import item_of, styles_of_look, summary_from, summary_of
 from mosaics.errors import SceneUnreadableError
 from mosaics.filters import EVERYTHING
+from mosaics.finding import find_layer
 from mosaics.item import scene_from_item
-from mosaics.layers import find_layer
 from mosaics.models import Bounds, Scene
 from mosaics.sensors import load_sensors
 from server.scenes import SceneOfItem

@@ -21,6 +21,7 @@ from mosaics.ingest.options import BankOptions, BankResult
 from mosaics.ingest.sandbox import Sandbox
 from mosaics.item import scene_from_item
 from mosaics.models import Scene
+from mosaics.mosaic import mosaic_from
 from mosaics.sensors import find_sensor, load_sensors
 from mosaics.styles import load_styles
 
@@ -203,6 +204,13 @@ def test_a_sensor_that_does_not_fit_is_refused_with_the_way_out(
     assert "2 bands of float32" in text
     assert "4 bands of uint8 or uint16" in text
     assert "multispectral" in text
+
+
+def test_a_collection_cannot_have_the_id_of_a_mosaic(bank: Bank, make_image: Callable[..., Path]) -> None:
+    bank.catalog.put_mosaic(mosaic_from({"id": "coast"}))
+    with pytest.raises(IngestError, match="'coast' is the id of a mosaic"):
+        put(bank, make_image(np.ones((1, 8, 8), dtype="uint8")), collection_id="coast")
+    assert leftovers(bank) == []
 
 
 @pytest.mark.parametrize("name", ["Pleiades", "a b", "", "../x", "-a", "a" * 65])

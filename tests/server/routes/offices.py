@@ -21,6 +21,7 @@ from auth.models import (
 )
 from auth.reach import Selector, Window
 from auth.rules import new_forbid, new_grant, new_membership
+from mosaics.mosaic import mosaic_document, mosaic_from
 from server.areas import area_of_box
 from server.routing import Route
 from tests.conftest import Reply, Town
@@ -129,10 +130,16 @@ MADE = {"id", "created", "created_by", "revoked", "secrets"}
 """Fields that the server makes."""
 
 
-def addressed(office: Office, route: Route, method: str, number: int) -> tuple[str, object]:
+def addressed(  # noqa: PLR0911 - one for each form of address
+    office: Office, route: Route, method: str, number: int
+) -> tuple[str, object]:
     """Give an address of the route and a body that is good, about something of `region` made for it."""
     kind = next((k for k in KINDS if route.path.startswith((f"/admin/{FIELDS[k]}", f"/{FIELDS[k]}"))), None)
     right = None if kind is None else made_for(office, kind, number)
+    if route.path == "/admin/mosaics/{id}":
+        made = mosaic_from({"id": f"n{number}", "order": {"rule": "finest"}})
+        office.knowledge.change_catalogue(lambda catalog: catalog.put_mosaic(made))
+        return f"/admin/mosaics/n{number}", mosaic_document(made) if method == "PUT" else None
     path = route.path.replace("{id}", right.id if right else "granted")
     if route.id in {"admin_put_visibility", "admin_apply_rights"}:
         visible = route.id == "admin_put_visibility"

@@ -1,0 +1,107 @@
+"""Finds layers: what of the catalogue goes by a name, as far as a filter leaves it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from mosaics.catalog.index import CatalogIndex, Part
+from mosaics.catalog.table import Rows
+from mosaics.errors import LayerNotFoundError
+from mosaics.filters import SceneFilter
+from mosaics.layers import Layer, LayerPart
+from mosaics.models import Collection
+from mosaics.mosaic import Mosaic
+
+
+def find_layer(index: CatalogIndex, layer_id: str, scene_filter: SceneFilter) -> Layer:
+    """Give the layer as the filter leaves it.
+
+    Args:
+        index: The catalogue.
+        layer_id: The id of a collection or of a named mosaic, or `collection:scene`.
+        scene_filter: What the caller may see.
+
+    Raises:
+        LayerNotFoundError: If there is no such layer, or the filter leaves nothing of it.
+    """
+    name, colon, scene_id = layer_id.partition(":")
+    collection = index.collections.get(name)
+    if collection is not None:
+        parts = _parts(
+            index, scene_filter, lambda p: p.row_of(name, scene_id) if colon else p.of_collection(name)
+        )
+    elif name in index.mosaics and not colon:
+        return mosaic_layer(index, index.mosaics[name], scene_filter)
+    else:
+        parts = ()
+    if collection is None or not parts:
+        raise LayerNotFoundError(layer_id)
+    return Layer(
+        id=layer_id,
+        collection=collection,
+        parts=parts,
+        single=bool(colon),
+        rights=scene_filter.digest,
+    )
+
+
+def mosaic_layer(index: CatalogIndex, mosaic: Mosaic, scene_filter: SceneFilter) -> Layer:
+    """Give the layer that a named mosaic is, as the filter leaves it.
+
+    Raises:
+        LayerNotFoundError: If the filter leaves nothing of it.
+    """
+    parts = _parts(index, scene_filter, lambda part: part.selected_by(mosaic.where))
+    if not parts:
+        raise LayerNotFoundError(mosaic.id)
+    return Layer(
+        id=mosaic.id,
+        collection=Collection(
+            id=mosaic.id,
+            title=mosaic.title,
+            description=mosaic.description,
+            attribution=mosaic.attribution,
+        ),
+        parts=parts,
+        single=False,
+        rights=scene_filter.digest,
+        mosaic=mosaic,
+        attributions={id_: each.attribution for id_, each in index.collections.items()},
+    )
+
+
+def visible_layers(index: CatalogIndex, scene_filter: SceneFilter) -> frozenset[str]:
+    """Give the ids of the collections and named mosaics of which the filter leaves something."""
+    found: set[str | None] = set()
+    for part in index.parts:
+        codes, values = part.table.words("collection")
+        found.update(values[code] for code in np.unique(codes[part.seen_by(scene_filter).rows]))
+    mosaics = (
+        id_
+        for id_, mosaic in index.mosaics.items()
+        if any(
+            len(part.seen_by(scene_filter).among(part.selected_by(mosaic.where)).rows) for part in index.parts
+        )
+    )
+    return frozenset(id_ for id_ in found if id_ in index.collections) | frozenset(mosaics)
+
+
+def list_layers(index: CatalogIndex, scene_filter: SceneFilter) -> tuple[Layer, ...]:
+    """Give the collections and named mosaics of which the filter leaves something, ordered by id."""
+    return tuple(
+        find_layer(index, layer_id, scene_filter) for layer_id in sorted(visible_layers(index, scene_filter))
+    )
+
+
+def _parts(
+    index: CatalogIndex, scene_filter: SceneFilter, rows_of: Callable[[Part], Rows]
+) -> tuple[LayerPart, ...]:
+    parts = []
+    for part in index.parts:
+        rows = rows_of(part)
+        seen = part.seen_by(scene_filter).among(rows) if len(rows) else None
+        if seen is not None and len(seen.rows):
+            parts.append(LayerPart(part=part, seen=seen))
+    return tuple(parts)

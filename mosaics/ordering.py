@@ -1,0 +1,112 @@
+"""Puts scenes in the order in which they have the say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mosaics.catalog.table import Rows, SceneTable
+from mosaics.models import Bounds, Scene
+from mosaics.mosaic import Order, order_keys
+
+_MANY: Final = 1_000
+"""Scenes beyond which their ids are no longer compared, which is slow."""
+ScenesOrder = Callable[[SceneTable, Rows], NDArray[np.float64]]
+"""Gives for some rows of a table what is less for what comes first; never NaN."""
+
+
+class Place(NamedTuple):
+    """Where a scene stands in the catalogue."""
+
+    table: SceneTable
+    row: int
+
+    @property
+    def scene(self) -> Scene | None:
+        """The scene, made when it is asked for; None: its item is damaged."""
+        return self.table.scene(self.row)
+
+    @property
+    def bounds(self) -> Bounds:
+        """West, south, east, north of its footprint, degrees."""
+        return Bounds(*self.table.bounds[self.row].tolist())
+
+
+def newest_first(table: SceneTable, rows: Rows) -> NDArray[np.float64]:
+    """Give what is less for what was acquired later, and most where that is not known."""
+    return -np.nan_to_num(table.numbers("datetime")[rows], nan=-np.inf)
+
+
+def by_rule(order: Order) -> ScenesOrder:
+    """Give the way to order scenes by the rule of a mosaic."""
+    if order == Order():
+        return newest_first
+
+    def keys(table: SceneTable, rows: Rows) -> NDArray[np.float64]:
+        return order_keys(order, _Some(table, rows))
+
+    return keys
+
+
+def in_order(
+    found: Sequence[tuple[SceneTable, Rows]], most: int | None = None, order: ScenesOrder = newest_first
+) -> list[Place]:
+    """Order scenes by a rule; those that it takes for equal by acquisition, newest first; then by banking.
+
+    Args:
+        found: Rows of tables.
+        most: Give no more than the first so many.
+        order: The rule.
+    """
+    found = [(table, rows) for table, rows in found if len(rows)]
+    if not found:
+        return []
+    keys = np.concatenate([order(table, rows) for table, rows in found])
+    kept = np.arange(len(keys))
+    if most is not None and len(keys) > most:
+        kept = np.flatnonzero(keys <= np.partition(keys, most - 1)[most - 1])
+    number = np.concatenate([np.full(len(rows), n) for n, (_, rows) in enumerate(found)])[kept]
+    row = np.concatenate([rows for _, rows in found])[kept]
+    newest = np.concatenate([newest_first(table, rows) for table, rows in found])[kept]
+    sequences = np.concatenate([table.sequences[rows] for table, rows in found])[kept]
+    places = [Place(found[n][0], r) for n, r in zip(number.tolist(), row.tolist(), strict=True)]
+    ordered = np.lexsort((_tie_breakers(places), -sequences, newest, keys[kept]))[:most]
+    return [places[place] for place in ordered.tolist()]
+
+
+def _tie_breakers(places: Sequence[Place]) -> NDArray[Any]:
+    """Give what decides between scenes of one moment and one change: their ids; of very many their tokens."""
+    if len(places) > _MANY:
+        return np.array([place.table.tokens[place.row] for place in places])
+    return np.array([place.table.word("id", place.row) for place in places])
+
+
+@dataclass(frozen=True, slots=True)
+class _Some:
+    """Some rows of a table as columns of their own."""
+
+    table: SceneTable
+    rows: Rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def bounds(self) -> NDArray[np.float64]:
+        found: NDArray[np.float64] = self.table.bounds[self.rows]
+        return found
+
+    def numbers(self, name: str) -> NDArray[np.float64]:
+        found: NDArray[np.float64] = self.table.numbers(name)[self.rows]
+        return found
+
+    def words(self, name: str) -> tuple[NDArray[np.int32], tuple[str | None, ...]]:
+        codes, values = self.table.words(name)
+        return codes[self.rows], values
+
+    def footprints(self, rows: Rows) -> NDArray[Any]:
+        return self.table.footprints(self.rows[rows])
