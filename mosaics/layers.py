@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 
 import shapely
@@ -16,34 +15,25 @@ from mosaics.filters import SceneFilter
 from mosaics.geodesy import ground_resolution
 from mosaics.grids import Grid
 from mosaics.models import Bounds, Collection, Scene, Text
+from mosaics.times import ANY_TIME, DEFAULT, LATEST, TimeSpan, parse_time
+
+__all__ = [
+    "ANY_TIME",
+    "COLLECTION_ID",
+    "DEFAULT",
+    "LATEST",
+    "SCENE_ID",
+    "Layer",
+    "TimeSpan",
+    "find_layer",
+    "list_layers",
+    "overview_zoom",
+    "visible_collections",
+    "zoom_range",
+]
 
 COLLECTION_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 SCENE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-DEFAULT = "default"
-"""The word that stands for the default style and the default time."""
-LATEST = "latest"
-"""The newest pixel at each place, which is also the default time."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TimeSpan:
-    """A half-open span of acquisition times, UTC; None on both sides: any time, undated scenes too."""
-
-    start: datetime | None = None
-    end: datetime | None = None
-
-    def holds(self, scene: Scene) -> bool:
-        """Tell whether the scene was acquired within."""
-        if self.start is None and self.end is None:
-            return True
-        if scene.acquired is None:
-            return False
-        return (self.start is None or self.start <= scene.acquired) and (
-            self.end is None or scene.acquired < self.end
-        )
-
-
-ANY_TIME = TimeSpan()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,29 +134,15 @@ class Layer:
         return asked
 
     def span(self, asked: str | None) -> TimeSpan:
-        """Parse a time: None, `default`, `latest`, a date of the layer, an instant, or `A/B` (`A--B`).
-
-        Both ends of an interval are inside; an end given as a date means the whole day.
+        """Parse a time as `parse_time` does; a single date or instant must be one of the layer.
 
         Raises:
             TimeNotFoundError: If it can't be parsed, or is a single date without a scene.
         """
-        if asked in {None, "", DEFAULT, LATEST, "current"}:
-            return ANY_TIME
-        assert asked is not None
-        parts = asked.split("/") if "/" in asked else asked.split("--")
-        if len(parts) == 1:
-            span = TimeSpan(start=_parse(parts[0], asked)[0], end=_parse(parts[0], asked)[1])
-            if not any(span.holds(scene) for scene in self.scenes):
-                raise TimeNotFoundError(asked)
-            return span
-        if len(parts) != 2:
-            raise TimeNotFoundError(asked)
-        start = None if parts[0] == ".." else _parse(parts[0], asked)[0]
-        end = None if parts[1] == ".." else _parse(parts[1], asked)[1]
-        if start is not None and end is not None and start >= end:
-            raise TimeNotFoundError(asked)
-        return TimeSpan(start=start, end=end)
+        span = parse_time(asked)
+        if span.single and not any(span.holds(scene) for scene in self.scenes):
+            raise TimeNotFoundError(asked or "")
+        return span
 
 
 def find_layer(index: CatalogIndex, layer_id: str, scene_filter: SceneFilter) -> Layer:
@@ -227,21 +203,6 @@ def list_layers(index: CatalogIndex, scene_filter: SceneFilter) -> tuple[Layer, 
         except LayerNotFoundError:
             continue
     return tuple(layers)
-
-
-def _parse(text: str, asked: str) -> tuple[datetime, datetime]:
-    """Give the first instant of a date or time and the first instant after it, UTC."""
-    try:
-        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-            day = datetime.combine(date.fromisoformat(text), time(), UTC)
-            return day, day + timedelta(days=1)
-        if re.fullmatch(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})?", text):
-            instant = datetime.fromisoformat(text)
-            instant = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
-            return instant, instant + timedelta(seconds=1)
-    except (ValueError, OverflowError) as error:
-        raise TimeNotFoundError(asked) from error
-    raise TimeNotFoundError(asked)
 
 
 def zoom_range(grid: Grid, layer: Layer) -> tuple[int, int]:

@@ -32,7 +32,8 @@ _STYLE = Parameter(name="style", where="query", description="A style of the laye
 _TIME = Parameter(
     name="time",
     where="query",
-    description="`latest` (the default), a date YYYY-MM-DD of the layer, or an interval A/B.",
+    description="`latest` (the default), a date YYYY-MM-DD of the layer, an interval A/B, or nearest:DATE: at"
+    " each place the scene nearest to it.",
 )
 _OWN = (
     Parameter(
@@ -80,7 +81,7 @@ _ZXY = (
 _REST = (
     _LAYER,
     _path("style", "A style, or `default`."),
-    _path("time", "`default`, `latest`, a date or A--B."),
+    _path("time", "`default`, `latest`, a date, A--B or nearest:DATE."),
     _TMS,
     _path("z", "Identifier of the tile matrix."),
     _path("y", "Row."),
