@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -38,6 +39,20 @@ class TimeSpan:
         return (self.start is None or self.start <= scene.acquired) and (
             self.end is None or scene.acquired < self.end
         )
+
+    def days(self, dates: Iterable[str]) -> tuple[tuple[str, TimeSpan], ...]:
+        """Give the days (YYYY-MM-DD, UTC) that it touches, in their order, each with what of it is within."""
+        found = []
+        for name in dates:
+            day = day_of(name)
+            start, end = day.start, day.end
+            assert start is not None, "a day begins"
+            assert end is not None, "a day ends"
+            start = start if self.start is None else max(start, self.start)
+            end = end if self.end is None else min(end, self.end)
+            if start < end:
+                found.append((name, TimeSpan(start=start, end=end)))
+        return tuple(found)
 
 
 ANY_TIME = TimeSpan()

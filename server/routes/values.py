@@ -15,11 +15,18 @@ from auth.models import Action
 from mosaics.errors import SceneUnreadableError
 from mosaics.filters import SceneFilter
 from mosaics.grids import grids_meeting
-from mosaics.lattice import grid_for, window_around
 from mosaics.layers import Layer, zoom_range
 from mosaics.models import Band, Bounds
 from mosaics.point import values_at
-from mosaics.values import LayerValues, Subject, no_values, statistics, subject_of, values_over
+from mosaics.values import (
+    LayerValues,
+    Subject,
+    layer_window,
+    no_values,
+    statistics,
+    subject_of,
+    values_over,
+)
 from server.access import AccessDeniedError
 from server.answers import Answer, Goods, json_answer
 from server.call import Call
@@ -150,11 +157,7 @@ def _look(  # noqa: PLR0917 - private, the parts of one question
     """Give the work of reading an area and summing it up, for a thread."""
     span = layer.span(single(call.query, "time"))
     max_size = _max_size(call)
-    near = _common(bounds, layer.bounds)
-    window = None
-    if near is not None:
-        grid = grid_for(call.services.grids, near)
-        window = window_around(grid, near, finest=zoom_range(grid, layer)[1], max_size=max_size)
+    window = layer_window(call.services.grids, layer, bounds, max_size)
 
     def look() -> _Found:
         values = no_values(subject)
@@ -168,7 +171,7 @@ def _look(  # noqa: PLR0917 - private, the parts of one question
                 subject=subject,
                 span=span,
                 styles=call.services.styles,
-                on_unreadable=_note,
+                on_unreadable=note_unreadable,
             )
         if values.refused:
             raise AccessDeniedError("zoom_limit")
@@ -190,12 +193,6 @@ def _max_size(call: Call) -> int:
     if size < 1:
         raise BadRequestError(f"max_size must be from 1 to {MAX_SIZE}")
     return size
-
-
-def _common(one: Bounds, other: Bounds) -> Bounds | None:
-    left, bottom = max(one.left, other.left), max(one.bottom, other.bottom)
-    right, top = min(one.right, other.right), min(one.top, other.top)
-    return Bounds(left, bottom, right, top) if left <= right and bottom <= top else None
 
 
 def _with_statistics(feature: Feature, found: _Found) -> dict[str, Any]:
@@ -236,7 +233,8 @@ def _described(band: Band) -> dict[str, Any]:
     return {name: value for name, value in described.items() if value is not None}
 
 
-def _note(error: SceneUnreadableError) -> None:
+def note_unreadable(error: SceneUnreadableError) -> None:
+    """Log a scene whose file fails."""
     log.error("scene_unreadable", scene=error.scene_id, cause=repr(error.__cause__))
 
 

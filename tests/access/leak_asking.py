@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.access.leak_numbers import feature_info, feature_statistics, point, statistics, wmts_feature_info
 from tests.access.leak_oracle import visible
+from tests.access.leak_over_time import feature_series, series
 from tests.access.leak_pictures import ahead_tile, check_tile, own_tile, preview, sign, wmts_tile, xyz_tile
 from tests.access.leak_requests import draw_tile, kvp, said
 from tests.access.leak_told import (
@@ -48,6 +49,8 @@ EXERCISED: dict[str, Callable[[World, random.Random, Counter[str]], None]] = {
     "statistics": statistics,
     "feature_statistics": feature_statistics,
     "point": point,
+    "series": series,
+    "feature_series": feature_series,
     "sign": sign,
 }
 """Every route that gives pixels or numbers, and what asks it."""
@@ -94,6 +97,8 @@ ADDRESSES = (
     ("/statistics/{layer}", "GET"),
     ("/statistics/{layer}", "POST"),
     ("/point/{layer}/1.4165,43.606", "GET"),
+    ("/series/{layer}?at=1.4165,43.606", "GET"),
+    ("/series/{layer}", "POST"),
 )
 
 
