@@ -11,8 +11,8 @@ from mosaics.errors import TimeNotFoundError
 from mosaics.times import ANY_TIME, TimeSpan, day_of, parse_time
 
 
-def at(*parts: int) -> datetime:
-    return datetime(*parts, tzinfo=UTC)  # type: ignore[arg-type,misc]
+def at(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0) -> datetime:
+    return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
