@@ -7,7 +7,7 @@ from mosaics.frames import layer_frame
 from server.answers import Answer
 from server.call import Call
 from server.pipeline import serve_preview
-from server.requests import EXTENSIONS, BadRequestError, TooLargeError, image_format, number, single
+from server.requests import EXTENSIONS, BadRequestError, TooLargeError, bounded, image_format, number, single
 from server.routes.tiles import tile_answer
 from server.style_query import own_style_of
 
@@ -21,7 +21,7 @@ MIN_BYTES = 500
 async def preview(call: Call) -> Answer:
     """Serve `/preview/{layer}[.ext]?width=&max_bytes=&style=&time=`, and an own style."""
     layer_id, extension = _split(call.path["layer"])
-    width = _bounded(call, "width", DEFAULT_WIDTH, 16, MAX_WIDTH)
+    width = bounded(call.query, "width", DEFAULT_WIDTH, 16, MAX_WIDTH)
     wanted = single(call.query, "max_bytes")
     max_bytes = number(wanted, "max_bytes") if wanted else None
     if max_bytes is not None and max_bytes < MIN_BYTES:
@@ -51,13 +51,3 @@ def _split(name: str) -> tuple[str, str | None]:
     if dot and extension in EXTENSIONS:
         return stem, extension
     return name, None
-
-
-def _bounded(call: Call, name: str, default: int, low: int, high: int) -> int:
-    text = single(call.query, name)
-    value = number(text, name) if text else default
-    if value > high:
-        raise TooLargeError(f"{name} must be from {low} to {high}")
-    if value < low:
-        raise BadRequestError(f"{name} must be from {low} to {high}")
-    return value

@@ -34,7 +34,7 @@ from server.call import Call
 from server.delivery import MILLIUNITS_PER_POINT, deliver
 from server.features import box_of, features_of, place_of
 from server.making import in_turn
-from server.requests import BadRequestError, TooLargeError, number, single
+from server.requests import BadRequestError, TooLargeError, bounded, single
 from server.routes.values import MAX_SIZE, note_unreadable
 
 MOST_DATES: Final = 500
@@ -125,7 +125,12 @@ def _place_reader(
 def _area_reader(call: Call, asked: _Asked, area: BaseGeometry) -> Callable[[_Day], Moment | None] | None:
     """Give what reads an area on a day."""
     services = call.services
-    window = layer_window(services.grids, asked.layer, Bounds(*area.bounds), _max_size(call))
+    window = layer_window(
+        services.grids,
+        asked.layer,
+        Bounds(*area.bounds),
+        bounded(call.query, "max_size", DEFAULT_SIZE, 1, MAX_SIZE),
+    )
 
     def read(day: _Day) -> Moment | None:
         assert window is not None, "else nothing is read"
@@ -158,16 +163,6 @@ async def _moments(
 
 def _read_all(read: Callable[[_Day], Moment | None], days: Sequence[_Day]) -> list[Moment]:
     return [moment for day in days if (moment := read(day)) is not None]
-
-
-def _max_size(call: Call) -> int:
-    text = single(call.query, "max_size")
-    size = DEFAULT_SIZE if text is None else number(text, "max_size")
-    if size > MAX_SIZE:
-        raise TooLargeError(f"max_size must be from 1 to {MAX_SIZE}")
-    if size < 1:
-        raise BadRequestError(f"max_size must be from 1 to {MAX_SIZE}")
-    return size
 
 
 def _wants_csv(call: Call) -> bool:

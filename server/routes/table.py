@@ -10,7 +10,7 @@ import functools
 
 from auth.models import Action
 from server.metrics import Metrics
-from server.routes import layers, legend, preview, self_service, tiles, wmts
+from server.routes import layers, legend, preview, self_service, tiles, timelapse, wmts
 from server.routes.admin_table import admin_routes
 from server.routes.capabilities import CapabilitiesCache
 from server.routes.health import MetricsRoute, Readiness, live
@@ -57,6 +57,7 @@ def routes(metrics: Metrics, readiness: Readiness) -> tuple[Route, ...]:
         _tile_routes()
         + _wmts_routes(service)
         + _layer_routes()
+        + _lapse_routes()
         + value_routes()
         + _own_routes()
         + _operating(metrics, readiness)
@@ -230,6 +231,54 @@ def _layer_routes() -> tuple[Route, ...]:
             ),
             answers=((200, "A picture, or JSON."), (400, "A malformed parameter."), *LAYER_ANSWERS),
             gives="Legend",
+        ),
+    )
+
+
+def _lapse_routes() -> tuple[Route, ...]:
+    actions = frozenset({Action.CATALOGUE, Action.PREVIEW})
+    asked = (
+        Parameter(name="width", where="query", description="Pixels of a frame, 64 to 1024; 512 without."),
+        Parameter(
+            name="time",
+            where="query",
+            description="An interval A/B; all dates without. Of more than 60 some are shown, evenly chosen,"
+            " and the header Flux-Dates says how many of how many.",
+        ),
+        STYLE,
+        *OWN,
+        Parameter(
+            name="format", where="query", description="webp, an animation, or png, a sheet; webp without."
+        ),
+        Parameter(
+            name="delay_ms", where="query", description="Milliseconds of a frame, 20 to 10000; 700 without."
+        ),
+        Parameter(name="fps", where="query", description="Frames a second, 1 to 50, instead of delay_ms."),
+    )
+    answers = (*TILE_ANSWERS, (422, "Larger than is given."))
+    return (
+        Route(
+            id="timelapse",
+            path="/timelapse/{layer}",
+            actions=actions,
+            handler=timelapse.timelapse,
+            summary="A layer, or a box of it, on each of its dates.",
+            parameters=(
+                LAYER,
+                Parameter(name="bbox", where="query", description="W,S,E,N in degrees; the layer without."),
+                *asked,
+            ),
+            answers=answers,
+        ),
+        Route(
+            id="feature_timelapse",
+            path="/timelapse/{layer}",
+            methods=frozenset({"POST"}),
+            actions=actions,
+            handler=timelapse.feature_timelapse,
+            summary="The polygon of a GeoJSON body on each date of a layer.",
+            parameters=(LAYER, *asked),
+            answers=answers,
         ),
     )
 

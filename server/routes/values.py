@@ -33,7 +33,7 @@ from server.call import Call
 from server.delivery import MILLIUNITS_PER_POINT, deliver, point_goods
 from server.features import Feature, box_of, features_of, place_of
 from server.making import in_turn
-from server.requests import BadRequestError, TooLargeError, number, single
+from server.requests import bounded, single
 
 log = structlog.get_logger(__name__)
 
@@ -156,7 +156,7 @@ def _look(  # noqa: PLR0917 - private, the parts of one question
 ) -> Callable[[], _Found]:
     """Give the work of reading an area and summing it up, for a thread."""
     span = layer.span(single(call.query, "time"))
-    max_size = _max_size(call)
+    max_size = bounded(call.query, "max_size", MAX_SIZE, 1, MAX_SIZE)
     window = layer_window(call.services.grids, layer, bounds, max_size)
 
     def look() -> _Found:
@@ -183,16 +183,6 @@ def _look(  # noqa: PLR0917 - private, the parts of one question
         )
 
     return look
-
-
-def _max_size(call: Call) -> int:
-    text = single(call.query, "max_size")
-    size = MAX_SIZE if text is None else number(text, "max_size")
-    if size > MAX_SIZE:
-        raise TooLargeError(f"max_size must be from 1 to {MAX_SIZE}")
-    if size < 1:
-        raise BadRequestError(f"max_size must be from 1 to {MAX_SIZE}")
-    return size
 
 
 def _with_statistics(feature: Feature, found: _Found) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.access.leak_numbers import feature_info, feature_statistics, point, statistics, wmts_feature_info
 from tests.access.leak_oracle import visible
-from tests.access.leak_over_time import feature_series, series
+from tests.access.leak_over_time import feature_series, feature_timelapse, series, timelapse
 from tests.access.leak_pictures import ahead_tile, check_tile, own_tile, preview, sign, wmts_tile, xyz_tile
 from tests.access.leak_requests import draw_tile, kvp, said
 from tests.access.leak_told import (
@@ -51,6 +51,8 @@ EXERCISED: dict[str, Callable[[World, random.Random, Counter[str]], None]] = {
     "point": point,
     "series": series,
     "feature_series": feature_series,
+    "timelapse": timelapse,
+    "feature_timelapse": feature_timelapse,
     "sign": sign,
 }
 """Every route that gives pixels or numbers, and what asks it."""
@@ -99,6 +101,8 @@ ADDRESSES = (
     ("/point/{layer}/1.4165,43.606", "GET"),
     ("/series/{layer}?at=1.4165,43.606", "GET"),
     ("/series/{layer}", "POST"),
+    ("/timelapse/{layer}", "GET"),
+    ("/timelapse/{layer}", "POST"),
 )
 
 

@@ -9,15 +9,36 @@ from typing import Any
 
 import shapely
 
+from auth.models import Action
+from mosaics.frames import area_frame
+from mosaics.layers import find_layer
+from mosaics.models import Bounds
+from mosaics.timelapse import corner_in_sheet
 from tests.access.leak_numbers import check_statistics, check_values
-from tests.access.leak_requests import draw_layer, draw_place, random_polygon, said
+from tests.access.leak_oracle import (
+    ambiguous,
+    check_picture,
+    compose_expected,
+    frame_pixels,
+    in_span,
+    rgba,
+    visible,
+    whole_scene,
+)
+from tests.access.leak_pictures import is_kernel, own_filter
+from tests.access.leak_requests import draw_layer, draw_place, query, random_polygon, said
 from tests.access.leak_world import DAYS, World
 
 DATES = [day.date().isoformat() for day in DAYS]
 
 
 def series(world: World, rnd: random.Random, seen: Counter[str]) -> None:
-    """Each date of a place is what a point of that date is."""
+    """A date of a place is what a point of that date is."""
+    for _ in range(6):
+        one_series(world, rnd, seen)
+
+
+def one_series(world: World, rnd: random.Random, seen: Counter[str]) -> None:
     layer = draw_layer(world, rnd)
     place = tuple(round(v, 9) for v in draw_place(world, rnd))
     target = f"/series/{layer}?at={place[0]:.9f},{place[1]:.9f}"
@@ -25,22 +46,75 @@ def series(world: World, rnd: random.Random, seen: Counter[str]) -> None:
     reply = world.get(target)
     rows = {row["date"]: row["values"] for row in reply.json["series"]} if reply.status == 200 else {}
     assert rows.keys() <= set(DATES)
-    for date in DATES:
-        found = list(rows[date].values()) if date in rows else None
-        check_values(world, layer, date, place, reply, found=found, seen=seen, name="series")
+    date = rnd.choice(DATES)
+    found = list(rows[date].values()) if date in rows else None
+    check_values(world, layer, date, place, reply, found=found, seen=seen, name="series")
 
 
 def feature_series(world: World, rnd: random.Random, seen: Counter[str]) -> None:
-    """Each date of a polygon is what statistics of that date are."""
+    """A date of a polygon is what statistics of that date are."""
     layer, area = draw_layer(world, rnd), random_polygon(world, rnd)
     body = json.dumps(shapely.geometry.mapping(area)).encode()
     said(f"POST /series/{layer} {body.decode()}")
     reply = world.get(f"/series/{layer}?max_size=100", "POST", body, **{"content-type": "application/json"})
     rows = {row["date"]: row for row in reply.json["series"]} if reply.status == 200 else {}
-    for date in DATES:
-        told = _statistics(rows[date]) if date in rows else None
-        answer = (403 if reply.status == 200 and told is None else reply.status, told)
-        check_statistics(world, layer, date, area, 100, answer=answer, seen=seen, name="feature_series")
+    date = rnd.choice(DATES)
+    told = _statistics(rows[date]) if date in rows else None
+    answer = (403 if reply.status == 200 and told is None else reply.status, told)
+    check_statistics(world, layer, date, area, 100, answer=answer, seen=seen, name="feature_series")
+
+
+def timelapse(world: World, rnd: random.Random, seen: Counter[str]) -> None:
+    """The picture of a date in a box is what the scenes of that date are, cut by the naive model."""
+    _timelapse(world, rnd, seen, random_polygon(world, rnd).envelope, "timelapse")
+
+
+def feature_timelapse(world: World, rnd: random.Random, seen: Counter[str]) -> None:
+    """The same in a polygon; nothing is shown outside."""
+    _timelapse(world, rnd, seen, random_polygon(world, rnd), "feature_timelapse")
+
+
+def _timelapse(world: World, rnd: random.Random, seen: Counter[str], area: Any, name: str) -> None:
+    layer, date, width = draw_layer(world, rnd), rnd.choice(DATES), 64
+    posted = name == "feature_timelapse"
+    bbox = None if posted else ",".join(f"{v:.9f}" for v in area.bounds)
+    target = f"/timelapse/{layer}{query(width=str(width), time=date, format='png', bbox=bbox)}"
+    body = json.dumps(shapely.geometry.mapping(area)).encode() if posted else b""
+    said(f"{target} {body.decode()}")
+    if posted:
+        reply = world.get(target, "POST", body, **{"content-type": "application/json"})
+    else:
+        reply = world.get(target)
+    if not visible(world, layer, "preview"):
+        assert reply.status in {401, 403, 404}
+        return
+    found = find_layer(
+        world.asgi.application.services.knowledge.index, layer, own_filter(world, Action.PREVIEW)
+    )
+    bounds = Bounds(*(area.bounds if bbox is None else map(float, bbox.split(","))))
+    frame = area_frame(found, bounds, width, 1024)
+    pixels = frame_pixels(frame)
+    if ambiguous(world, pixels.detail):
+        return
+    stack = [
+        (scene, picture, is_kernel(scene, None))
+        for scene in world.layer_scenes(layer)
+        if in_span(scene, date) and (picture := whole_scene(world, scene, frame, None)) is not None
+    ]
+    expected = compose_expected(world, stack, "preview", pixels)
+    if posted:
+        expected.picture[~shapely.contains_xy(area, *pixels.centres)] = 0
+    filled = bool(expected.picture[..., 3].any())
+    if reply.status != 200:
+        assert reply.status in {400, 403}
+        assert not filled
+        return
+    shown = rgba(reply.body)
+    if shown.shape != expected.picture.shape:  # a sheet of one; else it has nothing
+        left, top = corner_in_sheet(0, 1, frame.width, frame.height)
+        shown = shown[top : top + frame.height, left : left + frame.width]
+    seen["on an edge"] += check_picture(world, shown, expected, pixels, exact=True)
+    seen[name] += filled
 
 
 def _statistics(row: dict[str, Any]) -> dict[str, Any]:

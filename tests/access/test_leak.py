@@ -56,6 +56,8 @@ def test_every_route_gives_what_rights_open_and_no_more(world: World) -> None:
         "point",
         "series",
         "feature_series",
+        "timelapse",
+        "feature_timelapse",
         "wmts_feature_info",
     }
     assert all(seen[name] for name in shown), "nothing was compared with these routes"

@@ -11,8 +11,8 @@ from mosaics.errors import TimeNotFoundError
 from mosaics.times import ANY_TIME, TimeSpan, day_of, parse_time
 
 
-def at(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0) -> datetime:
-    return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -20,13 +20,13 @@ def at(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: 
     [
         (None, ANY_TIME),
         ("latest", ANY_TIME),
-        ("2024-05-17", TimeSpan(start=at(2024, 5, 17), end=at(2024, 5, 18))),
-        ("2024-05-17T10:30Z", TimeSpan(start=at(2024, 5, 17, 10, 30), end=at(2024, 5, 17, 10, 30, 1))),
-        ("2024-05-17T10:30+02:00", TimeSpan(start=at(2024, 5, 17, 8, 30), end=at(2024, 5, 17, 8, 30, 1))),
-        ("2024-05-17/..", TimeSpan(start=at(2024, 5, 17))),
-        ("..--2024-05-17", TimeSpan(end=at(2024, 5, 18))),
-        ("nearest:2024-05-17", TimeSpan(nearest=at(2024, 5, 17, 12))),
-        ("nearest:2024-05-17T10:30:00Z", TimeSpan(nearest=at(2024, 5, 17, 10, 30))),
+        ("2024-05-17", TimeSpan(start=at("2024-05-17"), end=at("2024-05-18"))),
+        ("2024-05-17T10:30Z", TimeSpan(start=at("2024-05-17T10:30:00"), end=at("2024-05-17T10:30:01"))),
+        ("2024-05-17T10:30+02:00", TimeSpan(start=at("2024-05-17T08:30:00"), end=at("2024-05-17T08:30:01"))),
+        ("2024-05-17/..", TimeSpan(start=at("2024-05-17"))),
+        ("..--2024-05-17", TimeSpan(end=at("2024-05-18"))),
+        ("nearest:2024-05-17", TimeSpan(nearest=at("2024-05-17T12:00:00"))),
+        ("nearest:2024-05-17T10:30:00Z", TimeSpan(nearest=at("2024-05-17T10:30:00"))),
     ],
 )
 def test_words_of_time(asked: str | None, span: TimeSpan) -> None:
