@@ -60,10 +60,10 @@ EXERCISED: dict[str, Callable[[World, random.Random, Counter[str]], None]] = {
 
 def check_everything(world: World, seed: int, seen: Counter[str] | None = None) -> None:
     """Draw rights and a caller, and ask every route something."""
-    rnd = random.Random(seed)
-    draw(world, rnd)
+    draw(world, random.Random(seed))
     for ask in (*EXERCISED.values(), ahead_tile, own_tile):
-        ask(world, rnd, Counter() if seen is None else seen)
+        # each draws alone, so that a new route leaves what the others ask as it is
+        ask(world, random.Random(f"{seed} {ask.__name__}"), Counter() if seen is None else seen)
 
 
 def check_hidden(world: World) -> None:

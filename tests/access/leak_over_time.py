@@ -53,6 +53,11 @@ def one_series(world: World, rnd: random.Random, seen: Counter[str]) -> None:
 
 def feature_series(world: World, rnd: random.Random, seen: Counter[str]) -> None:
     """A date of a polygon is what statistics of that date are."""
+    for _ in range(3):
+        one_feature_series(world, rnd, seen)
+
+
+def one_feature_series(world: World, rnd: random.Random, seen: Counter[str]) -> None:
     layer, area = draw_layer(world, rnd), random_polygon(world, rnd)
     body = json.dumps(shapely.geometry.mapping(area)).encode()
     said(f"POST /series/{layer} {body.decode()}")
@@ -66,15 +71,17 @@ def feature_series(world: World, rnd: random.Random, seen: Counter[str]) -> None
 
 def timelapse(world: World, rnd: random.Random, seen: Counter[str]) -> None:
     """The picture of a date in a box is what the scenes of that date are, cut by the naive model."""
-    _timelapse(world, rnd, seen, random_polygon(world, rnd).envelope, "timelapse")
+    for _ in range(3):
+        one_timelapse(world, rnd, seen, random_polygon(world, rnd).envelope, "timelapse")
 
 
 def feature_timelapse(world: World, rnd: random.Random, seen: Counter[str]) -> None:
     """The same in a polygon; nothing is shown outside."""
-    _timelapse(world, rnd, seen, random_polygon(world, rnd), "feature_timelapse")
+    for _ in range(3):
+        one_timelapse(world, rnd, seen, random_polygon(world, rnd), "feature_timelapse")
 
 
-def _timelapse(world: World, rnd: random.Random, seen: Counter[str], area: Any, name: str) -> None:
+def one_timelapse(world: World, rnd: random.Random, seen: Counter[str], area: Any, name: str) -> None:
     layer, date, width = draw_layer(world, rnd), rnd.choice(DATES), 64
     posted = name == "feature_timelapse"
     bbox = None if posted else ",".join(f"{v:.9f}" for v in area.bounds)
