@@ -51,6 +51,8 @@ class LayerValues:
     """Finest detail that was read, metres per pixel."""
     refused: bool
     """True when no scene is open at any resolution that was tried, here or anywhere."""
+    window: Window | None = None
+    """The pixels, which may be coarser than what was asked for; None: there are none."""
 
 
 def subject_of(layer: Layer, style: Style | None) -> Subject:
@@ -176,6 +178,7 @@ def values_over(
         used=tuple(used),
         ground_resolution=levels[0].ground_resolution,
         refused=bool(near) and all(level.resolution_refused for level in levels),
+        window=window,
     )
 
 

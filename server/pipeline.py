@@ -39,6 +39,8 @@ class TileRequest:
     time: str | None = None
     own: OwnStyle | None = None
     """What the caller wants otherwise than the style has it."""
+    compare: str | None = None
+    """The date that is subtracted; None: none, it is no change."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,6 +24,12 @@ TIME: Final = Parameter(
     description="`latest` (the default), a date YYYY-MM-DD of the layer, an interval A/B, or nearest:DATE: at"
     " each place the scene nearest to it.",
 )
+COMPARE: Final = Parameter(
+    name="compare",
+    where="query",
+    description="A time that is subtracted: what is shown is the value at `time` less that at `compare`, of a"
+    " style or index of one value or of heights; `rescale` and `colormap` are those of the difference.",
+)
 OWN: Final = (
     Parameter(
         name="bands",

@@ -17,6 +17,7 @@ from server.routes.health import MetricsRoute, Readiness, live
 from server.routes.openapi import OpenApi
 from server.routes.page import PAGE_FILES, Page
 from server.routes.parameters import (
+    COMPARE,
     GENERATION,
     LAYER,
     LAYER_ANSWERS,
@@ -103,7 +104,7 @@ def _tile_routes() -> tuple[Route, ...]:
             handler=tiles.xyz,
             memoised=True,
             summary="One XYZ tile, 256 px or 512 px with @2x.",
-            parameters=(LAYER, TMS, *_ZXY, STYLE, *OWN, TIME, GENERATION),
+            parameters=(LAYER, TMS, *_ZXY, STYLE, *OWN, TIME, COMPARE, GENERATION),
             answers=TILE_ANSWERS,
         ),
         Route(
@@ -112,7 +113,7 @@ def _tile_routes() -> tuple[Route, ...]:
             actions=_READS,
             handler=tiles.tilejson,
             summary="TileJSON 3.0 of a layer.",
-            parameters=(LAYER, TMS, STYLE, *OWN, TIME),
+            parameters=(LAYER, TMS, STYLE, *OWN, TIME, COMPARE),
             answers=((200, "TileJSON."), (400, "A malformed parameter."), *LAYER_ANSWERS),
         ),
     )
@@ -135,6 +136,9 @@ def _wmts_routes(service: wmts.Wmts) -> tuple[Route, ...]:
                     name="request",
                     where="query",
                     description="GetCapabilities, GetTile or GetFeatureInfo, with their parameters.",
+                ),
+                Parameter(
+                    name="compare", where="query", description="Of GetTile, ours: as `compare` of XYZ tiles."
                 ),
             ),
             answers=((200, "A document, an image or values."), (400, "An exception report.")),
@@ -208,6 +212,7 @@ def _layer_routes() -> tuple[Route, ...]:
                 STYLE,
                 *OWN,
                 TIME,
+                COMPARE,
             ),
             answers=(*TILE_ANSWERS, (422, "Larger than is given, or not as small as asked.")),
         ),

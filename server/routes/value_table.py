@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from auth.models import Action
-from server.routes import series, values
+from server.routes import series, values, volume
 from server.routes.parameters import LAYER, LAYER_ANSWERS, STYLE, TIME, in_path
 from server.routing import Parameter, Route
 
@@ -18,7 +18,7 @@ _TOO_LARGE: Final = (422, "More is asked for than is ever read.")
 
 def value_routes() -> tuple[Route, ...]:
     """Give all routes that give numbers."""
-    return _area_routes() + _series_routes()
+    return _area_routes() + _series_routes() + _volume_routes()
 
 
 def _area_routes() -> tuple[Route, ...]:
@@ -112,5 +112,33 @@ def _series_routes() -> tuple[Route, ...]:
             summary="Statistics of the polygon of a GeoJSON body on each date of a layer.",
             parameters=(LAYER, size, *asked),
             answers=((200, "A row a date."), (400, "No polygon."), *LAYER_ANSWERS, _TOO_LARGE),
+        ),
+    )
+
+
+def _volume_routes() -> tuple[Route, ...]:
+    return (
+        Route(
+            id="volume",
+            path="/volume/{layer}",
+            methods=frozenset({"POST"}),
+            actions=_ACTIONS,
+            handler=volume.volume,
+            summary="What was added to and taken from a polygon between two dates of a layer of heights, m3. "
+            'Body: {"polygon": GeoJSON, "stable": GeoJSON of ground that did not change}.',
+            parameters=(
+                LAYER,
+                TIME,
+                Parameter(
+                    name="compare", where="query", description="The time that is subtracted.", required=True
+                ),
+                Parameter(
+                    name="correct",
+                    where="query",
+                    description="true: the median difference on stable ground is taken off first.",
+                ),
+                _SIZE,
+            ),
+            answers=((200, "A volume."), (400, "No polygon, or no heights."), *LAYER_ANSWERS, _TOO_LARGE),
         ),
     )

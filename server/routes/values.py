@@ -92,7 +92,7 @@ async def area_statistics(call: Call) -> Answer:
     area = None if text is None else shapely.box(*bounds)
     subject = _subject(call, layer)
     found = await _pooled(call, _look(call, layer, opened, subject, bounds, area))
-    return await deliver(call, json_answer(found.told), _goods([found]))
+    return await deliver(call, json_answer(found.told), values_goods([found.values]))
 
 
 async def feature_statistics(call: Call) -> Answer:
@@ -107,7 +107,9 @@ async def feature_statistics(call: Call) -> Answer:
     found = [await _pooled(call, look) for look in looks]
     told = [_with_statistics(*pair) for pair in zip(asked.features, found, strict=True)]
     document = {"type": "FeatureCollection", "features": told} if asked.collected else told[0]
-    return await deliver(call, json_answer(document, media_type=GEOJSON), _goods(found))
+    return await deliver(
+        call, json_answer(document, media_type=GEOJSON), values_goods([each.values for each in found])
+    )
 
 
 async def point(call: Call) -> Answer:
@@ -190,9 +192,9 @@ def _with_statistics(feature: Feature, found: _Found) -> dict[str, Any]:
     return {**feature.document, "properties": properties}
 
 
-def _goods(found: Sequence[_Found]) -> Goods:
-    """Say what statistics cost: each area that had something as much as a point."""
-    filled = [each.values for each in found if each.values.used]
+def values_goods(found: Sequence[LayerValues]) -> Goods:
+    """Say what values of areas cost: each area that had something as much as a point."""
+    filled = [values for values in found if values.used]
     used = [contribution for values in filled for contribution in values.used]
     return Goods(
         contributors=tuple(
