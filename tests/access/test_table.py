@@ -51,7 +51,11 @@ MANAGED_ROUTES = {"usage": "/usage", "explain": "/explain?key_id=AAAAAAAA&layer=
 OWN_ROUTES = {"whoami": "/whoami"}
 """Tells a caller of itself."""
 POSTED_ROUTES = {
-    "feature_statistics": "/statistics/{layer}
+    "feature_statistics": "/statistics/{layer}",
+    "feature_series": "/series/{layer}",
+    "feature_timelapse": "/timelapse/{layer}",
+    "volume": "/volume/{layer}?compare=2024-05-17",
+}
 """Routes that name a layer and take a body; with one they are in test_leak.py."""
 WRITTEN_ROUTES = {"sign", "unsign"}
 """Their methods and callers stand in tests/server/routes/test_self_service.py."""
