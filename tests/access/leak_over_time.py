@@ -58,20 +58,15 @@ def one_series(world: World, rnd: random.Random, seen: Counter[str]) -> None:
 def volume(world: World, rnd: random.Random, seen: Counter[str]) -> None:
     """The area of a volume is what two questions of statistics are about, and there alone it has heights."""
     layer, area = rnd.choice(("relief", "relief", "relief:relief", "town")), random_polygon(world, rnd)
-    date = world.layer_scenes("relief")[0].acquired
-    assert date is not None
-    day = date.date().isoformat()
     polygon = shapely.geometry.mapping(area)
     said(f"POST /volume/{layer} {json.dumps(polygon)}")
     kind = {"content-type": "application/json"}
     body = json.dumps({"polygon": polygon}).encode()
-    reply = world.get(f"/volume/{layer}?time={day}&compare={day}&max_size=100", "POST", body, **kind)
+    reply = world.get(f"/volume/{layer}?compare=latest&max_size=100", "POST", body, **kind)
     if not visible(world, layer, "info"):
         assert reply.status in {401, 403, 404}
         return
-    told = world.get(
-        f"/statistics/{layer}?time={day}&max_size=100", "POST", json.dumps(polygon).encode(), **kind
-    )
+    told = world.get(f"/statistics/{layer}?max_size=100", "POST", json.dumps(polygon).encode(), **kind)
     if reply.status != 200:
         assert reply.status in {400, 403}
         assert layer == "town" or told.status != 200 or not _valid(told)
