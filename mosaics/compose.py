@@ -18,6 +18,7 @@ from mosaics.readings import Reading, bands_read, readings
 from mosaics.render import Recipe, render
 from mosaics.resolve import Contribution, ResolvedTile
 from mosaics.stopping import Stop, at_once, go_on, never
+from mosaics.styles import Style
 
 Used = tuple[Contribution, ...]
 
@@ -91,12 +92,19 @@ def _scene_picture(contribution: Contribution, frame: Frame, reader: SceneReader
         shape = frame.height, frame.width
         return Picture(rgb=np.zeros((*shape, 3), dtype="uint8"), alpha=np.zeros(shape, dtype="uint8"))
     padded = frame.padded(style.buffer) if style.buffer else frame
-    rasters = [reader.read(part.scene, part.indexes, padded, style.resampling, stop) for part in found]
-    raster = rasters[0] if len(found) == 1 else _together(found, rasters)
+    raster = bands_on(found, style, padded, reader, stop)
     recipe = Recipe(style=style, bands=bands_read(found), colormap=scene.colormap)
     ground = ground_pixel_size(padded) if style.algorithm else None
     picture = render(raster, recipe, ground, pixel=nominal_pixel_size(frame) if style.algorithm else 0.0)
     return picture if contribution.mask is None else cut(picture, inside(contribution.mask, frame))
+
+
+def bands_on(
+    found: tuple[Reading, ...], style: Style, frame: Frame, reader: SceneReader, stop: Stop = never
+) -> Raster:
+    """Read the bands of a style on a frame, in the style's order."""
+    rasters = [reader.read(part.scene, part.indexes, frame, style.resampling, stop) for part in found]
+    return rasters[0] if len(found) == 1 else _together(found, rasters)
 
 
 def _together(found: tuple[Reading, ...], rasters: list[Raster]) -> Raster:

@@ -18,6 +18,7 @@ from auth.errors import (
 from mosaics.errors import (
     BandsNotFoundError,
     CatalogUnavailableError,
+    ChangeUnsuitableError,
     ColormapNotFoundError,
     GridNotFoundError,
     IndexNotFoundError,
@@ -162,6 +163,14 @@ FACTS: dict[type[Exception], Fact] = {
         " sont un pour tous les canaux ou un par canal, et un relief ombré n'en prend aucun.",
         "The style does not take these parameters: a colour map wants one channel, ranges are one for all"
         " channels or one for each, and a shaded relief takes none.",
+    ),
+    ChangeUnsuitableError: _fact(
+        400,
+        "change_unsuitable",
+        "Deux dates se comparent par une seule valeur : demandez un indice, des hauteurs ou une bande, et"
+        " rescale=MIN,MAX où rien ne dit l'échelle des différences.",
+        "Two dates are compared by one value: ask for an index, heights or one band, and for rescale=LOW,HIGH"
+        " where nothing says the scale of differences.",
     ),
     TimeNotFoundError: _fact(
         400, "time_not_found", "La couche n'a pas cette date.", "The layer has no such date.", locator="Time"

@@ -11,6 +11,7 @@ from mosaics.layers import DEFAULT, Layer
 from mosaics.zooms import overview_zoom, zoom_range
 from server.answers import Answer, Goods, json_answer
 from server.call import Call
+from server.changes import layer_look, serve_changed_tile
 from server.delivery import deliver, price_of_pixels
 from server.pipeline import ServedTile, TileRequest, serve_tile
 from server.requests import BadRequestError, image_format, number, single
@@ -36,9 +37,11 @@ async def xyz(call: Call) -> Answer:
         style=single(call.query, "style"),
         time=single(call.query, "time"),
         own=own_style_of(call.query, call.services.indices),
+        compare=single(call.query, "compare"),
     )
     layer, scene_filter = call.layer(request.layer_id, Action.TILE)
-    served = await serve_tile(call.services, request, layer, scene_filter, call.client)
+    serve = serve_tile if request.compare is None else serve_changed_tile
+    served = await serve(call.services, request, layer, scene_filter, call.client)
     return await tile_answer(call, served, layer, negotiated=last["extension"] is None)
 
 
@@ -81,9 +84,13 @@ async def tilejson(call: Call) -> Answer:
     style = layer.style_id(single(call.query, "style"))
     time = single(call.query, "time")
     layer.span(time)
-    if own is not None:
+    compare = single(call.query, "compare")
+    if compare is not None:
+        layer.span(compare)
+        layer_look(call.services, layer, style, own)
+    elif own is not None:
         call.services.own_styles.check(own, layer, style)
-    named = {"style": style, "time": time, "g": layer.generation}
+    named = {"style": style, "time": time, "compare": compare, "g": layer.generation}
     shown = urlencode({name: value for name, value in named.items() if value}, safe="/:")
     query = "&".join(part for part in (written(own), shown) if part)
     minzoom, maxzoom = zoom_range(grid, layer)
