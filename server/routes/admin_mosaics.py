@@ -38,7 +38,7 @@ def read_mosaic(call: Call, _caller: Caller) -> Answer:
 
 
 def put_mosaic(call: Call, caller: Caller) -> Answer:
-    """Serve `PUT /admin/mosaics/{id}`: the whole document; what it does not say has its usual value."""
+    """Serve `PUT /admin/mosaics/{id}`: the whole document."""
     wanted = _read(call)
     before: list[Mosaic | None] = []
     check = _checked(call, before)
@@ -72,16 +72,15 @@ def remove_mosaic(call: Call, caller: Caller) -> Answer:
 
 
 def _read(call: Call) -> Mosaic:
-    """Read the mosaic of the body; what is wrong with it is told without naming anything of it."""
+    """Read the mosaic of the body; its scenes must be said, as all of them are more likely an oversight."""
     body, id_ = json_body(call.request), call.path["id"]
     if not isinstance(body, dict):
         raise BadRequestError("the body must be a JSON object")
     if body.get("id", id_) != id_:
         raise BadRequestError("id is not that of the address")
-    try:
-        found = mosaic_from({**body, "id": id_})
-    except MosaicInvalidError as error:
-        raise MosaicInvalidError(error.reason) from error
+    if not body.keys() >= {"title", "where"}:
+        raise MosaicInvalidError("title and where have to be said; where is null for every scene")
+    found = mosaic_from({**body, "id": id_})
     if any(name not in call.services.styles for name in found.styles):
         raise MosaicInvalidError("styles: one of them is not there")
     return found
