@@ -10,12 +10,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mosaics.change_look import Look, Value, numbers_of, value_of_style
-from mosaics.compose import Used, bands_on, inside
+from mosaics.change_look import Look, Value, value_of_style
+from mosaics.compose import Used, bands_on, kept_pixels
 from mosaics.errors import SceneUnreadableError
+from mosaics.levels import channels
 from mosaics.models import Band, Picture, Raster
 from mosaics.read import SceneReader
-from mosaics.readings import readings
+from mosaics.readings import bands_read, readings
 from mosaics.render import Recipe, render
 from mosaics.resolve import Contribution, ResolvedTile
 from mosaics.stopping import Stop, go_on, never
@@ -144,8 +145,10 @@ def _numbers(
     found = readings(style, contribution.scene)
     assert found is not None, "it has a value"
     raster = bands_on(found, style, tile.frame, reader, stop)
-    numbers = numbers_of(value, style, raster.data)
+    if value.expression is None:
+        numbers = raster.data[0].astype("float64")
+    else:
+        numbers = channels(raster, Recipe(style=style, bands=bands_read(found)))[0].astype("float64")
     valid = raster.valid & np.isfinite(numbers)
-    if contribution.mask is not None:
-        valid &= inside(contribution.mask, tile.frame)
-    return numbers, valid
+    keep = kept_pixels(contribution, tile.frame, reader, stop)
+    return numbers, valid if keep is None else valid & keep

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Final, get_args
 
-import numpy as np
-from numpy.typing import NDArray
 from rio_tiler.colormap import cmap
 
 from mosaics.errors import ChangeUnsuitableError
-from mosaics.levels import evaluate
 from mosaics.models import UNMIXED_KINDS, Kind, Scene, Text
 from mosaics.readings import bands_bound
 from mosaics.registry import Document, Registry, check_keys, load_registry, parse_source, parse_text
@@ -174,15 +170,3 @@ def _own_range(style: Style, scene: Scene) -> tuple[float, float] | None:
         return None
     reach = (told[0][1] - told[0][0]) / 2
     return -reach, reach
-
-
-def numbers_of(value: Value, style: Style, data: NDArray[Any]) -> NDArray[np.float64]:
-    """Give a value of bands that were read in a style's order, shape (height, width) of (bands, ...)."""
-    if value.expression is None:
-        band: NDArray[np.float64] = data[0].astype("float64")
-        return band
-    bands: Mapping[str, NDArray[np.float32]] = {
-        name: band.astype("float32") for name, band in zip(style.variables, data, strict=True)
-    }
-    found: NDArray[np.float64] = evaluate(value.expression, bands).astype("float64")
-    return found

@@ -25,6 +25,7 @@ from mosaics.models import Bounds, Collection, Scene, Text
 from mosaics.mosaic import Mosaic, Order
 from mosaics.ordering import Place, ScenesOrder, by_rule, in_order, newest_first
 from mosaics.outlines import raster_outline
+from mosaics.stretch import Stretch
 from mosaics.times import ANY_TIME, DEFAULT, LATEST, TimeSpan, parse_time
 
 if TYPE_CHECKING:
@@ -94,6 +95,8 @@ class Layer:
     """True for a layer of one scene (`collection:scene`)."""
     rights: str = ""
     """Digest of the filter that made it so."""
+    stretch: Stretch | None = None
+    """The range of values that all its scenes are shown in; None: each has its own."""
     mosaic: Mosaic | None = None
     """How a named mosaic is defined."""
     attributions: Mapping[str, str] = field(default_factory=dict)
@@ -229,7 +232,8 @@ class Layer:
     def generation(self) -> str:
         """Changes whenever something that this caller sees of the layer does; 16 hex characters."""
         total = sum(int(part.table.tokens[part.seen.rows].sum()) for part in self.parts)
-        canonical = f"{self.rights}|{len(self)}|{total % 2**64}|{self.mosaic!r}"
+        stretch = "" if self.stretch is None else self.stretch.digest
+        canonical = f"{self.rights}|{len(self)}|{total % 2**64}|{self.mosaic!r}|{stretch}"
         return hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
 
     @cached_property
@@ -269,6 +273,13 @@ class Layer:
     def order(self) -> ScenesOrder:
         """How its scenes are ordered."""
         return newest_first if self.mosaic is None else by_rule(self.mosaic.order)
+
+    def stretched(self, scene: Scene) -> Scene:
+        """Give a scene of it as if its values were those of a typical scene, where all are shown alike."""
+        if self.stretch is None:
+            return scene
+        others = tuple(replace(each, bands=self.stretch.of(each.bands)) for each in scene.others)
+        return replace(scene, bands=self.stretch.of(scene.bands), others=others)
 
     def listed(self, first: int, most: int) -> Iterator[Listed]:
         """Tell of some of its scenes, in order.

@@ -11,6 +11,7 @@ from mosaics.geodesy import ground_resolution
 from mosaics.grids import find_grid
 from mosaics.layers import Layer, TimeSpan
 from mosaics.models import EncodedTile, Frame
+from mosaics.mosaic import PixelSelection
 from mosaics.own_style import OwnStyle
 from mosaics.resolve import ResolvedTile, resolve
 from mosaics.visual import StoredBlock, stored_block
@@ -39,6 +40,8 @@ class TileRequest:
     time: str | None = None
     own: OwnStyle | None = None
     """What the caller wants otherwise than the style has it."""
+    pixels: PixelSelection | None = None
+    """Of the valid pixels at a place; None: as the mosaic has it."""
     compare: str | None = None
     """The date that is subtracted; None: none, it is no change."""
 
@@ -98,6 +101,8 @@ async def serve_tile(
         tile = resolved(
             services, layer, scene_filter, frame, request.style, layer.span(request.time), request.own
         )
+        if request.pixels is not None:
+            tile = replace(tile, pixel_selection=request.pixels)
         image_format = settled(request.image_format, tile.formats)
         known = Resolved(
             tile,

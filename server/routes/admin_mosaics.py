@@ -12,6 +12,7 @@ from auth.documents import canonical
 from mosaics.catalog.base import CatalogWriter
 from mosaics.errors import MosaicInvalidError, MosaicNotFoundError
 from mosaics.mosaic import Mosaic, mosaic_document, mosaic_from
+from mosaics.stretching import keep_stretch
 from server.administration import Caller
 from server.answers import Answer, digest, json_answer
 from server.call import Call
@@ -46,7 +47,11 @@ def put_mosaic(call: Call, caller: Caller) -> Answer:
     def put(catalog: CatalogWriter) -> None:
         catalog.put_mosaic(wanted, check)
 
-    call.services.knowledge.change_catalogue(put)
+    knowledge = call.services.knowledge
+    knowledge.change_catalogue(put)
+    if wanted.stretch == "mosaic" and before != [wanted]:
+        index = knowledge.index
+        knowledge.change_catalogue(lambda catalog: keep_stretch(catalog, index, wanted.id))
     if before != [wanted]:
         log.info("mosaic_put", mosaic=wanted.id, actor=caller.actor)
     answer = _answer(wanted)

@@ -22,6 +22,7 @@ from server.routes.parameters import (
     LAYER,
     LAYER_ANSWERS,
     OWN,
+    PIXELS,
     STYLE,
     TILE_ANSWERS,
     TIME,
@@ -104,7 +105,7 @@ def _tile_routes() -> tuple[Route, ...]:
             handler=tiles.xyz,
             memoised=True,
             summary="One XYZ tile, 256 px or 512 px with @2x.",
-            parameters=(LAYER, TMS, *_ZXY, STYLE, *OWN, TIME, COMPARE, GENERATION),
+            parameters=(LAYER, TMS, *_ZXY, STYLE, *OWN, PIXELS, TIME, COMPARE, GENERATION),
             answers=TILE_ANSWERS,
         ),
         Route(

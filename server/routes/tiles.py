@@ -16,7 +16,7 @@ from server.delivery import deliver, price_of_pixels
 from server.pipeline import ServedTile, TileRequest, serve_tile
 from server.requests import BadRequestError, image_format, number, single
 from server.routes.legend import legend_link
-from server.style_query import own_style_of, written
+from server.style_query import own_style_of, pixel_selection, written
 
 _LAST = re.compile(r"(?P<y>[^@.]*)(?P<scale>@2x)?(?:\.(?P<extension>[a-z]{2,5}))?")
 
@@ -37,6 +37,7 @@ async def xyz(call: Call) -> Answer:
         style=single(call.query, "style"),
         time=single(call.query, "time"),
         own=own_style_of(call.query, call.services.indices),
+        pixels=pixel_selection(call.query),
         compare=single(call.query, "compare"),
     )
     layer, scene_filter = call.layer(request.layer_id, Action.TILE)
