@@ -30,6 +30,11 @@ COMPARE: Final = Parameter(
     description="A time that is subtracted: what is shown is the value at `time` less that at `compare`, of a"
     " style or index of one value or of heights; `rescale` and `colormap` are those of the difference.",
 )
+PIXELS: Final = Parameter(
+    name="pixel_selection",
+    where="query",
+    description="first (the usual), mean or max of the valid values at a place.",
+)
 OWN: Final = (
     Parameter(
         name="bands",
