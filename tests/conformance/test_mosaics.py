@@ -123,7 +123,7 @@ def frames_over(files: Sequence[Path], grid_id: str, count: int) -> list[Frame]:
         for column in range(tiles.min_col, tiles.max_col + 1)
         for row in range(tiles.min_row, tiles.max_row + 1)
     ]
-    chosen = np.unique(np.linspace(0, len(places) - 1, count).round().astype(int))
+    chosen = np.unique(np.linspace(0, len(places) - 1, min(count, len(places))).round().astype(int))
     return [grid.frame(zoom, *places[place]) for place in chosen]
 
 
@@ -179,7 +179,7 @@ def test_the_order_of_the_mosaic_decides(tmp_path: Path) -> None:
         [
             ("EPSG:2154", 600_000, 6_500_000),
             ("EPSG:2154", 600_200, 6_500_100),
-            ("EPSG:32631", 421_900, 5_038_600),
+            ("EPSG:32631", *to_utm(599_900, 6_500_250)),
         ]
     ):
         smooth = cv2.resize(
