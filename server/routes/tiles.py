@@ -110,6 +110,7 @@ async def tilejson(call: Call) -> Answer:
             "minzoom": minzoom,
             "maxzoom": maxzoom,
             "style": style or DEFAULT,
-            "links": [legend_link(call, layer, style or DEFAULT, written(own))],
+            # the colours of a change are not those of the style
+            "links": [] if compare else [legend_link(call, layer, style or DEFAULT, written(own))],
         }
     )

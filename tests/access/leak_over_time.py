@@ -57,6 +57,11 @@ def one_series(world: World, rnd: random.Random, seen: Counter[str]) -> None:
 
 def volume(world: World, rnd: random.Random, seen: Counter[str]) -> None:
     """The area of a volume is what two questions of statistics are about, and there alone it has heights."""
+    for _ in range(6):
+        one_volume(world, rnd, seen)
+
+
+def one_volume(world: World, rnd: random.Random, seen: Counter[str]) -> None:
     layer, area = rnd.choice(("relief", "relief", "relief:relief", "town")), random_polygon(world, rnd)
     polygon = shapely.geometry.mapping(area)
     said(f"POST /volume/{layer} {json.dumps(polygon)}")
