@@ -45,7 +45,7 @@ def heights(path: Path, data: np.ndarray, band: Band = METRES, **more: Any) -> S
 
 
 def tile(*scenes: Scene) -> ResolvedTile:
-    layer = Layer(id="c", collection=collection(), scenes=scenes, single=False)
+    layer = Layer.of("c", scenes, collection=collection())
     return resolve(
         layer, EVERYTHING, FRAME, ground_resolution=1.0, span=ANY_TIME, style_id=None, styles=STYLES
     )
@@ -65,10 +65,8 @@ def changed(later: ResolvedTile, earlier: ResolvedTile, shown: Look) -> tuple[Pi
 def test_holes_are_filled_by_the_next_scene_of_the_same_date(tmp_path: Path) -> None:
     top = np.full((64, 64), 105.0)
     top[:, :32] = -9999
-    newer, older = (
-        heights(tmp_path / "newer.tif", top),
-        heights(tmp_path / "older.tif", np.full((64, 64), 103.0)),
-    )
+    newer = heights(tmp_path / "newer.tif", top, sequence=2)
+    older = heights(tmp_path / "older.tif", np.full((64, 64), 103.0), sequence=1)
     before = heights(tmp_path / "before.tif", np.full((64, 64), 100.0))
     picture, used = changed(tile(newer, older), tile(before), look(newer))
     assert picture.alpha.all()
@@ -76,7 +74,8 @@ def test_holes_are_filled_by_the_next_scene_of_the_same_date(tmp_path: Path) -> 
     left, right = picture.rgb[30, 10].astype(int), picture.rgb[30, 50].astype(int)
     assert (left != right).any()
     assert right[2] > right[0], "blue is higher than before"
-    _, unused = changed(tile(older, newer), tile(before), look(newer))
+    above = replace(older, sequence=3)
+    _, unused = changed(tile(above, newer), tile(before), look(newer))
     assert unused == ["older", "before"], "what gives no pixel is not credited"
 
 
