@@ -15,8 +15,8 @@ from mosaics.filters import COARSEST, SceneFilter
 from mosaics.grids import Grid
 from mosaics.lattice import Window, grid_for, window_around
 from mosaics.layers import Layer
-from mosaics.levels import evaluate
-from mosaics.models import Band, Bounds, Frame, Scene
+from mosaics.levels import Recipe, channels
+from mosaics.models import Band, Bounds, Frame, Raster, Scene
 from mosaics.point import value_of
 from mosaics.read import SceneReader
 from mosaics.readings import readings
@@ -68,14 +68,17 @@ class Measure:
                 return Subject(kind=scene.kind, bands=found[0].bands)
         return None
 
-    def numbers(self, data: NDArray[Any]) -> NDArray[Any]:
-        """Give the numbers of bands that were read, (numbers, ...) of (bands, ...)."""
+    def numbers(self, data: NDArray[Any], bands: tuple[Band, ...]) -> NDArray[Any]:
+        """Give the numbers of bands that were read, (numbers, ...) of (bands, ...).
+
+        Args:
+            data: Stored values.
+            bands: Whose values they are: a formula heeds their scales and offsets.
+        """
         if self.formula is None:
             return data
-        values = {
-            name: band.astype("float32") for name, band in zip(self.formula.variables, data, strict=True)
-        }
-        return np.stack([evaluate(each, values) for each in self.formula.expression])
+        raster = Raster(data=data, valid=np.ones(data.shape[1:], bool))
+        return np.stack(channels(raster, Recipe(style=self.formula, bands=bands)))
 
     def told(self, value: float) -> float:
         """Give a number without the digits that mean nothing: a formula is computed in single precision."""
@@ -171,11 +174,11 @@ def moment_at(
         subject = measure.subject_at((scene,))
         places = () if subject is None else _places(scene, subject)
         read = value_of(scene, scene_filter, reader, longitude=longitude, latitude=latitude)
-        if read is None or not places:
+        if read is None or subject is None or not places:
             continue
         stored = [read.values[band] for band in places]
         data = np.array([np.nan if value is None else value for value in stored])
-        numbers = measure.numbers(data[:, np.newaxis])[:, 0]
+        numbers = measure.numbers(data[:, np.newaxis, np.newaxis], subject.bands)[:, 0, 0]
         return Moment(
             date=date,
             scenes=(scene,),
@@ -233,7 +236,7 @@ def moment_over(
         styles=styles,
         on_unreadable=on_unreadable,
     )
-    return None if not values.used else _summed(date, values, measure)
+    return None if not values.used else _summed(date, values, measure, subject)
 
 
 def _places(scene: Scene, subject: Subject) -> tuple[int, ...]:
@@ -249,8 +252,8 @@ def _places(scene: Scene, subject: Subject) -> tuple[int, ...]:
     return tuple(before + band - 1 for band in source[1])
 
 
-def _summed(date: str, values: LayerValues, measure: Measure) -> Moment:
-    numbers = measure.numbers(values.raster.data)
+def _summed(date: str, values: LayerValues, measure: Measure, subject: Subject) -> Moment:
+    numbers = measure.numbers(values.raster.data, subject.bands)
     told: dict[str, float | Numbers | None] = {}
     for name, band in zip(measure.names, numbers, strict=True):
         held = band[values.raster.valid].astype("float64")
