@@ -92,7 +92,8 @@ def visible_layers(index: CatalogIndex, scene_filter: SceneFilter) -> frozenset[
     found: set[str | None] = set()
     for part in index.parts:
         codes, values = part.table.words("collection")
-        found.update(values[code] for code in np.unique(codes[part.seen_by(scene_filter).rows]))
+        held = codes[part.seen_by(scene_filter).rows]
+        found.update(values[code] for code in np.flatnonzero(np.bincount(held)))
     mosaics = (
         id_
         for id_, mosaic in index.mosaics.items()

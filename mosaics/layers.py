@@ -69,6 +69,11 @@ class LayerPart:
         return self if seen is self.seen else LayerPart(part=self.part, seen=seen)
 
 
+def _distinct(codes: NDArray[np.int32]) -> NDArray[np.intp]:
+    """Give the distinct codes, ascending; np.unique would sort them all."""
+    return np.flatnonzero(np.bincount(codes)) if len(codes) else np.array([], np.intp)
+
+
 class Listed(NamedTuple):
     """A scene as lists tell of it."""
 
@@ -142,10 +147,9 @@ class Layer:
     @cached_property
     def bounds(self) -> Bounds:
         """Longitudes and latitudes around all that is open; -180..180 where that crosses the antimeridian."""
-        extents = np.concatenate([part.seen.extents for part in self.parts])
-        west, south = np.nanmin(extents[:, :2], axis=0)
-        east, north = np.nanmax(extents[:, 2:], axis=0)
-        return Bounds(float(west), float(south), float(east), float(north))
+        least = np.fmin.reduce([np.fmin.reduce(part.seen.extents, axis=0) for part in self.parts])
+        most = np.fmax.reduce([np.fmax.reduce(part.seen.extents, axis=0) for part in self.parts])
+        return Bounds(float(least[0]), float(least[1]), float(most[2]), float(most[3]))
 
     @cached_property
     def widest(self) -> float:
@@ -171,7 +175,7 @@ class Layer:
         for part in self.parts:
             codes, looks = part.word_codes("look")
             sequences = part.table.sequences[part.seen.rows]
-            for code in np.unique(codes):
+            for code in _distinct(codes):
                 least = int(sequences[codes == code].min())
                 look = str(looks[code])
                 first[look] = min(first.get(look, least), least)
@@ -356,7 +360,7 @@ class Layer:
         found: set[str | None] = set()
         for part in self.parts:
             codes, values = part.word_codes(name)
-            found.update(values[code] for code in np.unique(codes))
+            found.update(values[code] for code in _distinct(codes))
         return tuple(sorted(value for value in found if value))
 
     def _first_of_each(self, name: str) -> list[Place]:
@@ -365,7 +369,7 @@ class Layer:
         for part in self.parts:
             codes, _ = part.word_codes(name)
             rows = []
-            for code in np.unique(codes):
+            for code in _distinct(codes):
                 alike = part.seen.rows[codes == code]
                 rows.append(in_order([(part.table, alike)], most=1)[0].row)
             firsts.append((part.table, np.array(rows, np.intp)))

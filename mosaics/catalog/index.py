@@ -78,7 +78,7 @@ class Part:
     def followed_by(self, other: Part) -> Part:
         """Give what is there of two parts as one."""
         tables = [each.table if each.gone is None else each.table.some(each.rows) for each in (self, other)]
-        return Part(tables[0].followed_by(tables[1]))
+        return Part(tables[0].followed_by(tables[1]).prepare())
 
     def row_of(self, collection_id: str, scene_id: str) -> Rows:
         """Give the row of a scene, if it is there."""
@@ -167,7 +167,7 @@ class CatalogIndex:
             for number, part in enumerate(self.parts)
         ]
         if len(changes.scenes):
-            parts.append(Part(SceneTable.of(changes.scenes, make)))
+            parts.append(Part(SceneTable.of(changes.scenes, make).prepare()))
         while len(parts) > 1 and parts[-2].joins(parts[-1]):
             last = parts.pop()
             parts[-1] = parts[-1].followed_by(last)
