@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+import mosaics.catalog.visible
 import mosaics.compose
 import mosaics.filters
 import mosaics.resolve
 import mosaics.values
 import server.pipeline
 from mosaics.encode import Format, Quality
-from mosaics.filters import SceneFilter
-from mosaics.models import Bounds
 from mosaics.resolve import ResolvedTile
 from mosaics.visual import StoredBlock, stored_block
 from tests.access.leak_numbers import feature_statistics, point, statistics, wmts_feature_info
@@ -31,6 +30,17 @@ def _uncut(tile: ResolvedTile, image_format: Format, quality: Quality) -> Stored
     """Find a block as if no area cut any scene."""
     whole = tuple(dataclasses.replace(each, mask=None) for each in tile.contributions)
     return stored_block(dataclasses.replace(tile, contributions=whole), image_format, quality)
+
+
+def _native(_look: Any, rows: np.ndarray) -> np.ndarray:
+    """Say that everything is open as fine as it is."""
+    return np.zeros(len(rows))
+
+
+def _no_limit_of_numbers(patch: pytest.MonkeyPatch) -> None:
+    """Open everything at any resolution, and let pixels be chosen as if it were so."""
+    patch.setattr(mosaics.filters, "_coarse_enough", lambda *_: True)
+    patch.setattr(mosaics.catalog.visible._Look, "finest", _native)
 
 
 DEFENCES: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], tuple[Any, ...]]] = {
@@ -52,10 +62,7 @@ DEFENCES: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], tuple[Any, ...]]
         lambda p: p.setattr(mosaics.filters, "_coarse_enough", lambda *_: True),
         (wmts_tile,),
     ),
-    "the limit of resolution of numbers": (
-        lambda p: p.setattr(mosaics.filters, "_coarse_enough", lambda *_: True),
-        (statistics,),
-    ),
+    "the limit of resolution of numbers": (_no_limit_of_numbers, (statistics,)),
     "the limit at a point": (
         lambda p: p.setattr(mosaics.filters.Fineness, "limit", lambda *_: 0.0),
         (point, wmts_feature_info),
@@ -82,11 +89,13 @@ DEFENCES: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], tuple[Any, ...]]
         (same_tile,),
     ),
     "the limit of what is told": (
-        lambda p: p.setattr(SceneFilter, "finest", lambda *_: 0.0),
+        lambda p: p.setattr(mosaics.catalog.visible._Look, "finest", _native),
         (info, tilejson, layer),
     ),
     "the extent of what is told": (
-        lambda p: p.setattr(SceneFilter, "extent", lambda _, scene: Bounds(*scene.footprint.bounds)),
+        lambda p: p.setattr(
+            mosaics.catalog.visible._Look, "_cut", lambda _, rows, *_more: np.ones(len(rows), bool)
+        ),
         (info, tilejson, layers),
     ),
 }
