@@ -4,66 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy import exc
 
-from mosaics.catalog.base import Changes, MosaicCheck, data_href, unchecked
+from mosaics.catalog.base import Changes, MosaicCheck, NewScene, Put, data_href, unchecked
+from mosaics.catalog.bulk import put_all, remove_all
+from mosaics.catalog.schema import (
+    advance,
+    collections_table,
+    mosaics_table,
+    scenes_table,
+    sequence_table,
+    summaries_table,
+    translated,
+)
 from mosaics.catalog.summary import summary_from, summary_of
 from mosaics.catalog.table import Gathering
-from mosaics.errors import CatalogUnavailableError, MosaicInvalidError, NameTakenError, SceneUnreadableError
+from mosaics.errors import MosaicInvalidError, NameTakenError, SceneUnreadableError
 from mosaics.models import Collection, Text
 from mosaics.mosaic import Mosaic, mosaic_document, mosaic_from
 
 _AT_ONCE: Final = 500
 """Items that are read together."""
-metadata = sa.MetaData()
-
-collections_table = sa.Table(
-    "mosaics_collections",
-    metadata,
-    sa.Column("id", sa.String(64), primary_key=True),
-    sa.Column("document", sa.Text, nullable=False),
-    sa.Column("sequence", sa.BigInteger, nullable=False, index=True),
-)
-
-mosaics_table = sa.Table(
-    "mosaics_mosaics",
-    metadata,
-    sa.Column("id", sa.String(64), primary_key=True),
-    sa.Column("document", sa.Text, comment="JSON; NULL: removed"),
-    sa.Column("sequence", sa.BigInteger, nullable=False, index=True),
-)
-
-scenes_table = sa.Table(
-    "mosaics_scenes",
-    metadata,
-    sa.Column("collection_id", sa.String(64), primary_key=True),
-    sa.Column("id", sa.String(128), primary_key=True),
-    sa.Column("digest", sa.String(64), unique=True),
-    sa.Column("item", sa.Text, comment="STAC item; NULL: removed"),
-    sa.Column("sequence", sa.BigInteger, nullable=False, index=True),
-)
-
-summaries_table = sa.Table(
-    "mosaics_summaries",
-    metadata,
-    sa.Column("collection_id", sa.String(64), primary_key=True),
-    sa.Column("id", sa.String(128), primary_key=True),
-    sa.Column("sequence", sa.BigInteger, nullable=False, index=True),
-    sa.Column("summary", sa.LargeBinary, comment="NULL: the scene was removed, or its item is broken"),
-)
-"""What the index holds of each scene; apart from the items, so that a worker reads no more than that."""
-
-sequence_table = sa.Table(
-    "mosaics_sequence",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("value", sa.BigInteger, nullable=False),
-)
 
 
 class SqlCatalog:
@@ -74,7 +38,7 @@ class SqlCatalog:
 
     def changes(self, since: int) -> Changes:
         """Give what became different after `since`."""
-        with _translated(), self._engine.connect() as connection:
+        with translated(), self._engine.connect() as connection:
             newest = connection.scalar(sa.select(sequence_table.c.value)) or 0
             if newest <= since:
                 return Changes(sequence=newest, collections={}, scenes=Gathering().done())
@@ -97,21 +61,21 @@ class SqlCatalog:
     def collections(self) -> dict[str, Collection]:
         """Give all collections."""
         query = sa.select(collections_table.c.id, collections_table.c.document)
-        with _translated(), self._engine.connect() as connection:
+        with translated(), self._engine.connect() as connection:
             return {row.id: _collection_from(row.document) for row in connection.execute(query)}
 
     def items(self) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
         """Give all items, some at a time."""
         table = scenes_table.c
         query = sa.select(table.collection_id, table.id, table.item).where(table.item.is_not(None))
-        with _translated(), self._engine.connect() as connection:
+        with translated(), self._engine.connect() as connection:
             rows = connection.execution_options(yield_per=_AT_ONCE).execute(query)
             for row in rows:
                 yield (row.collection_id, row.id), _item_from(row.id, row.item)
 
     def find_by_digest(self, digest: str) -> tuple[str, str] | None:
         """Give (collection id, scene id) of the scene with this content."""
-        with _translated(), self._engine.connect() as connection:
+        with translated(), self._engine.connect() as connection:
             row = connection.execute(
                 sa.select(scenes_table.c.collection_id, scenes_table.c.id).where(
                     scenes_table.c.digest == digest
@@ -121,7 +85,7 @@ class SqlCatalog:
 
     def scene_exists(self, collection_id: str, scene_id: str) -> bool:
         """Tell whether the scene id is taken."""
-        with _translated(), self._engine.connect() as connection:
+        with translated(), self._engine.connect() as connection:
             return bool(
                 connection.scalar(
                     sa.select(sa.func.count())
@@ -132,7 +96,7 @@ class SqlCatalog:
 
     def item(self, collection_id: str, scene_id: str) -> dict[str, Any] | None:
         """Give the item of a scene."""
-        with _translated(), self._engine.connect() as connection:
+        with translated(), self._engine.connect() as connection:
             text = connection.scalar(sa.select(scenes_table.c.item).where(_is_scene(collection_id, scene_id)))
         return None if text is None else _item_from(scene_id, text)
 
@@ -142,7 +106,7 @@ class SqlCatalog:
         query = sa.select(table.collection_id, table.id, table.item).where(
             table.item.contains(json.dumps(href), autoescape=True)
         )
-        with _translated(), self._engine.connect() as connection:
+        with translated(), self._engine.connect() as connection:
             rows = connection.execute(query).all()
         return [
             (row.collection_id, row.id) for row in rows if data_href(_item_from(row.id, row.item)) == href
@@ -150,7 +114,7 @@ class SqlCatalog:
 
     def collection(self, collection_id: str) -> Collection | None:
         """Give a collection."""
-        with _translated(), self._engine.connect() as connection:
+        with translated(), self._engine.connect() as connection:
             document = connection.scalar(
                 sa.select(collections_table.c.document).where(collections_table.c.id == collection_id)
             )
@@ -160,8 +124,8 @@ class SqlCatalog:
         """Add or replace a collection."""
         if self.collection(collection.id) == collection:
             return
-        with _translated(), self._engine.begin() as connection:
-            values = {"document": json.dumps(dataclasses.asdict(collection)), "sequence": _next(connection)}
+        with translated(), self._engine.begin() as connection:
+            values = {"document": json.dumps(dataclasses.asdict(collection)), "sequence": advance(connection)}
             if _held_mosaic(connection, collection.id) is not None:
                 raise NameTakenError(collection.id, "mosaic")
             where = collections_table.c.id == collection.id
@@ -170,7 +134,7 @@ class SqlCatalog:
 
     def mosaic(self, mosaic_id: str) -> Mosaic | None:
         """Give a named mosaic."""
-        with _translated(), self._engine.connect() as connection:
+        with translated(), self._engine.connect() as connection:
             return _mosaic_from(_held_mosaic(connection, mosaic_id))
 
     def put_mosaic(self, mosaic: Mosaic, check: MosaicCheck = unchecked) -> None:
@@ -179,8 +143,8 @@ class SqlCatalog:
             check(mosaic)
             return
         text = json.dumps(mosaic_document(mosaic))
-        with _translated(), self._engine.begin() as connection:
-            values = {"document": text, "sequence": _next(connection)}
+        with translated(), self._engine.begin() as connection:
+            values = {"document": text, "sequence": advance(connection)}
             check(_mosaic_from(_held_mosaic(connection, mosaic.id)))
             named = sa.select(collections_table.c.id).where(collections_table.c.id == mosaic.id)
             if connection.scalar(named) is not None:
@@ -191,8 +155,8 @@ class SqlCatalog:
 
     def remove_mosaic(self, mosaic_id: str, check: MosaicCheck = unchecked) -> bool:
         """Take a named mosaic away; a row without a document stays so that every worker hears of it."""
-        with _translated(), self._engine.begin() as connection:
-            sequence = _next(connection)
+        with translated(), self._engine.begin() as connection:
+            sequence = advance(connection)
             check(_mosaic_from(_held_mosaic(connection, mosaic_id)))
             return bool(
                 connection.execute(
@@ -206,8 +170,8 @@ class SqlCatalog:
         """Add or replace a scene."""
         if self.collection(collection_id) is None:
             raise KeyError(collection_id)
-        with _translated(), self._engine.begin() as connection:
-            sequence = _next(connection)
+        with translated(), self._engine.begin() as connection:
+            sequence = advance(connection)
             key = (collection_id, item["id"])
             values = {"item": json.dumps(item), "digest": digest, "sequence": sequence}
             _put(connection, scenes_table, key, values)
@@ -216,8 +180,8 @@ class SqlCatalog:
 
     def remove_scene(self, collection_id: str, scene_id: str) -> bool:
         """Take a scene out; a row without an item stays so that every worker hears of it."""
-        with _translated(), self._engine.begin() as connection:
-            sequence = _next(connection)
+        with translated(), self._engine.begin() as connection:
+            sequence = advance(connection)
             removed = connection.execute(
                 sa.update(scenes_table)
                 .where(_is_scene(collection_id, scene_id), scenes_table.c.item.is_not(None))
@@ -231,6 +195,14 @@ class SqlCatalog:
                     {"sequence": sequence, "summary": None},
                 )
             return bool(removed)
+
+    def put_scenes(self, scenes: Sequence[NewScene]) -> list[Put]:
+        """Add or replace scenes."""
+        return put_all(self._engine, scenes)
+
+    def remove_scenes(self, keys: Sequence[tuple[str, str]]) -> int:
+        """Take scenes out."""
+        return remove_all(self._engine, keys)
 
 
 def _scenes_since(
@@ -298,14 +270,6 @@ def _summary_bytes(item: dict[str, Any]) -> bytes | None:
         return None
 
 
-def _next(connection: sa.Connection) -> int:
-    """Advance the sequence; the row is locked until the transaction ends, so numbers are seen in order."""
-    connection.execute(sa.update(sequence_table).values(value=sequence_table.c.value + 1))
-    value = connection.scalar(sa.select(sequence_table.c.value))
-    assert value is not None, "the migration makes the row"
-    return int(value)
-
-
 def _is_scene(collection_id: str, scene_id: str) -> sa.ColumnElement[bool]:
     return sa.and_(scenes_table.c.collection_id == collection_id, scenes_table.c.id == scene_id)
 
@@ -341,13 +305,3 @@ def _collection_from(document: str) -> Collection:
     values["title"] = Text(**values["title"])
     values["description"] = Text(**values["description"])
     return Collection(**values)
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (exc.IntegrityError, exc.DataError):
-        raise
-    except (exc.DatabaseError, exc.InterfaceError, exc.TimeoutError) as error:
-        raise CatalogUnavailableError("the catalogue does not answer") from error

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import shapely
-from shapely.geometry import shape
 
 from mosaics.errors import SceneUnreadableError
 from mosaics.item import instant_of, scene_from_item
@@ -21,12 +20,17 @@ from mosaics.queryables import QUERYABLE_NUMBERS, QUERYABLE_WORDS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from shapely.geometry.base import BaseGeometry
+
 VERSION: Final = 1
 """Of the bytes of a summary; those of another are made anew of their items."""
 WORDS: Final = (*QUERYABLE_WORDS, "attribution", "look")
 """Columns of words: what can be asked for, the scene's copyright line, and what `look_of` gives."""
 _HEAD: Final = struct.Struct(f"<B{len(QUERYABLE_NUMBERS)}dHII")
 """Version, numbers, and the lengths of words, outline and record."""
+_WINDOW: Final = 12
+_MEMORY: Final = 6
+"""Of zlib: as large as a record needs; its own would take longer to set up than to use."""
 _BETWEEN: Final = "\x1f"
 """Between words; no STAC word holds this control character."""
 _ABSENT: Final = "\x00"
@@ -36,7 +40,7 @@ _PROPERTIES: Final = (
 )
 _ASSET_FIELDS: Final = (
     *("href", "roles", "proj:shape", "raster:spatial_resolution", "bands", "file:checksum"),
-    *("flux:etag", "flux:colormap"),
+    *("flux:etag", "flux:state", "flux:colormap"),
 )
 _ANYWHERE: Final = Path("/")
 """Where files lie is nothing to a summary."""
@@ -80,8 +84,9 @@ def summary_of(item: dict[str, Any]) -> Summary:
     Raises:
         SceneUnreadableError: If the item lacks what a scene needs.
     """
-    scene_from_item(item, root=_ANYWHERE, sequence=0)
     try:
+        outline = outline_of(item["geometry"])
+        scene_from_item(item, root=_ANYWHERE, sequence=0, footprint=outline)
         properties = item["properties"]
         asset = item["assets"][DATA]
         known = {name: _number(properties.get(name)) for name in QUERYABLE_NUMBERS}
@@ -108,12 +113,24 @@ def summary_of(item: dict[str, Any]) -> Summary:
         return Summary(
             numbers=tuple(known[name] for name in QUERYABLE_NUMBERS),
             words=tuple(words[name] for name in WORDS),
-            footprint=shapely.to_wkb(shape(item["geometry"])),
+            footprint=shapely.to_wkb(outline),
             record=_record(item),
         )
     except (AttributeError, KeyError, TypeError, ValueError, struct.error) as error:
         named = item.get("id") if isinstance(item, dict) else None
         raise SceneUnreadableError(str(named)) from error
+
+
+def outline_of(geometry: Any) -> BaseGeometry:
+    """Read a geometry of GeoJSON.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    try:
+        return shapely.from_geojson(json.dumps(geometry))
+    except shapely.GEOSException as error:
+        raise ValueError("it has no geometry") from error
 
 
 def look_of(kind: str, styles: Any, bands: Any) -> str:
@@ -177,7 +194,7 @@ def _record(item: Mapping[str, Any]) -> bytes:
 
 def packed(value: Any) -> bytes:
     """Write a record: JSON, made small."""
-    deflater = zlib.compressobj(zdict=_COMMON)
+    deflater = zlib.compressobj(wbits=_WINDOW, memLevel=_MEMORY, zdict=_COMMON)
     return deflater.compress(json.dumps(value, separators=(",", ":")).encode()) + deflater.flush()
 
 
