@@ -210,7 +210,7 @@ def path_of(href: str, root: Path) -> str:
     if href.startswith("/"):
         return href
     if _PLAIN.fullmatch(href):
-        return f"{'' if str(root) == '/' else root}/{href}"
+        return f"{str(root).rstrip('/')}/{href}"
     if is_object(href):
         return str(ObjectAddress.parse(href))
     if ".." in Path(href).parts or re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", href):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from mosaics.catalog.summary import Summary
 from mosaics.catalog.table import SceneColumns
 from mosaics.errors import SceneUnreadableError
 from mosaics.models import Collection
@@ -14,8 +15,11 @@ from mosaics.mosaic import Mosaic
 MosaicCheck = Callable[[Mosaic | None], None]
 """Is given the mosaic that is there, or None, while nobody else can write; what it raises ends the change."""
 
+SummaryCheck = Callable[[Summary], None]
+"""Is given what the index would hold of a scene; a SceneUnreadableError that it raises makes it broken."""
 
-def unchecked(_held: Mosaic | None) -> None:
+
+def unchecked(_held: Mosaic | Summary | None) -> None:
     """Take whatever is there."""
 
 
@@ -124,7 +128,7 @@ class CatalogWriter(Protocol):
     def put_scene(self, collection_id: str, item: dict[str, Any], digest: str) -> int:
         """Add or replace a scene by its STAC item and give its sequence; the collection must exist."""
 
-    def put_scenes(self, scenes: Sequence[NewScene]) -> list[Put]:
+    def put_scenes(self, scenes: Sequence[NewScene], check: SummaryCheck = unchecked) -> list[Put]:
         """Add or replace some hundred scenes in one short transaction; an equal one again changes nothing.
 
         Each that is written has a sequence of its own, ascending in their order. Of several with one key the
@@ -132,6 +136,7 @@ class CatalogWriter(Protocol):
 
         Args:
             scenes: With their items; more at once hold up other writers for longer.
+            check: Looks at each that is new or other than it was.
 
         Returns:
             What became of each, in their order.

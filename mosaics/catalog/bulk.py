@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any, Final
 
+import pydantic_core
 import sqlalchemy as sa
 
-from mosaics.catalog.base import NewScene, Put
+from mosaics.catalog.base import NewScene, Put, SummaryCheck
 from mosaics.catalog.schema import advance, collections_table, scenes_table, summaries_table, translated
 from mosaics.catalog.summary import summary_of
 from mosaics.errors import SceneUnreadableError
@@ -19,9 +20,9 @@ _AT_ONCE: Final = 500
 _Key = tuple[str, str]
 
 
-def put_all(engine: sa.Engine, scenes: Sequence[NewScene]) -> list[Put]:
+def put_all(engine: sa.Engine, scenes: Sequence[NewScene], check: SummaryCheck) -> list[Put]:
     """Add or replace scenes; see `CatalogWriter.put_scenes`."""
-    return [put for run in _runs(scenes) for put in _put_run(engine, run)]
+    return [put for run in _runs(scenes) for put in _put_run(engine, run, check)]
 
 
 def remove_all(engine: sa.Engine, keys: Sequence[_Key]) -> int:
@@ -56,20 +57,22 @@ def _runs(scenes: Sequence[NewScene]) -> Iterator[list[NewScene]]:
         yield run
 
 
-def _put_run(engine: sa.Engine, scenes: list[NewScene]) -> list[Put]:
+def _put_run(engine: sa.Engine, scenes: list[NewScene], check: SummaryCheck) -> list[Put]:
     """Write scenes of different keys; all that takes time is done before the lock is."""
     found: dict[_Key, Put] = {}
     rows: dict[_Key, _Row] = {}
     with translated(), engine.connect() as connection:
         held = _texts(connection, [scene.key for scene in scenes])
     for scene in scenes:
-        text = json.dumps(scene.item)
+        text = pydantic_core.to_json(scene.item).decode()
         known = held.get(scene.key)
         if known is not None and (known == text or _read(known) == scene.item):
             found[scene.key] = Put(status="unchanged")
             continue
         try:
-            rows[scene.key] = (scene.key, text, scene.digest, bytes(summary_of(scene.item)))
+            summary = summary_of(scene.item)
+            check(summary)
+            rows[scene.key] = (scene.key, text, scene.digest, bytes(summary))
         except SceneUnreadableError as error:
             found[scene.key] = Put(status="broken", error=error)
     if rows:

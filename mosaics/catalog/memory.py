@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mosaics.catalog.base import Changes, MosaicCheck, NewScene, Put, data_href, unchecked
+from mosaics.catalog.base import Changes, MosaicCheck, NewScene, Put, SummaryCheck, data_href, unchecked
 from mosaics.catalog.summary import summary_of
 from mosaics.catalog.table import Gathering
 from mosaics.errors import NameTakenError, SceneUnreadableError
@@ -129,19 +129,19 @@ class MemoryCatalog:
         self._forget_digest(collection_id, scene_id)
         return True
 
-    def put_scenes(self, scenes: Sequence[NewScene]) -> list[Put]:
+    def put_scenes(self, scenes: Sequence[NewScene], check: SummaryCheck = unchecked) -> list[Put]:
         """Add or replace scenes."""
         for scene in scenes:
             if scene.collection_id not in self._collections:
                 raise KeyError(scene.collection_id)
-        return [self._put(scene) for scene in scenes]
+        return [self._put(scene, check) for scene in scenes]
 
-    def _put(self, scene: NewScene) -> Put:
+    def _put(self, scene: NewScene, check: SummaryCheck) -> Put:
         held, holder = self.item(*scene.key), self._digests.get(scene.digest or "")
         if held == scene.item:
             return Put(status="unchanged")
         try:
-            summary_of(scene.item)
+            check(summary_of(scene.item))
         except SceneUnreadableError as error:
             return Put(status="broken", error=error)
         if holder not in {None, scene.key}:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from mosaics.catalog.base import Changes, MosaicCheck, NewScene, Put, data_href, unchecked
+from mosaics.catalog.base import Changes, MosaicCheck, NewScene, Put, SummaryCheck, data_href, unchecked
 from mosaics.catalog.bulk import put_all, remove_all
 from mosaics.catalog.schema import (
     advance,
@@ -196,9 +196,9 @@ class SqlCatalog:
                 )
             return bool(removed)
 
-    def put_scenes(self, scenes: Sequence[NewScene]) -> list[Put]:
+    def put_scenes(self, scenes: Sequence[NewScene], check: SummaryCheck = unchecked) -> list[Put]:
         """Add or replace scenes."""
-        return put_all(self._engine, scenes)
+        return put_all(self._engine, scenes, check)
 
     def remove_scenes(self, keys: Sequence[tuple[str, str]]) -> int:
         """Take scenes out."""

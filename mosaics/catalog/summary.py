@@ -7,9 +7,11 @@ import math
 import struct
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import pydantic_core
 import shapely
 
 from mosaics.errors import SceneUnreadableError
@@ -18,7 +20,7 @@ from mosaics.item_assets import DATA
 from mosaics.queryables import QUERYABLE_NUMBERS, QUERYABLE_WORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from shapely.geometry.base import BaseGeometry
 
@@ -128,14 +130,19 @@ def outline_of(geometry: Any) -> BaseGeometry:
         ValueError: If it is none.
     """
     try:
-        return shapely.from_geojson(json.dumps(geometry))
+        return shapely.from_geojson(pydantic_core.to_json(geometry))
     except shapely.GEOSException as error:
         raise ValueError("it has no geometry") from error
 
 
-def look_of(kind: str, styles: Any, bands: Any) -> str:
+def look_of(kind: str, styles: Iterable[str], bands: Iterable[tuple[str, str | None, str]]) -> str:
     """Write what styles tell scenes apart by: kind, styles, and name, common name and type of each band."""
-    return json.dumps([kind, list(styles), [list(band) for band in bands]], separators=(",", ":"))
+    return _look(kind, tuple(styles), tuple(bands))
+
+
+@lru_cache(maxsize=4096)
+def _look(kind: str, styles: tuple[str, ...], bands: tuple[tuple[str, str | None, str], ...]) -> str:
+    return json.dumps([kind, styles, bands], separators=(",", ":"))
 
 
 def styles_of_look(look: str) -> tuple[str, ...]:
@@ -195,7 +202,7 @@ def _record(item: Mapping[str, Any]) -> bytes:
 def packed(value: Any) -> bytes:
     """Write a record: JSON, made small."""
     deflater = zlib.compressobj(wbits=_WINDOW, memLevel=_MEMORY, zdict=_COMMON)
-    return deflater.compress(json.dumps(value, separators=(",", ":")).encode()) + deflater.flush()
+    return deflater.compress(pydantic_core.to_json(value)) + deflater.flush()
 
 
 def _number(value: Any) -> float:

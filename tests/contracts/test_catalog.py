@@ -16,8 +16,8 @@ from mosaics.catalog.index import CatalogIndex
 from mosaics.catalog.memory import MemoryCatalog
 from mosaics.catalog.migrate import HEAD, migrate
 from mosaics.catalog.sql import SqlCatalog
-from mosaics.catalog.summary import summary_of
-from mosaics.errors import NameTakenError
+from mosaics.catalog.summary import Summary, summary_of
+from mosaics.errors import NameTakenError, SceneUnreadableError
 from mosaics.models import Collection, Text
 from mosaics.mosaic import Mosaic, Order
 from mosaics.sensors import load_sensors
@@ -212,6 +212,23 @@ def test_many_are_taken_out_and_come_again(catalog: Catalog) -> None:
     assert catalog.changes(0).scenes.keys == [("c", "s0")]
     assert catalog.find_by_digest("s1") is None
     assert statuses(catalog, new("s0", "s0"), new("s1", "s1")) == ["unchanged", "added"]
+
+
+def test_others_write_while_many_are_looked_at(catalog: Catalog) -> None:
+    catalog.put_collection(collection())
+    seen = []
+
+    def look(summary: Summary) -> None:
+        name = summary.words[0]
+        seen.append(name)
+        catalog.put_scene("c", item(f"other-{name}"), f"other-{name}")
+        if name == "b":
+            raise SceneUnreadableError("b")
+
+    puts = catalog.put_scenes([new("a"), new("b")], look)
+    assert [put.status for put in puts] == ["added", "broken"]
+    assert seen == ["a", "b"]
+    assert sorted(catalog.changes(0).scenes.keys) == [("c", "a"), ("c", "other-a"), ("c", "other-b")]
 
 
 def test_an_equal_collection_again_changes_nothing(catalog: Catalog) -> None:
