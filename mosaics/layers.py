@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -22,54 +22,23 @@ from mosaics.catalog.visible import Visible, rows_held, rules_open
 from mosaics.errors import StyleNotFoundError, TimeNotFoundError
 from mosaics.filters import EVERYTHING, SLACK, SceneFilter, SceneRule, SceneSet
 from mosaics.models import Bounds, Collection, Scene, Text
-from mosaics.mosaic import Mosaic
+from mosaics.mosaic import Mosaic, Order
 from mosaics.ordering import Place, ScenesOrder, by_rule, in_order, newest_first
 from mosaics.outlines import raster_outline
+from mosaics.stretch import Stretch
+from mosaics.times import ANY_TIME, DEFAULT, LATEST, TimeSpan, parse_time
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
+__all__ = ["ANY_TIME", "COLLECTION_ID", "DEFAULT", "LATEST", "SCENE_ID", "Layer", "LayerPart", "TimeSpan"]
 
 COLLECTION_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 SCENE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-DEFAULT = "default"
-"""The word that stands for the default style and the default time."""
 _DAY: Final = 86_400
 """Seconds of a day."""
 _MANY: Final = 1_000
 """Scenes beyond which their outlines are no longer exact, which is slow."""
-LATEST = "latest"
-"""The newest pixel at each place, which is also the default time."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TimeSpan:
-    """A half-open span of acquisition times, UTC; None on both sides: any time, undated scenes too."""
-
-    start: datetime | None = None
-    end: datetime | None = None
-
-    def holds(self, scene: Scene) -> bool:
-        """Tell whether the scene was acquired within."""
-        if self.start is None and self.end is None:
-            return True
-        if scene.acquired is None:
-            return False
-        return (self.start is None or self.start <= scene.acquired) and (
-            self.end is None or scene.acquired < self.end
-        )
-
-    def flags(self, acquired: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Tell the same of acquisition times, seconds since 1970; NaN: not known."""
-        flags = np.ones(len(acquired), bool)
-        if self.start is not None:
-            flags &= acquired >= self.start.timestamp()
-        if self.end is not None:
-            flags &= acquired < self.end.timestamp()
-        return flags
-
-
-ANY_TIME = TimeSpan()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -126,6 +95,8 @@ class Layer:
     """True for a layer of one scene (`collection:scene`)."""
     rights: str = ""
     """Digest of the filter that made it so."""
+    stretch: Stretch | None = None
+    """The range of values that all its scenes are shown in; None: each has its own."""
     mosaic: Mosaic | None = None
     """How a named mosaic is defined."""
     attributions: Mapping[str, str] = field(default_factory=dict)
@@ -261,7 +232,8 @@ class Layer:
     def generation(self) -> str:
         """Changes whenever something that this caller sees of the layer does; 16 hex characters."""
         total = sum(int(part.table.tokens[part.seen.rows].sum()) for part in self.parts)
-        canonical = f"{self.rights}|{len(self)}|{total % 2**64}|{self.mosaic!r}"
+        stretch = "" if self.stretch is None else self.stretch.digest
+        canonical = f"{self.rights}|{len(self)}|{total % 2**64}|{self.mosaic!r}|{stretch}"
         return hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
 
     @cached_property
@@ -294,13 +266,20 @@ class Layer:
                 )
             ],
             most,
-            self.order,
+            self.order if span.nearest is None else by_rule(Order(rule="nearest", date=span.nearest)),
         )
 
     @cached_property
     def order(self) -> ScenesOrder:
         """How its scenes are ordered."""
         return newest_first if self.mosaic is None else by_rule(self.mosaic.order)
+
+    def stretched(self, scene: Scene) -> Scene:
+        """Give a scene of it as if its values were those of a typical scene, where all are shown alike."""
+        if self.stretch is None:
+            return scene
+        others = tuple(replace(each, bands=self.stretch.of(each.bands)) for each in scene.others)
+        return replace(scene, bands=self.stretch.of(scene.bands), others=others)
 
     def listed(self, first: int, most: int) -> Iterator[Listed]:
         """Tell of some of its scenes, in order.
@@ -406,41 +385,12 @@ class Layer:
         return asked
 
     def span(self, asked: str | None) -> TimeSpan:
-        """Parse a time: None, `default`, `latest`, a date of the layer, an instant, or `A/B` (`A--B`).
-
-        Both ends of an interval are inside; an end given as a date means the whole day.
+        """Parse a time as `parse_time` does; a single date or instant must be one of the layer.
 
         Raises:
             TimeNotFoundError: If it can't be parsed, or is a single date without a scene.
         """
-        if asked in {None, "", DEFAULT, LATEST, "current"}:
-            return ANY_TIME
-        assert asked is not None
-        parts = asked.split("/") if "/" in asked else asked.split("--")
-        if len(parts) == 1:
-            span = TimeSpan(start=_parse(parts[0], asked)[0], end=_parse(parts[0], asked)[1])
-            if not self.has(span):
-                raise TimeNotFoundError(asked)
-            return span
-        if len(parts) != 2:
-            raise TimeNotFoundError(asked)
-        start = None if parts[0] == ".." else _parse(parts[0], asked)[0]
-        end = None if parts[1] == ".." else _parse(parts[1], asked)[1]
-        if start is not None and end is not None and start >= end:
-            raise TimeNotFoundError(asked)
-        return TimeSpan(start=start, end=end)
-
-
-def _parse(text: str, asked: str) -> tuple[datetime, datetime]:
-    """Give the first instant of a date or time and the first instant after it, UTC."""
-    try:
-        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-            day = datetime.combine(date.fromisoformat(text), time(), UTC)
-            return day, day + timedelta(days=1)
-        if re.fullmatch(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})?", text):
-            instant = datetime.fromisoformat(text)
-            instant = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
-            return instant, instant + timedelta(seconds=1)
-    except (ValueError, OverflowError) as error:
-        raise TimeNotFoundError(asked) from error
-    raise TimeNotFoundError(asked)
+        span = parse_time(asked)
+        if span.single and not self.has(span):
+            raise TimeNotFoundError(asked or "")
+        return span

@@ -20,6 +20,7 @@ from mosaics.cql2 import Expression, selected
 from mosaics.filters import SceneFilter
 from mosaics.models import Collection, Scene
 from mosaics.mosaic import Mosaic
+from mosaics.stretch import Stretch
 
 SceneKey = tuple[str, str]
 """Collection id and scene id."""
@@ -106,6 +107,8 @@ class CatalogIndex:
     collections: dict[str, Collection] = field(default_factory=dict)
     mosaics: dict[str, Mosaic] = field(default_factory=dict)
     """Definitions of named mosaics, by id."""
+    stretches: dict[str, Stretch] = field(default_factory=dict)
+    """Ranges of values of collections and named mosaics, by id."""
     parts: tuple[Part, ...] = ()
     """Large ones first; changes are a small part at the end until they are many."""
 
@@ -149,6 +152,7 @@ class CatalogIndex:
             sequence=changes.sequence,
             collections=collections,
             mosaics={id_: mosaic for id_, mosaic in told.items() if mosaic is not None},
+            stretches=self.stretches | changes.stretches,
             parts=self._parts_after(changes, make),
         )
 

@@ -48,6 +48,14 @@ summaries_table = sa.Table(
 )
 """What the index holds of each scene; apart from the items, so that a worker reads no more than that."""
 
+stretches_table = sa.Table(
+    "mosaics_stretches",
+    metadata,
+    sa.Column("layer_id", sa.String(64), primary_key=True),
+    sa.Column("document", sa.Text, nullable=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False, index=True),
+)
+
 sequence_table = sa.Table(
     "mosaics_sequence",
     metadata,

@@ -17,6 +17,7 @@ from mosaics.catalog.schema import (
     mosaics_table,
     scenes_table,
     sequence_table,
+    stretches_table,
     summaries_table,
     translated,
 )
@@ -25,6 +26,7 @@ from mosaics.catalog.table import Gathering
 from mosaics.errors import MosaicInvalidError, NameTakenError, SceneUnreadableError
 from mosaics.models import Collection, Text
 from mosaics.mosaic import Mosaic, mosaic_document, mosaic_from
+from mosaics.stretch import Stretch, stretch_document, stretch_from
 
 _AT_ONCE: Final = 500
 """Items that are read together."""
@@ -48,6 +50,11 @@ class SqlCatalog:
                 )
             ).all()
             mosaics = connection.execute(_mosaics_since(since)).all()
+            stretches = connection.execute(
+                sa.select(stretches_table.c.layer_id, stretches_table.c.document).where(
+                    stretches_table.c.sequence > since
+                )
+            ).all()
             gathering, gone, broken = _scenes_since(connection, since)
         return Changes(
             sequence=newest,
@@ -56,6 +63,9 @@ class SqlCatalog:
             gone=(*gone, *broken),
             broken=broken,
             mosaics={row.id: _mosaic_from(row.document) for row in mosaics},
+            stretches={
+                row.layer_id: found for row in stretches if (found := _stretch_from(row.document)) is not None
+            },
         )
 
     def collections(self) -> dict[str, Collection]:
@@ -165,6 +175,38 @@ class SqlCatalog:
                     .values(document=None, sequence=sequence)
                 ).rowcount
             )
+
+    def scene_count(self, collection_id: str) -> int:
+        """Give the number of scenes of a collection."""
+        table = summaries_table.c
+        query = (
+            sa.select(sa.func.count())
+            .select_from(summaries_table)
+            .where(table.collection_id == collection_id, table.summary.is_not(None))
+        )
+        with translated(), self._engine.connect() as connection:
+            return int(connection.scalar(query) or 0)
+
+    def stretch(self, layer_id: str) -> Stretch | None:
+        """Give the range of values of a mosaic."""
+        query = sa.select(stretches_table.c.document).where(stretches_table.c.layer_id == layer_id)
+        with translated(), self._engine.connect() as connection:
+            document = connection.scalar(query)
+        return None if document is None else _stretch_from(document)
+
+    def put_stretch(self, layer_id: str, stretch: Stretch) -> None:
+        """Keep the range of values of a mosaic."""
+        document, table = json.dumps(stretch_document(stretch)), stretches_table
+        with translated(), self._engine.begin() as connection:
+            sequence = advance(connection)
+            held = connection.scalar(sa.select(table.c.document).where(table.c.layer_id == layer_id))
+            if held == document:
+                connection.rollback()
+                return
+            values = {"document": document, "sequence": sequence}
+            where = table.c.layer_id == layer_id
+            if not connection.execute(sa.update(table).where(where).values(values)).rowcount:
+                connection.execute(sa.insert(table).values(layer_id=layer_id, **values))
 
     def put_scene(self, collection_id: str, item: dict[str, Any], digest: str) -> int:
         """Add or replace a scene."""
@@ -298,6 +340,14 @@ def _item_from(scene_id: str, text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return {"id": scene_id}
+
+
+def _stretch_from(document: str) -> Stretch | None:
+    """Read a stretch; one that can't be read is none: scenes are shown each by itself."""
+    try:
+        return stretch_from(json.loads(document))
+    except ValueError:
+        return None
 
 
 def _collection_from(document: str) -> Collection:

@@ -356,7 +356,7 @@ def test_a_home_of_the_first_version_is_upgraded(tmp_path: Path) -> None:
     store.remove_scene("c", "b")
     before = store.changes(0)
     with engine.begin() as connection:
-        for table in ("mosaics_mosaics", "mosaics_summaries"):
+        for table in ("mosaics_mosaics", "mosaics_summaries", "mosaics_stretches"):
             connection.exec_driver_sql(f"DROP TABLE {table}")
         connection.exec_driver_sql("UPDATE mosaics_version SET version_num = '0001'")
     assert migrate(engine)
