@@ -30,9 +30,6 @@ WORDS: Final = (*QUERYABLE_WORDS, "attribution", "look")
 """Columns of words: what can be asked for, the scene's copyright line, and what `look_of` gives."""
 _HEAD: Final = struct.Struct(f"<B{len(QUERYABLE_NUMBERS)}dHII")
 """Version, numbers, and the lengths of words, outline and record."""
-_WINDOW: Final = 12
-_MEMORY: Final = 6
-"""Of zlib: as large as a record needs; its own would take longer to set up than to use."""
 _BETWEEN: Final = "\x1f"
 """Between words; no STAC word holds this control character."""
 _ABSENT: Final = "\x00"
@@ -213,7 +210,7 @@ def _kept(asset: Mapping[str, Any]) -> dict[str, Any]:
 
 def packed(value: Any) -> bytes:
     """Write a record: JSON, made small."""
-    deflater = zlib.compressobj(wbits=_WINDOW, memLevel=_MEMORY, zdict=_COMMON)
+    deflater = zlib.compressobj(zdict=_COMMON)
     return deflater.compress(pydantic_core.to_json(value)) + deflater.flush()
 
 
