@@ -157,15 +157,21 @@ def summary_from(data: bytes) -> Summary | None:
         middle = begin + footprint
         if len(data) != middle + record:
             return None
-        text = data[_HEAD.size : begin].decode()
-        parts = tuple(None if word == _ABSENT else word for word in text.split(_BETWEEN))
-        if len(parts) != len(WORDS):
+        scene_id, _, others = data[_HEAD.size : begin].decode().partition(_BETWEEN)
+        parts = (scene_id, *_words_of(others))
+        if len(parts) != len(WORDS) or scene_id == _ABSENT:
             return None
         return Summary(
             numbers=tuple(numbers), words=parts, footprint=data[begin:middle], record=data[middle:]
         )
     except (struct.error, UnicodeDecodeError):
         return None
+
+
+@lru_cache(maxsize=4096)
+def _words_of(text: str) -> tuple[str | None, ...]:
+    """Read the words after the id, which many scenes have in common."""
+    return tuple(None if word == _ABSENT else word for word in text.split(_BETWEEN))
 
 
 def item_of(record: bytes) -> Any:

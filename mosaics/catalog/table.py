@@ -31,7 +31,7 @@ Rows = NDArray[np.intp]
 """Numbers of rows of a table."""
 _MOST_FOUND_BYTES: Final = 32_000_000
 """Of what is remembered of one table: what filters leave, and which rows are of a mosaic."""
-_ID: Final = WORDS.index("id")
+_ID: Final = WORDS.index("id")  # the first of them
 _COLLECTION: Final = WORDS.index("collection")
 _MOST_MADE: Final = 4096
 """Scenes of a table that are held once they were made."""
@@ -57,7 +57,8 @@ class Gathering:
     def __init__(self) -> None:
         self._numbers = array("d")
         self._words: list[dict[str | None, int]] = [{} for _ in WORDS]
-        self._codes = [array("i") for _ in WORDS]
+        self._rows: dict[tuple[str | None, ...], tuple[int, ...]] = {}
+        self._codes = array("i")
         self._ids: list[str | None] = []
         self._sequences, self._tokens = array("q"), array("Q")
         self._outlines, self._records = bytearray(), bytearray()
@@ -73,9 +74,12 @@ class Gathering:
         """
         self._numbers.extend(summary.numbers)
         self._ids.append(summary.words[_ID])
-        for codes, known, word in zip(self._codes, self._words, summary.words, strict=True):
-            if codes is not self._codes[_ID]:
-                codes.append(known.setdefault(word, len(known)))
+        others = summary.words[_ID + 1 :]
+        codes = self._rows.get(others)
+        if codes is None:
+            pairs = zip(self._words[_ID + 1 :], others, strict=True)
+            codes = self._rows[others] = tuple(known.setdefault(word, len(known)) for known, word in pairs)
+        self._codes.extend(codes)
         self._sequences.append(sequence)
         self._tokens.append(_token(bytes(summary) if written is None else written, sequence))
         self._outlines += summary.footprint
@@ -86,11 +90,9 @@ class Gathering:
     def done(self) -> SceneColumns:
         """Give what was gathered."""
         numbers = np.array(self._numbers, float).reshape(-1, len(QUERYABLE_NUMBERS))
-        coded = [
-            (np.array(codes, np.int32), tuple(known))
-            for codes, known in zip(self._codes, self._words, strict=True)
-        ]
-        coded[_ID] = (np.arange(len(self._ids), dtype=np.int32), tuple(self._ids))
+        codes = np.array(self._codes, np.int32).reshape(-1, len(WORDS) - 1).T
+        coded = [(np.arange(len(self._ids), dtype=np.int32), tuple(self._ids))]
+        coded += [(each.copy(), tuple(known)) for each, known in zip(codes, self._words[1:], strict=True)]
         return SceneColumns(
             numbers=numbers.T.copy(),
             coded=tuple(coded),
