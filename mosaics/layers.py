@@ -259,10 +259,13 @@ class Layer:
         """
         return in_order(
             [
-                (part.table, rows[span.flags(part.table.numbers("datetime")[rows])])
+                (
+                    part.table,
+                    rows if span == ANY_TIME else rows[span.flags(part.table.numbers("datetime")[rows])],
+                )
                 for part in self.parts
                 for rows in (
-                    part.seen.rows if bounds is None else part.seen.among(part.table.near(bounds)).rows,
+                    part.seen.rows if bounds is None else part.seen.rows_among(part.table.near(bounds)),
                 )
             ],
             most,

@@ -184,7 +184,7 @@ def item_of(record: bytes) -> Any:
         inflated = zlib.decompressobj(zdict=_COMMON).decompress(record)
     except zlib.error as error:
         raise ValueError("a damaged record") from error
-    return json.loads(inflated)
+    return pydantic_core.from_json(inflated)
 
 
 def _record(item: Mapping[str, Any]) -> bytes:

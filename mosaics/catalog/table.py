@@ -31,6 +31,8 @@ Rows = NDArray[np.intp]
 """Numbers of rows of a table."""
 _MOST_FOUND_BYTES: Final = 32_000_000
 """Of what is remembered of one table: what filters leave, and which rows are of a mosaic."""
+_SMALL_SHARE: Final = 0.02
+"""Of the extent of all footprints: a tree finds what meets a larger box more slowly than a look at each."""
 _ID: Final = WORDS.index("id")  # the first of them
 _COLLECTION: Final = WORDS.index("collection")
 _MOST_MADE: Final = 4096
@@ -254,7 +256,28 @@ class SceneTable:
 
     def near(self, bounds: Bounds) -> Rows:
         """Give the rows whose footprints' boxes meet a box, ascending."""
-        return np.sort(self._boxes[1].query(shapely.box(*bounds)))
+        boxes, tree = self._boxes
+        if self._share(bounds) < _SMALL_SHARE:
+            return np.sort(tree.query(shapely.box(*bounds)))
+        left, bottom, right, top = bounds
+        meet = (boxes[:, 0] <= right) & (boxes[:, 2] >= left) & (boxes[:, 1] <= top) & (boxes[:, 3] >= bottom)
+        return np.flatnonzero(meet)
+
+    def _share(self, bounds: Bounds) -> float:
+        """Give about how much of the extent of all footprints a box takes."""
+        west, south, east, north = self._extent
+        across = min(bounds.right, east) - max(bounds.left, west)
+        along = min(bounds.top, north) - max(bounds.bottom, south)
+        whole = (east - west) * (north - south)
+        return max(across, 0.0) * max(along, 0.0) / whole if whole > 0 else 0.0
+
+    @cached_property
+    def _extent(self) -> Bounds:
+        boxes = self._boxes[0]
+        if np.isnan(boxes).all():
+            return Bounds(0.0, 0.0, 0.0, 0.0)
+        least, most = np.nanmin(boxes, axis=0), np.nanmax(boxes, axis=0)
+        return Bounds(float(least[0]), float(least[1]), float(most[2]), float(most[3]))
 
     def scene(self, row: int) -> Scene | None:
         """Give the scene of a row, made when it is needed; None: its record is damaged, which is logged."""
