@@ -126,7 +126,12 @@ def scene_to_item(scene: Scene, facts: ItemFacts, *, root: Path, banked: datetim
 
 
 def scene_from_item(
-    item: dict[str, Any], *, root: Path, sequence: int, footprint: BaseGeometry | None = None
+    item: dict[str, Any],
+    *,
+    root: Path,
+    sequence: int,
+    footprint: BaseGeometry | None = None,
+    pan_resolution: float | None = None,
 ) -> Scene:
     """Read a scene of a STAC item that `scene_to_item` wrote.
 
@@ -135,6 +140,7 @@ def scene_from_item(
         root: The home's data folder, which relative hrefs start from.
         sequence: Catalogue sequence of its last change.
         footprint: Its outline, where that is known already; None: the item's geometry.
+        pan_resolution: Of its sensor, metres per pixel.
 
     Returns:
         The scene, without what only the item holds.
@@ -160,6 +166,7 @@ def scene_from_item(
             width=width,
             height=height,
             ground_resolution=asset["raster:spatial_resolution"],
+            pan_resolution=pan_resolution,
             bands=bands_from(asset),
             styles=tuple(properties["flux:styles"]),
             attribution=properties.get("flux:attribution", ""),

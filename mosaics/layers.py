@@ -263,10 +263,13 @@ class Layer:
         """
         return in_order(
             [
-                (part.table, rows[span.flags(part.table.numbers("datetime")[rows])])
+                (
+                    part.table,
+                    rows if span == ANY_TIME else rows[span.flags(part.table.numbers("datetime")[rows])],
+                )
                 for part in self.parts
                 for rows in (
-                    part.seen.rows if bounds is None else part.seen.among(part.table.near(bounds)).rows,
+                    part.seen.rows if bounds is None else part.seen.rows_among(part.table.near(bounds)),
                 )
             ],
             most,
@@ -368,10 +371,13 @@ class Layer:
         firsts = []
         for part in self.parts:
             codes, _ = part.word_codes(name)
+            newest, sequences = newest_first(part.table, part.seen.rows), part.table.sequences[part.seen.rows]
             rows = []
             for code in _distinct(codes):
-                alike = part.seen.rows[codes == code]
-                rows.append(in_order([(part.table, alike)], most=1)[0].row)
+                alike = np.flatnonzero(codes == code)
+                alike = alike[newest[alike] == newest[alike].min()]
+                alike = part.seen.rows[alike[sequences[alike] == sequences[alike].max()]]
+                rows.append(alike[0] if len(alike) == 1 else in_order([(part.table, alike)], 1)[0].row)
             firsts.append((part.table, np.array(rows, np.intp)))
         return in_order(firsts)
 

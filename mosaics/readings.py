@@ -50,6 +50,13 @@ def readings(style: Style, scene: Scene) -> tuple[Reading, ...] | None:
     return _across(style, views)
 
 
+def fits(style: Style, scene: Scene) -> bool:
+    """Tell whether a style finds in a scene what it reads."""
+    if style.bind(scene.bands, scene.kind) is not None:
+        return True
+    return bool(scene.others) and readings(style, scene) is not None
+
+
 def _whole(scene: Scene, indexes: tuple[int, ...]) -> Reading:
     return Reading(scene=scene, indexes=indexes, places=tuple(range(len(indexes))))
 

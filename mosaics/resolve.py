@@ -21,7 +21,7 @@ from mosaics.levels import Recipe, uses_statistics
 from mosaics.models import Bounds, Frame, Scene
 from mosaics.mosaic import PixelSelection
 from mosaics.ordering import Place
-from mosaics.readings import bands_bound, readings
+from mosaics.readings import bands_bound, fits
 from mosaics.registry import Registry
 from mosaics.stretch import Stretch
 from mosaics.styles import Style
@@ -198,9 +198,14 @@ class _Asked:
         preferred = () if self.layer.mosaic is None else self.layer.mosaic.styles
         names = tuple(name for name in preferred if name in scene.styles) or scene.styles
         wanted = scene.styles if self.style_id is not None else names
-        known = [self.styles.get(n) for n in wanted if n in self.styles and self.style_id in (None, n)]
-        fitting = (style for style in known if readings(style, scene) is not None)
-        return next(fitting, known[0] if known and self.style_id is None else None)
+        first = None
+        for name in wanted:
+            if name in self.styles and self.style_id in (None, name):
+                style = self.styles.get(name)
+                if fits(style, scene):
+                    return style
+                first = first or style
+        return first if self.style_id is None else None
 
     def contribution(self, place: Place) -> Contribution | None:
         """Give what a scene is to the tile; None: nothing."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,19 @@ class SceneOfItem:
 
     def __call__(self, item: dict[str, Any], sequence: int, footprint: BaseGeometry | None = None) -> Scene:
         """Make a scene."""
-        scene = scene_from_item(item, root=self.root, sequence=sequence, footprint=footprint)
-        pan = self.pan_resolution(scene.sensor_id)
-        return scene if pan is None else replace(scene, pan_resolution=pan)
+        pan = self.pan_resolution(sensor_of(item))
+        return scene_from_item(
+            item, root=self.root, sequence=sequence, footprint=footprint, pan_resolution=pan
+        )
 
     def pan_resolution(self, sensor_id: str) -> float | None:
         """Give the panchromatic resolution of a sensor, metres per pixel; None: it has not one."""
         return self.sensors.get(sensor_id).pan_resolution if sensor_id in self.sensors else None
+
+
+def sensor_of(item: Any) -> str:
+    """Give the sensor of an item; a broken one has none."""
+    try:
+        return str(item["properties"]["flux:sensor"])
+    except (KeyError, TypeError):
+        return ""

@@ -31,7 +31,9 @@ Rows = NDArray[np.intp]
 """Numbers of rows of a table."""
 _MOST_FOUND_BYTES: Final = 32_000_000
 """Of what is remembered of one table: what filters leave, and which rows are of a mosaic."""
-_ID: Final = WORDS.index("id")
+_SMALL_SHARE: Final = 0.02
+"""Of the extent of all footprints: a tree finds what meets a larger box more slowly than a look at each."""
+_ID: Final = WORDS.index("id")  # the first of them
 _COLLECTION: Final = WORDS.index("collection")
 _MOST_MADE: Final = 4096
 """Scenes of a table that are held once they were made."""
@@ -57,7 +59,8 @@ class Gathering:
     def __init__(self) -> None:
         self._numbers = array("d")
         self._words: list[dict[str | None, int]] = [{} for _ in WORDS]
-        self._codes = [array("i") for _ in WORDS]
+        self._rows: dict[tuple[str | None, ...], tuple[int, ...]] = {}
+        self._codes = array("i")
         self._ids: list[str | None] = []
         self._sequences, self._tokens = array("q"), array("Q")
         self._outlines, self._records = bytearray(), bytearray()
@@ -73,9 +76,12 @@ class Gathering:
         """
         self._numbers.extend(summary.numbers)
         self._ids.append(summary.words[_ID])
-        for codes, known, word in zip(self._codes, self._words, summary.words, strict=True):
-            if codes is not self._codes[_ID]:
-                codes.append(known.setdefault(word, len(known)))
+        others = summary.words[_ID + 1 :]
+        codes = self._rows.get(others)
+        if codes is None:
+            pairs = zip(self._words[_ID + 1 :], others, strict=True)
+            codes = self._rows[others] = tuple(known.setdefault(word, len(known)) for known, word in pairs)
+        self._codes.extend(codes)
         self._sequences.append(sequence)
         self._tokens.append(_token(bytes(summary) if written is None else written, sequence))
         self._outlines += summary.footprint
@@ -86,11 +92,9 @@ class Gathering:
     def done(self) -> SceneColumns:
         """Give what was gathered."""
         numbers = np.array(self._numbers, float).reshape(-1, len(QUERYABLE_NUMBERS))
-        coded = [
-            (np.array(codes, np.int32), tuple(known))
-            for codes, known in zip(self._codes, self._words, strict=True)
-        ]
-        coded[_ID] = (np.arange(len(self._ids), dtype=np.int32), tuple(self._ids))
+        codes = np.array(self._codes, np.int32).reshape(-1, len(WORDS) - 1).T
+        coded = [(np.arange(len(self._ids), dtype=np.int32), tuple(self._ids))]
+        coded += [(each.copy(), tuple(known)) for each, known in zip(codes, self._words[1:], strict=True)]
         return SceneColumns(
             numbers=numbers.T.copy(),
             coded=tuple(coded),
@@ -257,7 +261,28 @@ class SceneTable:
 
     def near(self, bounds: Bounds) -> Rows:
         """Give the rows whose footprints' boxes meet a box, ascending."""
-        return np.sort(self._boxes[1].query(shapely.box(*bounds)))
+        boxes, tree = self._boxes
+        if self._share(bounds) < _SMALL_SHARE:
+            return np.sort(tree.query(shapely.box(*bounds)))
+        left, bottom, right, top = bounds
+        meet = (boxes[:, 0] <= right) & (boxes[:, 2] >= left) & (boxes[:, 1] <= top) & (boxes[:, 3] >= bottom)
+        return np.flatnonzero(meet)
+
+    def _share(self, bounds: Bounds) -> float:
+        """Give about how much of the extent of all footprints a box takes."""
+        west, south, east, north = self._extent
+        across = min(bounds.right, east) - max(bounds.left, west)
+        along = min(bounds.top, north) - max(bounds.bottom, south)
+        whole = (east - west) * (north - south)
+        return max(across, 0.0) * max(along, 0.0) / whole if whole > 0 else 0.0
+
+    @cached_property
+    def _extent(self) -> Bounds:
+        boxes = self._boxes[0]
+        if np.isnan(boxes).all():
+            return Bounds(0.0, 0.0, 0.0, 0.0)
+        least, most = np.nanmin(boxes, axis=0), np.nanmax(boxes, axis=0)
+        return Bounds(float(least[0]), float(least[1]), float(most[2]), float(most[3]))
 
     def scene(self, row: int) -> Scene | None:
         """Give the scene of a row, made when it is needed; None: its record is damaged, which is logged."""

@@ -46,22 +46,35 @@ class Visible:
         """What it takes in memory."""
         return int(self.rows.nbytes + self.extents.nbytes + self.finest.nbytes)
 
-    def among(self, rows: Rows) -> Visible:
-        """Leave only what is among some rows, ascending."""
+    def rows_among(self, rows: Rows) -> Rows:
+        """Give those of some rows, ascending, that it has."""
         if not len(self.rows) or not len(rows):
-            return Visible(rows=rows[:0], extents=self.extents[:0], finest=self.finest[:0])
-        first = int(self.rows[0])
-        if int(self.rows[-1]) - first + 1 == len(self.rows):  # one after the other: nothing to search
-            place = rows - first
-            place[(place < 0) | (place >= len(self.rows))] = len(self.rows)
-        else:
-            place = np.searchsorted(self.rows, rows)
+            return rows[:0]
+        if self._is_piece:
+            begin, end = np.searchsorted(rows, (self.rows[0], self.rows[-1] + 1))
+            return rows[begin:end]
+        place = np.searchsorted(self.rows, rows)
         there = place < len(self.rows)
         there[there] = self.rows[place[there]] == rows[there]
-        kept = place[there]
-        if len(kept) == len(self.rows):
+        return rows[there]
+
+    def among(self, rows: Rows) -> Visible:
+        """Leave only what is among some rows, ascending."""
+        found = self.rows_among(rows)
+        if len(found) == len(self.rows):
             return self
-        return Visible(rows=self.rows[kept], extents=self.extents[kept], finest=self.finest[kept])
+        kept = found - self.rows[0] if self._is_piece and len(found) else np.searchsorted(self.rows, found)
+        if len(kept) and int(kept[-1]) - int(kept[0]) + 1 == len(kept):  # one piece, which need not be copied
+            return self._at(slice(int(kept[0]), int(kept[-1]) + 1))
+        return self._at(kept)
+
+    @property
+    def _is_piece(self) -> bool:
+        """True where its rows are one after the other."""
+        return int(self.rows[-1]) - int(self.rows[0]) + 1 == len(self.rows)
+
+    def _at(self, places: Rows | slice) -> Visible:
+        return Visible(rows=self.rows[places], extents=self.extents[places], finest=self.finest[places])
 
 
 def visible(table: SceneTable, rows: Rows, opened: SceneFilter) -> Visible:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -11,7 +12,7 @@ import shapely
 from scenes import scene
 
 from mosaics.catalog.table import SceneTable
-from mosaics.catalog.visible import rows_held, rules_open, visible
+from mosaics.catalog.visible import Visible, rows_held, rules_open, visible
 from mosaics.filters import (
     COARSEST,
     EVERYTHING,
@@ -22,7 +23,7 @@ from mosaics.filters import (
     SceneRule,
     SceneSet,
 )
-from mosaics.models import Scene
+from mosaics.models import Bounds, Scene
 
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -150,3 +151,33 @@ def test_what_is_among_some_rows(seed: int) -> None:
     for place, row in enumerate(among.rows):
         assert (among.extents[place] == seen.extents[places[int(row)]]).all()
         assert among.finest[place] == seen.finest[places[int(row)]]
+
+
+def test_what_is_near_is_what_meets_a_box_however_large() -> None:
+    chance = random.Random(5)
+    table = SceneTable.of_scenes(some_scenes(chance, 300))
+    whole = Bounds(-200, -90, 200, 90)
+    boxes = [whole, Bounds(4, 45, 4, 45), Bounds(20, 0, 30, 10), Bounds(*table.bounds[7])]
+    for _ in range(100):
+        west, south, reach = chance.uniform(-6, 9), chance.uniform(41, 51), chance.choice([0.01, 0.3, 3, 9])
+        boxes.append(Bounds(west, south, west + reach, south + reach))
+    for box in boxes:
+        meets = shapely.intersects(shapely.box(*table.bounds.T), shapely.box(*box))
+        assert table.near(box).tolist() == np.flatnonzero(meets).tolist(), box
+    assert len(SceneTable.of_scenes([]).near(whole)) == 0
+
+
+@pytest.mark.parametrize("held", [range(0), range(3, 9), range(20), range(0, 20, 3), [2, 3, 5, 6, 7, 19]])
+def test_among_rows_is_what_both_have(held: Sequence[int]) -> None:
+    rows = np.array(held, np.intp)
+    numbers = np.arange(len(rows), dtype=float)
+    seen = Visible(rows=rows, extents=np.tile(numbers, (4, 1)).T, finest=numbers)
+    chance = random.Random(4)
+    asked = [sorted(chance.sample(range(22), count)) for count in (0, 1, 2, 5, 11, 20, 22)]
+    for some in (*asked, list(held), list(range(4, 7)), list(range(22))):
+        wanted = [row for row in held if row in some]
+        found = seen.among(np.array(some, np.intp))
+        assert seen.rows_among(np.array(some, np.intp)).tolist() == wanted
+        assert found.rows.tolist() == wanted
+        assert [list(held)[int(number)] for number in found.finest] == wanted
+        assert found.extents[:, 3].tolist() == found.finest.tolist()
