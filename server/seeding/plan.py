@@ -19,6 +19,7 @@ from auth.models import PUBLIC, Action
 from auth.policy import decide
 from auth.snapshot import PolicySnapshot
 from mosaics.catalog.index import CatalogIndex
+from mosaics.errors import LayerNotFoundError
 from mosaics.filters import EVERYTHING, SceneFilter
 from mosaics.finding import find_layer
 from mosaics.grids import Grid
@@ -151,12 +152,17 @@ def make_plan(
         most: Tiles that are allowed; None: any number.
 
     Raises:
-        LayerNotFoundError: If there is no such layer, or they may see nothing of it.
         TimeNotFoundError, StyleNotFoundError: See their names.
-        NothingToSeedError: If no tile has anything on it.
+        NothingToSeedError: If there is no such layer, they may see nothing of it, or no tile has anything on
+            it.
         TooManyTilesError: If there are more.
     """
-    layer = find_layer(index, template.layer_id, viewer.opened)
+    try:
+        layer = find_layer(index, template.layer_id, viewer.opened)
+    except LayerNotFoundError as error:
+        raise NothingToSeedError(
+            f"there is no layer {template.layer_id}, or nothing of it is open as tiles ({viewer.label})"
+        ) from error
     layer.style_id(template.style)
     first, last = _zooms(grid, layer, zooms)
     outlines = _outlines(layer, layer.span(template.time))
