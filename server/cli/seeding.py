@@ -21,6 +21,7 @@ from shapely.geometry.base import BaseGeometry
 
 from mosaics.encode import MEDIA_TYPES, Format
 from mosaics.grids import Grid, find_grid
+from mosaics.layers import Layer
 from mosaics.models import Bounds
 from server.app import build_services, disk_cache
 from server.areas import area_of_box, area_of_file
@@ -30,7 +31,15 @@ from server.pipeline import TileRequest
 from server.seeding.artists import Artist, Elsewhere, Here
 from server.seeding.estimate import estimates
 from server.seeding.journal import Journal
-from server.seeding.plan import OPERATOR, Plan, Viewer, make_plan, viewer_of_institution, viewer_of_key
+from server.seeding.plan import (
+    OPERATOR,
+    Plan,
+    Viewer,
+    make_plan,
+    seen_layer,
+    viewer_of_institution,
+    viewer_of_key,
+)
 from server.seeding.stores import CacheStore, TileStore
 from server.seeding.work import Seeder, Tally
 from server.services import Services
@@ -173,6 +182,10 @@ class Seeding:
         return OPERATOR
 
     @cached_property
+    def _layer(self) -> Layer:
+        return seen_layer(self._context.index, self._viewer, self._order.layer_id)
+
+    @cached_property
     def _plan(self) -> Plan:
         order = self._order
         template = TileRequest(
@@ -186,7 +199,7 @@ class Seeding:
             time=order.time,
         )
         return make_plan(
-            self._context.index,
+            self._layer,
             self._viewer,
             self._grid,
             template,
@@ -197,8 +210,15 @@ class Seeding:
 
     @cached_property
     def _image_format(self) -> Format:
-        auto = "auto-webp" if self._order.output is None else "webp"
-        return cast("Format", auto if self._order.image_format == "auto" else self._order.image_format)
+        """What is asked for; a file is of one format, `auto` has two."""
+        if self._order.image_format != "auto":
+            return cast("Format", self._order.image_format)
+        if self._order.output is None:
+            return "auto-webp"
+        styles = self._services.styles
+        name = self._layer.style_id(self._order.style) or self._layer.styles[0]
+        formats = styles.get(name).formats if name in styles else ()
+        return "webp" if not formats or "webp" in formats else cast("Format", formats[0])
 
     def _seeder(self, store: TileStore, artist: Artist, batch: int = 16) -> Seeder:
         return Seeder(services=self._services, plan=self._plan, store=store, artist=artist, batch=batch)

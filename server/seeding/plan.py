@@ -130,8 +130,22 @@ def _viewer(snapshot: PolicySnapshot, principal: Principal, label: str, now: dat
     return Viewer(label=label, opened=scene_filter(decide(snapshot, principal, Action.TILE, now)))
 
 
+def seen_layer(index: CatalogIndex, viewer: Viewer, layer_id: str) -> Layer:
+    """Give a layer as somebody sees it.
+
+    Raises:
+        NothingToSeedError: If there is none, or they may see nothing of it.
+    """
+    try:
+        return find_layer(index, layer_id, viewer.opened)
+    except LayerNotFoundError as error:
+        raise NothingToSeedError(
+            f"there is no layer {layer_id}, or nothing of it is open as tiles ({viewer.label})"
+        ) from error
+
+
 def make_plan(
-    index: CatalogIndex,
+    layer: Layer,
     viewer: Viewer,
     grid: Grid,
     template: TileRequest,
@@ -143,7 +157,7 @@ def make_plan(
     """Find the tiles on which something of a layer lies that somebody may see.
 
     Args:
-        index: The catalogue.
+        layer: As they see it.
         viewer: As whom.
         grid: Of `template.tms_id`.
         template: The request of each tile; its place means nothing.
@@ -153,16 +167,9 @@ def make_plan(
 
     Raises:
         TimeNotFoundError, StyleNotFoundError: See their names.
-        NothingToSeedError: If there is no such layer, they may see nothing of it, or no tile has anything on
-            it.
+        NothingToSeedError: If no tile has anything on it.
         TooManyTilesError: If there are more.
     """
-    try:
-        layer = find_layer(index, template.layer_id, viewer.opened)
-    except LayerNotFoundError as error:
-        raise NothingToSeedError(
-            f"there is no layer {template.layer_id}, or nothing of it is open as tiles ({viewer.label})"
-        ) from error
     layer.style_id(template.style)
     first, last = _zooms(grid, layer, zooms)
     outlines = _outlines(layer, layer.span(template.time))
