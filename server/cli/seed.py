@@ -12,7 +12,8 @@ from typing import Annotated, Any, Final
 import typer
 
 from server.cli.context import FAILED, USAGE, context_of, fail, messages, print_rows, told
-from server.cli.seeding import Order, Seeding
+from server.cli.seed_order import Order
+from server.cli.seeding import Seeding
 
 _ZOOMS: Final = re.compile(r"(?P<first>\d{1,2})?(?:(?P<dash>-)(?P<last>\d{1,2})?)?")
 _WHOSE = "As whom"

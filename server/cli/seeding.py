@@ -1,14 +1,11 @@
-"""Seeds as the command line orders it: what is built for it, and how far it is."""
+"""Builds what an order to seed needs, and has it done."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +13,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 import shapely
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from shapely.geometry.base import BaseGeometry
 
 from mosaics.encode import MEDIA_TYPES, Format
@@ -25,8 +21,10 @@ from mosaics.layers import Layer
 from mosaics.models import Bounds
 from server.app import build_services, disk_cache
 from server.areas import area_of_box, area_of_file
-from server.cli.context import USAGE, Context, fail, messages
+from server.cli.context import Context, messages
 from server.cli.runners import runners
+from server.cli.seed_order import Order, check_order
+from server.cli.seed_progress import Done, progress, tell
 from server.pipeline import TileRequest
 from server.seeding.artists import Artist, Elsewhere, Here
 from server.seeding.estimate import estimates
@@ -40,7 +38,7 @@ from server.seeding.plan import (
     viewer_of_institution,
     viewer_of_key,
 )
-from server.seeding.stores import CacheStore, TileStore
+from server.seeding.stores import CacheStore, NoStore, TileStore
 from server.seeding.work import Seeder, Tally
 from server.services import Services
 
@@ -53,60 +51,6 @@ _BATCH_FAR: Final = 64
 """Tiles that are sent to a worker at once: about a second of work."""
 _ENTRY_BYTES: Final = 4096
 """That a tile takes in the cache beside its bytes, at most."""
-_TOLD: Final = 5
-"""Reasons of failures that are told."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Order:
-    """What was ordered, as it was written."""
-
-    layer_id: str
-    bbox: tuple[float, float, float, float] | None
-    area: Path | None
-    zooms: tuple[int | None, int | None]
-    grid_id: str
-    style: str | None
-    time: str | None
-    image_format: str
-    """`auto`, or an ending of files."""
-    institution: str | None
-    key_id: str | None
-    everything: bool
-    output: Path | None
-    """A file; None: the cache."""
-    incomplete: bool
-    jobs: int | None
-    scheduler: str | None
-    bounded: bool
-    """Refuse more tiles than MOST_TILES, and what finds no room."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Done:
-    """What came of it."""
-
-    tally: Tally
-    seconds: float
-    output: Path | None = None
-    """The file that was written; None: none was."""
-    output_bytes: int = 0
-
-    def document(self) -> dict[str, Any]:
-        """Write it for programs."""
-        tally = self.tally
-        document: dict[str, Any] = {
-            "made": tally.made,
-            "there": tally.there,
-            "empty": tally.empty,
-            "failed": tally.failed,
-            "bytes": tally.size_bytes,
-            "seconds": round(self.seconds, 2),
-            "reasons": dict(tally.reasons.most_common()),
-        }
-        if self.output is not None:
-            document |= {"file": str(self.output), "file_bytes": self.output_bytes}
-        return document
 
 
 class Seeding:
@@ -114,7 +58,7 @@ class Seeding:
 
     def __init__(self, context: Context, order: Order, now: datetime) -> None:
         """Check what was ordered; ends with a message where it can't be meant."""
-        _check(order)
+        check_order(order)
         self._context, self._order, self._now = context, order, now
         self._open = ExitStack()
 
@@ -130,7 +74,7 @@ class Seeding:
 
     def estimate(self) -> list[dict[str, Any]]:
         """Tell tiles and bytes of each zoom."""
-        seeder = self._seeder(_Nowhere(), Here(tools=self._services))
+        seeder = self._seeder(NoStore(), Here(tools=self._services))
         return [
             {"zoom": each.zoom, "tiles": each.tiles, "bytes": each.size_bytes} for each in estimates(seeder)
         ]
@@ -148,10 +92,10 @@ class Seeding:
             make, at_once = self._open.enter_context(runners(self._order.scheduler, self._order.jobs))
             artist, batch = self._elsewhere(make(), tools), _BATCH_FAR
         seeder = self._seeder(store, artist, batch)
-        with _progress(self._order.layer_id, len(self._plan)) as told:
+        with progress(self._order.layer_id, len(self._plan)) as told:
             tally = seeder.run(at_once, told)
         done = self._finished(store, tally, time.monotonic() - began)
-        _tell(done, quiet=quiet)
+        tell(done, quiet=quiet)
         return done
 
     @cached_property
@@ -324,96 +268,5 @@ class Seeding:
             )
 
 
-class _Nowhere:
-    """Keeps nothing, for estimates."""
-
-    media_type = None
-    keeps_ahead = True
-
-    def has(self, place: Any, key: str) -> bool:  # noqa: ARG002 - the signature is that of stores
-        """Tell that nothing is kept."""
-        return False
-
-    def is_there(self, place: Any) -> None:
-        """Do nothing."""
-
-    def keep(self, place: Any, key: str, tile: Any) -> int:  # noqa: ARG002 - the signature is that of stores
-        """Keep nothing."""
-        return 0
-
-
-def _check(order: Order) -> None:
-    """End with a message where an order can't be meant."""
-    if order.bbox is not None and order.area is not None:
-        fail("--bbox and --area: one of both", USAGE)
-    viewers = (order.institution is not None, order.key_id is not None, order.everything)
-    if sum(viewers) > 1:
-        fail("--for, --as-key and --everything: one of them", USAGE)
-    if order.output is None:
-        return
-    if not any(viewers):
-        fail(
-            "--pmtiles needs --for INSTITUTION, --as-key ID or --everything: nothing checks rights once the "
-            "file is copied",
-            USAGE,
-        )
-    try:
-        from server.seeding.archive import GRID  # noqa: PLC0415 - the library is optional
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "pmtiles":
-            raise
-        fail(
-            "--pmtiles needs the library pmtiles, which is not installed: "
-            "pip install 'dinamis-flux[pmtiles]'",
-            USAGE,
-        )
-    if order.grid_id != GRID:
-        fail(f"--grid {order.grid_id}: PMTiles knows only {GRID}", USAGE)
-    if order.output.exists():
-        fail(f"{order.output} is there already: remove it, or name another")
-    if not order.output.absolute().parent.is_dir():
-        fail(f"there is no folder {order.output.parent}")
-
-
 def _processors() -> int:
     return len(os.sched_getaffinity(0))
-
-
-@contextmanager
-def _progress(name: str, total: int) -> Iterator[Callable[[Tally], None]]:
-    """Show how far it is, how fast and for how long; give what is told of it."""
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    began = time.monotonic()
-    with Progress(*columns, console=messages, transient=True, disable=not sys.stderr.isatty()) as bars:
-        bar = bars.add_task(name, total=total, rate="")
-
-        def told(tally: Tally) -> None:
-            rate = tally.total / max(time.monotonic() - began, 1e-3)
-            failed = f", {tally.failed} failed" if tally.failed else ""
-            bars.update(bar, completed=tally.total, rate=f"{rate:.0f}/s{failed}")
-
-        yield told
-
-
-def _tell(done: Done, *, quiet: bool) -> None:
-    tally = done.tally
-    for reason, count in tally.reasons.most_common(_TOLD):
-        messages.print(f"{count} tiles failed: {reason}", style="red", markup=False, soft_wrap=True)
-    if quiet:
-        return
-    messages.print(
-        f"{tally.made} tiles made ({tally.size_bytes / 1e6:.1f} MB), {tally.there} there already, "
-        f"{tally.empty} empty, {tally.failed} failed, in {done.seconds:.0f} s",
-        markup=False,
-        soft_wrap=True,
-    )
-    if done.output is not None:
-        messages.print(
-            f"{done.output} written, {done.output_bytes / 1e6:.1f} MB", markup=False, soft_wrap=True
-        )

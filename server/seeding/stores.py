@@ -74,3 +74,22 @@ class CacheStore:
         except OSError as error:
             raise StoreFullError(self.folder, error.strerror or str(error)) from error
         return len(tile.data)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoStore:
+    """Keeps nothing, for estimates."""
+
+    media_type: None = None
+    keeps_ahead: bool = True
+
+    def has(self, place: Place, key: str) -> bool:  # noqa: ARG002 - the signature is that of stores
+        """Tell that nothing is kept."""
+        return False
+
+    def is_there(self, place: Place) -> None:
+        """Do nothing."""
+
+    def keep(self, place: Place, key: str, tile: EncodedTile) -> int:  # noqa: ARG002 - the signature is that of stores
+        """Keep nothing."""
+        return 0

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from server.cli.context import Context
-from server.cli.seeding import Done, Order, Seeding
+from server.cli.seed_order import Order
+from server.cli.seed_progress import Done
+from server.cli.seeding import Seeding
 from tests.server.seeding.test_journal import longest_file
 
 ORDER = Order(

@@ -12,9 +12,11 @@ import pytest
 
 from mosaics.ingest.sandbox import Sandbox
 from server.cli.context import Context
-from server.cli.seeding import Done, Seeding, _Nowhere
+from server.cli.seed_progress import Done
+from server.cli.seeding import Seeding
 from server.seeding.artists import Drawn, Elsewhere, Here, Wanted
 from server.seeding.plan import Plan
+from server.seeding.stores import NoStore
 from server.services import Made
 from tests.dask_cluster import dask_cluster
 from tests.server.cli.lines import fine
@@ -30,7 +32,7 @@ def seeding(own_home: Path) -> Seeding:
 
 
 def wanted_of(seeding: Seeding) -> list[Wanted]:
-    seeder = seeding._seeder(_Nowhere(), Here(tools=seeding._services))
+    seeder = seeding._seeder(NoStore(), Here(tools=seeding._services))
     plan: Plan = seeder.plan
     looked = [seeder._looked(place) for batch in plan.batches(100) for place in batch]
     return [Wanted(each[0].tile, each[1]) for each in looked if len(each) == 2]

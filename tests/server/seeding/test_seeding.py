@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from auth.credentials import read_key_id
 from mosaics.models import EncodedTile
 from server.cache.disk import DiskTileCache
-from server.cli.seeding import Done
+from server.cli.seed_progress import Done
 from server.seeding.plan import NothingToSeedError, Place, TooManyTilesError
 from server.seeding.stores import CacheStore, StoreFullError
 from tests.conftest import Town
@@ -80,8 +81,9 @@ def test_the_same_again_makes_nothing_and_other_formats_are_others(seed: Seed) -
     assert (wider.there, wider.made > 0) == (first.made, True)
 
 
-def test_what_an_institution_sees_whole_is_shared(seed: Seed) -> None:
+def test_what_an_institution_sees_whole_is_shared(seed: Seed, town: Town) -> None:
     first = seed(zooms=(16, 17), institution="region").tally
+    assert seed(zooms=(16, 17), key_id=read_key_id(town.key)).tally.there == first.made
     assert seed(zooms=(16, 17)).tally.there == first.made
     with pytest.raises(NothingToSeedError, match="nothing of it is open"):
         seed(institution="other")
@@ -134,6 +136,30 @@ def test_a_file_is_cut_where_rights_end(
     assert any(found[place] == all_of_it[place] for place in found), "some are whole"
     assert metadata_of(part)["flux:for"] == "institution:other"
     assert float(metadata_of(part)["bounds"].split(",")[2]) == pytest.approx((west + east) / 2, abs=1e-6)
+
+
+def test_tiles_cut_by_an_area_are_hits_for_whom_they_are_cut(
+    seed: Seed, own_home: Path, started: Callable[..., Asgi], town: Town
+) -> None:
+    west, south, east, north = (
+        started(own_home)
+        .get("/tiles/granted/WebMercatorQuad/tilejson.json", {"X-API-Key": town.key})
+        .json["bounds"]
+    )
+    half = f"{west},{south},{(west + east) / 2},{north}"
+    (done,) = run_all(own_home, ["grant", "add", "other", "--collection", "granted", "--area", half])
+    assert done.status == 0, done
+    headers = {"X-API-Key": town.other_key, **WEBP}
+    place = (16, 66052 // 2, 47859 // 2)
+    fresh = started(own_home, tiles={"disk_cache_megabytes": 0}).get(url(place), headers)
+    whole = seed(zooms=(16, 16)).tally
+    cut = seed(zooms=(16, 16), institution="other").tally
+    assert cut.made > 0
+    assert whole.made >= cut.made
+    (own_home / "data" / GRANTED).unlink()
+    asgi = started(own_home)
+    assert asgi.get(url(place), headers).body == fresh.body
+    assert asgi.get(url(place), {"X-API-Key": town.key, **WEBP}).body != fresh.body
 
 
 def test_a_file_that_can_not_be_read_fails_alone(seed: Seed, own_home: Path, tmp_path: Path) -> None:
