@@ -13,22 +13,35 @@ class Order:
     """What was ordered, as it was written."""
 
     layer_id: str
+    """A collection, a named mosaic, or `collection:scene`."""
     bbox: tuple[float, float, float, float] | None
+    """West, south, east, north, degrees."""
     area: Path | None
+    """A GeoJSON file."""
     zooms: tuple[int | None, int | None]
+    """The first and the last; None: the layer's own."""
     grid_id: str
+    """A tile matrix set, or another name of it."""
     style: str | None
+    """As in a request."""
     time: str | None
+    """As in a request."""
     image_format: str
     """`auto`, or an ending of files."""
     institution: str | None
+    """As whom; `public`: as everybody."""
     key_id: str | None
+    """As whom."""
     everything: bool
+    """As whoever may see all; so it is for the cache where nobody is named."""
     output: Path | None
     """A file; None: the cache."""
     incomplete: bool
+    """Write the file although tiles failed."""
     jobs: int | None
+    """Batches at the same time; None: as many as there are processors, or threads of a cluster."""
     scheduler: str | None
+    """Of a dask cluster; None: this machine."""
     bounded: bool
     """Refuse more tiles than MOST_TILES, and what finds no room."""
 

@@ -24,10 +24,13 @@ class Done:
     """What came of it."""
 
     tally: Tally
+    """What became of the tiles."""
     seconds: float
+    """How long it took."""
     output: Path | None = None
     """The file that was written; None: none was."""
     output_bytes: int = 0
+    """Of the file."""
 
     def document(self) -> dict[str, Any]:
         """Write it for programs."""

@@ -223,7 +223,8 @@ class Seeding:
         bounds = layer.bounds
         if self._area is not None:
             common = shapely.intersection(shapely.box(*bounds), shapely.box(*self._area.bounds))
-            bounds = Bounds(*common.bounds)
+            if common.area:  # else the area only touches tiles of the layer
+                bounds = Bounds(*common.bounds)
         zooms = [each.zoom for each in self._plan.tiles if len(each)]
         metadata = {
             "name": layer.title.fr,
@@ -260,6 +261,8 @@ class Seeding:
             where = "the cache (tiles.disk_cache_megabytes) holds"
         else:
             needed, room = size, shutil.disk_usage(output.absolute().parent).free
+            begun = output.with_name(f"{output.name}.part")
+            room += begun.stat().st_size if begun.exists() else 0
             where = "the disk has left"
         if needed > room:
             raise ValueError(

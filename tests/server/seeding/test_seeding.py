@@ -99,6 +99,10 @@ def test_a_file_holds_the_tiles_of_the_server(
     found = tiles_of(output)
     assert len(found) == done.tally.made > 20
     assert kept_files(own_home) == 0, "the cache is left alone"
+    west, south, east, north = (float(side) for side in metadata_of(output)["bounds"].split(","))
+    beside = tmp_path / "beside.pmtiles"
+    seed(output=beside, everything=True, zooms=(14, 15), bbox=(east + 1e-4, south, east + 2e-4, north))
+    assert metadata_of(beside)["bounds"] == metadata_of(output)["bounds"], "tiles that reach over to it"
     assert {z for z, _, _ in found} == {14, 15, 16, 17, 18}
     asgi = started(own_home)
     for place, data in found.items():
