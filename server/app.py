@@ -126,10 +126,19 @@ def build_services(
 
 def _deep_cache(settings: Settings, cache: TileCache, executor: Executor) -> TileCache:
     """Put the disk behind the memory, where it is wanted."""
+    disk = disk_cache(settings, executor)
+    return cache if disk is None else LayeredTileCache(cache, disk)
+
+
+def disk_cache(settings: Settings, executor: Executor) -> DiskTileCache | None:
+    """Build the cache that all workers of a home share; None: none is wanted.
+
+    Args:
+        settings: All settings.
+        executor: Where tiles are thrown away.
+    """
     size = settings.tiles.disk_cache_megabytes * 1_000_000
-    if not size:
-        return cache
-    return LayeredTileCache(cache, DiskTileCache(settings.tile_cache_folder, size, executor))
+    return DiskTileCache(settings.tile_cache_folder, size, executor) if size else None
 
 
 def _reader(settings: Settings, shared: Shared) -> FastReader:

@@ -97,21 +97,32 @@ async def serve_tile(
     """
     known = services.resolutions.get(layer, scene_filter, request)
     if known is None:
-        frame = tile_frame(services, request)
-        tile = resolved(
-            services, layer, scene_filter, frame, request.style, layer.span(request.time), request.own
-        )
-        if request.pixels is not None:
-            tile = replace(tile, pixel_selection=request.pixels)
-        image_format = settled(request.image_format, tile.formats)
-        known = Resolved(
-            tile,
-            tile.key(services.quality.word(image_format)),
-            stored_block(tile, image_format, services.quality),
-        )
+        known = resolved_request(services, request, layer, scene_filter)
         services.resolutions.put(layer, scene_filter, request, known)
     made = await _made(services, known, settled(request.image_format, known.tile.formats), client)
     return accounted(made, known.tile)
+
+
+def resolved_request(
+    services: Services, request: TileRequest, layer: Layer, scene_filter: SceneFilter
+) -> Resolved:
+    """Find what a tile is made of, its content key, and the block drawn ahead that it may be.
+
+    Raises:
+        What `serve_tile` raises before it makes anything.
+    """
+    frame = tile_frame(services, request)
+    tile = resolved(
+        services, layer, scene_filter, frame, request.style, layer.span(request.time), request.own
+    )
+    if request.pixels is not None:
+        tile = replace(tile, pixel_selection=request.pixels)
+    image_format = settled(request.image_format, tile.formats)
+    return Resolved(
+        tile,
+        tile.key(services.quality.word(image_format)),
+        stored_block(tile, image_format, services.quality),
+    )
 
 
 async def serve_preview(

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
 from mosaics.compose import Used, compose, compose_at_once
-from mosaics.encode import Format, empty, encode, encode_within
+from mosaics.encode import Format, Quality, empty, encode, encode_within
 from mosaics.errors import SceneUnreadableError
 from mosaics.models import EncodedTile, Picture
 from mosaics.own_style import OWN
 from mosaics.places import is_object
+from mosaics.read import SceneReader
 from mosaics.render import on_backdrop
 from mosaics.resolve import Contribution, ResolvedTile
 from mosaics.stopping import Stop
@@ -26,11 +27,23 @@ _LIGHT_FORMATS: Final = frozenset({"jpg", "auto-webp", "auto-png"})
 _LIGHT_PIXELS: Final = 65_536
 
 
-def make_tile(services: Services, tile: ResolvedTile, image_format: Format, stop: Stop) -> Made:
+class Tools(Protocol):
+    """What pictures are made with; `Services` are such."""
+
+    @property
+    def reader(self) -> SceneReader:
+        """Reads the pixels."""
+
+    @property
+    def quality(self) -> Quality:
+        """What they lose in each format."""
+
+
+def make_tile(tools: Tools, tile: ResolvedTile, image_format: Format, stop: Stop) -> Made:
     """Read, compose, render and encode a tile.
 
     Args:
-        services: The server's parts.
+        tools: What it is made with.
         tile: Its scenes and its frame.
         image_format: What it becomes.
         stop: Asked between scenes and blocks whether nobody wants it any more.
@@ -40,19 +53,17 @@ def make_tile(services: Services, tile: ResolvedTile, image_format: Format, stop
         NobodyWaitsError: If `stop` said so.
     """
     failures: list[SceneUnreadableError] = []
-    picture, used = compose(tile, services.reader, noted(failures), stop)
-    return replace(_finished(services, tile, image_format, picture, used), whole=not failures)
+    picture, used = compose(tile, tools.reader, noted(failures), stop)
+    return replace(_finished(tools, tile, image_format, picture, used), whole=not failures)
 
 
-def _finished(
-    services: Services, tile: ResolvedTile, image_format: Format, picture: Picture, used: Used
-) -> Made:
+def _finished(tools: Tools, tile: ResolvedTile, image_format: Format, picture: Picture, used: Used) -> Made:
     if not picture.alpha.any():
         made = empty(image_format, tile.frame.width, tile.frame.height, tile.backdrop)
         return Made(tile=EncodedTile(data=made.data, media_type=made.media_type))
     if tile.backdrop is not None:
         picture = on_backdrop(picture, tile.backdrop)
-    return Made(tile=credited(encode(picture, image_format, services.quality), used))
+    return Made(tile=credited(encode(picture, image_format, tools.quality), used))
 
 
 def make_within(

@@ -111,24 +111,31 @@ class DiskTileCache:
 
     def put(self, key: str, tile: EncodedTile) -> None:
         """Keep a tile, if there is room on the disk."""
+        try:
+            self.keep(key, tile)
+        except OSError as error:
+            self._failed(error)
+
+    def keep(self, key: str, tile: EncodedTile) -> None:
+        """Keep a tile, unless it alone is larger than the cache, for those who want to know that it is kept.
+
+        Raises:
+            OSError: If it can't be written; then nothing of it is left.
+        """
         whole = _packed(key, tile)
-        size = _on_disk(len(whole))
+        size = on_disk(len(whole))
         if size > self._max_bytes or len(whole) > _LARGEST:
             return
         path = self._path(key)
+        beside = self._beside()
         try:
-            beside = self._beside()
-            try:
-                _write(beside, whole)
-                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                beside.rename(path)
-            except OSError:
-                with contextlib.suppress(OSError):
-                    beside.unlink()
-                raise
-        except OSError as error:
-            self._failed(error)
-            return
+            _write(beside, whole)
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            beside.rename(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                beside.unlink()
+            raise
         if self._is_due(size):
             with contextlib.suppress(RuntimeError):  # the server is stopping
                 self._executor.submit(self._sweep_once)
@@ -175,7 +182,7 @@ class DiskTileCache:
                     path = os.path.join(folder, name)  # noqa: PTH118 - tens of thousands of them
                     with contextlib.suppress(OSError):
                         status = os.lstat(path)
-                        yield _File(status.st_mtime, _on_disk(status.st_size), path)
+                        yield _File(status.st_mtime, on_disk(status.st_size), path)
 
     def _is_due(self, size: int) -> bool:
         """Count what was written; True where it is time to look how full the cache is."""
@@ -247,7 +254,8 @@ def _checksum(rest: bytes) -> bytes:
     return hashlib.blake2b(rest, digest_size=_DIGEST).digest()
 
 
-def _on_disk(size: int) -> int:
+def on_disk(size: int) -> int:
+    """Give the bytes of whole blocks that so many bytes take."""
     return -(-size // _BLOCK) * _BLOCK
 
 

@@ -58,19 +58,20 @@ class Context:
             fail(f"settings: {error}", USAGE)
 
     @cached_property
-    def _engine(self) -> Any:
+    def engine(self) -> Any:
+        """The database, migrated."""
         with told():
             return open_database(self.settings.database_url, self.settings.home)
 
     @cached_property
     def policy(self) -> PolicyStore:
         """The store of rights."""
-        return SqlPolicyStore(self._engine)
+        return SqlPolicyStore(self.engine)
 
     @cached_property
     def usage(self) -> UsageStore:
         """The store of counts."""
-        return SqlUsageStore(self._engine)
+        return SqlUsageStore(self.engine)
 
     def change(self, edit: Edit) -> tuple[Change, ...]:
         """Change rights, recorded under the actor's name; ends with a message where that can't be done."""
@@ -85,7 +86,7 @@ class Context:
     @cached_property
     def catalog(self) -> SqlCatalog:
         """The catalogue."""
-        return SqlCatalog(self._engine)
+        return SqlCatalog(self.engine)
 
     @cached_property
     def index(self) -> CatalogIndex:

@@ -30,6 +30,7 @@ from server.cli import (
     reports,
     rights,
     scenes,
+    seed,
     serve,
 )
 from server.cli.context import Context, configure_logging
@@ -72,6 +73,7 @@ def common(
 app.command("bank")(bank.bank)
 app.command("layers")(layers.layers)
 app.command("leftovers")(leftovers.leftovers)
+app.command("seed")(seed.seed)
 app.command("serve")(serve.serve)
 app.command("usage")(reports.usage)
 app.command("explain")(reports.explain)
