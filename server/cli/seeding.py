@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, cast
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from auth.models import Action
 from mosaics.encode import MEDIA_TYPES, Format
 from mosaics.grids import Grid, find_grid
 from mosaics.layers import Layer
@@ -119,10 +120,12 @@ class Seeding:
     @cached_property
     def _viewer(self) -> Viewer:
         order = self._order
+        # a file leaves the house: that is another right than to look at tiles here
+        action = Action.TILE if order.output is None else Action.EXPORT
         if order.institution is not None:
-            return viewer_of_institution(self._context.rights(), order.institution, self._now)
+            return viewer_of_institution(self._context.rights(), order.institution, action, self._now)
         if order.key_id is not None:
-            return viewer_of_key(self._context.rights(), order.key_id, self._now)
+            return viewer_of_key(self._context.rights(), order.key_id, action, self._now)
         return OPERATOR
 
     @cached_property

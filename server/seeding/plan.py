@@ -97,8 +97,10 @@ class Plan:
                 yield tuple(Place(each.zoom, x, y) for x, y in pairs)
 
 
-def viewer_of_institution(snapshot: PolicySnapshot, institution_id: str, now: datetime) -> Viewer:
-    """Give what an institution may see as tiles; `public`: what everybody may.
+def viewer_of_institution(
+    snapshot: PolicySnapshot, institution_id: str, action: Action, now: datetime
+) -> Viewer:
+    """Give what is open to an institution for an action; `public`: to everybody.
 
     Rights that hold only from some network or web site open nothing here.
 
@@ -106,15 +108,15 @@ def viewer_of_institution(snapshot: PolicySnapshot, institution_id: str, now: da
         UnknownIdError: If there is no such institution.
     """
     if institution_id == PUBLIC:
-        return _viewer(snapshot, ANONYMOUS, PUBLIC, now)
+        return _viewer(snapshot, ANONYMOUS, PUBLIC, action, now)
     if institution_id not in snapshot.institutions:
         raise UnknownIdError("institution", institution_id)
     principal = Principal(kind=PrincipalKind.INSTITUTION, institution_id=institution_id)
-    return _viewer(snapshot, principal, f"institution:{institution_id}", now)
+    return _viewer(snapshot, principal, f"institution:{institution_id}", action, now)
 
 
-def viewer_of_key(snapshot: PolicySnapshot, key_id: str, now: datetime) -> Viewer:
-    """Give what a key may see as tiles.
+def viewer_of_key(snapshot: PolicySnapshot, key_id: str, action: Action, now: datetime) -> Viewer:
+    """Give what is open to a key for an action.
 
     Raises:
         UnknownIdError: If there is no such key.
@@ -123,11 +125,13 @@ def viewer_of_key(snapshot: PolicySnapshot, key_id: str, now: datetime) -> Viewe
     key = snapshot.keys.get(key_id)
     if key is None:
         raise UnknownIdError("key", key_id)
-    return _viewer(snapshot, principal_of(snapshot, key, now), f"key:{key_id}", now)
+    return _viewer(snapshot, principal_of(snapshot, key, now), f"key:{key_id}", action, now)
 
 
-def _viewer(snapshot: PolicySnapshot, principal: Principal, label: str, now: datetime) -> Viewer:
-    return Viewer(label=label, opened=scene_filter(decide(snapshot, principal, Action.TILE, now)))
+def _viewer(
+    snapshot: PolicySnapshot, principal: Principal, label: str, action: Action, now: datetime
+) -> Viewer:
+    return Viewer(label=label, opened=scene_filter(decide(snapshot, principal, action, now)))
 
 
 def seen_layer(index: CatalogIndex, viewer: Viewer, layer_id: str) -> Layer:
@@ -140,7 +144,8 @@ def seen_layer(index: CatalogIndex, viewer: Viewer, layer_id: str) -> Layer:
         return find_layer(index, layer_id, viewer.opened)
     except LayerNotFoundError as error:
         raise NothingToSeedError(
-            f"there is no layer {layer_id}, or nothing of it is open as tiles ({viewer.label})"
+            f"there is no layer {layer_id}, or nothing of it is open to {viewer.label}: grants open tiles by the "
+            "action tile, files by export"
         ) from error
 
 
