@@ -144,8 +144,8 @@ def seen_layer(index: CatalogIndex, viewer: Viewer, layer_id: str) -> Layer:
         return find_layer(index, layer_id, viewer.opened)
     except LayerNotFoundError as error:
         raise NothingToSeedError(
-            f"there is no layer {layer_id}, or nothing of it is open to {viewer.label}: grants open tiles by the "
-            "action tile, files by export"
+            f"there is no layer {layer_id}, or nothing of it is open to {viewer.label}: grants open tiles by "
+            "the action tile, files by export"
         ) from error
 
 
