@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -126,10 +127,11 @@ class Places:
 
     def _holds(self, folder: str) -> bool:
         """Tell whether a real folder is a root or below one."""
-        return any(
-            isinstance(root, Path) and f"{folder}/".startswith(f"{str(root).rstrip('/')}/")
-            for root in self.roots
-        )
+        return f"{folder}/".startswith(self._beginnings)
+
+    @cached_property
+    def _beginnings(self) -> tuple[str, ...]:
+        return tuple(f"{str(root).rstrip('/')}/" for root in self.roots if isinstance(root, Path))
 
 
 def _outside(href: str) -> IngestError:
