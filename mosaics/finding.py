@@ -44,6 +44,7 @@ def find_layer(index: CatalogIndex, layer_id: str, scene_filter: SceneFilter) ->
         parts=parts,
         single=bool(colon),
         rights=scene_filter.digest,
+        standing=None if colon else index.standing(name),
     )
 
 
@@ -68,6 +69,7 @@ def mosaic_layer(index: CatalogIndex, mosaic: Mosaic, scene_filter: SceneFilter)
         single=False,
         rights=scene_filter.digest,
         mosaic=mosaic,
+        standing=index.standing(mosaic.id),
         attributions={id_: each.attribution for id_, each in index.collections.items()},
     )
 

@@ -58,6 +58,16 @@ summaries_table = sa.Table(
 )
 """What the index holds of each scene; apart from the items, so that a worker reads no more than that."""
 
+overviews_table = sa.Table(
+    "mosaics_overviews",
+    metadata,
+    sa.Column("layer_id", sa.String(64), primary_key=True),
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("document", sa.Text, comment="JSON; NULL: removed"),
+    sa.Column("sequence", sa.BigInteger, nullable=False, index=True),
+)
+"""Coarse files in place of many scenes of a layer."""
+
 sequence_table = sa.Table(
     "mosaics_sequence",
     metadata,
@@ -85,6 +95,7 @@ class SqlCatalog:
             ).all()
             mosaics = connection.execute(_mosaics_since(since)).all()
             gathering, gone, broken = _scenes_since(connection, since)
+            overviews = connection.execute(_overviews_since(since)).all()
         return Changes(
             sequence=newest,
             collections={row.id: _collection_from(row.document) for row in collections},
@@ -92,6 +103,13 @@ class SqlCatalog:
             gone=(*gone, *broken),
             broken=broken,
             mosaics={row.id: _mosaic_from(row.document) for row in mosaics},
+            overviews={
+                (row.layer_id, row.name): (
+                    row.sequence,
+                    None if row.document is None else json.loads(row.document),
+                )
+                for row in overviews
+            },
         )
 
     def collections(self) -> dict[str, Collection]:
@@ -202,6 +220,37 @@ class SqlCatalog:
                 ).rowcount
             )
 
+    def overviews(self, layer_id: str) -> dict[str, dict[str, Any]]:
+        """Give the overviews of a layer."""
+        table = overviews_table.c
+        query = sa.select(table.name, table.document).where(
+            table.layer_id == layer_id, table.document.is_not(None)
+        )
+        with _translated(), self._engine.connect() as connection:
+            return {row.name: json.loads(row.document) for row in connection.execute(query)}
+
+    def put_overview(self, layer_id: str, name: str, document: dict[str, Any]) -> int:
+        """Add or replace an overview."""
+        with _translated(), self._engine.begin() as connection:
+            sequence = _next(connection)
+            values = {"document": json.dumps(document), "sequence": sequence}
+            where = _is_overview(layer_id, name)
+            if not connection.execute(sa.update(overviews_table).where(where).values(values)).rowcount:
+                row = {"layer_id": layer_id, "name": name, **values}
+                connection.execute(sa.insert(overviews_table).values(row))
+        return sequence
+
+    def remove_overview(self, layer_id: str, name: str) -> bool:
+        """Take an overview away; a row without a document stays so that every worker hears of it."""
+        with _translated(), self._engine.begin() as connection:
+            return bool(
+                connection.execute(
+                    sa.update(overviews_table)
+                    .where(_is_overview(layer_id, name), overviews_table.c.document.is_not(None))
+                    .values(document=None, sequence=_next(connection))
+                ).rowcount
+            )
+
     def put_scene(self, collection_id: str, item: dict[str, Any], digest: str) -> int:
         """Add or replace a scene."""
         if self.collection(collection_id) is None:
@@ -308,6 +357,16 @@ def _next(connection: sa.Connection) -> int:
 
 def _is_scene(collection_id: str, scene_id: str) -> sa.ColumnElement[bool]:
     return sa.and_(scenes_table.c.collection_id == collection_id, scenes_table.c.id == scene_id)
+
+
+def _is_overview(layer_id: str, name: str) -> sa.ColumnElement[bool]:
+    return sa.and_(overviews_table.c.layer_id == layer_id, overviews_table.c.name == name)
+
+
+def _overviews_since(since: int) -> sa.Select[Any]:
+    table = overviews_table.c
+    query = sa.select(overviews_table).where(table.sequence > since)
+    return query.where(table.document.is_not(None)) if since == 0 else query
 
 
 def _mosaics_since(since: int) -> sa.Select[tuple[str, str | None]]:
