@@ -29,6 +29,7 @@ from server.cli import (
     parties,
     reports,
     rights,
+    seed,
     serve,
 )
 from server.cli.context import Context, configure_logging
@@ -71,6 +72,7 @@ def common(
 app.command("bank")(bank.bank)
 app.command("layers")(layers.layers)
 app.command("leftovers")(leftovers.leftovers)
+app.command("seed")(seed.seed)
 app.command("serve")(serve.serve)
 app.command("usage")(reports.usage)
 app.command("explain")(reports.explain)
