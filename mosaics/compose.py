@@ -13,6 +13,7 @@ from shapely.geometry.base import BaseGeometry
 from mosaics.errors import NobodyWaitsError, SceneUnreadableError
 from mosaics.geodesy import ground_pixel_size, lonlat_transformer, nominal_pixel_size
 from mosaics.models import Frame, Picture, Raster
+from mosaics.ranking import Ranked
 from mosaics.read import SceneReader
 from mosaics.readings import Reading, bands_read, readings
 from mosaics.render import Recipe, render
@@ -48,10 +49,18 @@ def compose(
     alpha = np.zeros((height, width), dtype="uint8")
     used: list[Contribution] = []
     failures: list[SceneUnreadableError] = []
+    pictures = Ranked(
+        contributions=tile.contributions,
+        frame=tile.frame,
+        reader=reader,
+        render=lambda each: _scene_picture(each, tile.frame, reader, stop),
+        cut=cut,
+        stop=stop,
+    )
     for contribution in tile.contributions:
         go_on(stop)
         try:
-            picture = _scene_picture(contribution, tile.frame, reader, stop)
+            picture = pictures.picture(contribution)
         except SceneUnreadableError as error:
             failures.append(error)
             on_unreadable(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -14,6 +14,8 @@ from pyproj import Transformer
 from shapely.geometry.base import BaseGeometry
 
 from mosaics.catalog.index import whole_earth
+from mosaics.catalog.overview import Overview
+from mosaics.coarse import Limits, OpenOverview, Rank, Wanted, choose, rank_of, woven
 from mosaics.filters import Opening, SceneFilter
 from mosaics.geodesy import lonlat_transformer
 from mosaics.layers import ANY_TIME, Layer, TimeSpan
@@ -48,6 +50,8 @@ class Contribution:
     """Of the mask; empty where it is None."""
     charged: tuple[str, ...] = ()
     """Labels of the metered rules that were needed to open it here; none where an unmetered one does."""
+    rank: Rank | None = None
+    """Where its scenes stand in the order, if those of others lie between; None: they don't."""
 
     def token(self) -> str:
         """Write what this scene contributes in one canonical line."""
@@ -130,7 +134,8 @@ def resolve(
         found = (asked.contribution(place) for place in places)
         contributions = [each for each in found if each is not None]
     else:
-        contributions = _covering(places, asked, frame, most)
+        contributions = _with_overviews(layer, asked, frame, span, most)
+        contributions = contributions or _covering(places, asked, frame, most)
     leading = next((each.style for each in contributions), None)
     if style_id is not None and style_id in styles:
         leading = styles.get(style_id)
@@ -169,6 +174,24 @@ class _Asked:
         fitting = (style for style in known if readings(style, scene) is not None)
         return next(fitting, known[0] if known and self.style_id is None else None)
 
+    def fits(self, overview: Overview, sample: Scene) -> bool:
+        """Tell whether an overview can be shown as its scenes would be, which may have more files."""
+        style = self._style_of(sample)
+        return style is None or readings(style, overview.scene) is not None
+
+    def of_overview(self, opened: OpenOverview) -> Contribution | None:
+        """Give what an overview is to the tile; None: nothing, and its scenes are nothing either."""
+        style = self._style_of(opened.sample)
+        if style is None:
+            return None
+        charged = [_charged(each, self.outline) for each in opened.openings if self.scene_filter.metered]
+        return Contribution(
+            scene=opened.overview.scene,
+            style=style,
+            mask=None,
+            charged=tuple(dict.fromkeys(label for labels in charged for label in labels)),
+        )
+
     def contribution(self, place: Place) -> Contribution | None:
         """Give what a scene is to the tile; None: nothing."""
         scene = place.scene
@@ -191,6 +214,24 @@ class _Asked:
             mask_digest="" if mask is None else opening.digest,
             charged=_charged(opening, self.outline) if self.scene_filter.metered else (),
         )
+
+
+def _with_overviews(
+    layer: Layer, asked: _Asked, frame: Frame, span: TimeSpan, most: int
+) -> list[Contribution]:
+    """Choose coarse files, and beside them the scenes that are in none; nothing: no file is of use."""
+    limits = Limits(files=most, looked_at=_MOST_LOOKED_AT)
+    wanted = Wanted(asked.scene_filter, frame, asked.outline, asked.ground_resolution, span, asked.fits)
+    choice = choose(layer, wanted, limits)
+    if choice is None:
+        return []
+    coarse = ((each.rank, asked.of_overview(each)) for each in choice.overviews)
+    shown = [(rank, each) for rank, each in coarse if each is not None]
+    places, left = choice.natives, max(most - len(shown), 0)
+    found = _covering(places, asked, frame, left) if len(places) > left else map(asked.contribution, places)
+    ranks = {place.key: rank_of(layer, place) for place in places}
+    natives = [(ranks[each.scene.collection_id, each.scene.id], each) for each in found if each is not None]
+    return [replace(each, rank=rank) for rank, each in woven(shown, natives, most)]
 
 
 def _covering(places: Sequence[Place], asked: _Asked, frame: Frame, most: int) -> list[Contribution]:
