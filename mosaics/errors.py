@@ -12,6 +12,7 @@ MosaicsError
 ├── ColormapNotFoundError
 ├── BandsNotFoundError
 ├── StyleUnsuitableError
+├── ChangeUnsuitableError       a style has no value of which two dates could be compared
 ├── TimeNotFoundError
 ├── SceneUnreadableError
 ├── NobodyWaitsError             the one who asked has gone; nobody sees it
@@ -78,6 +79,10 @@ class BandsNotFoundError(MosaicsError):
 
 class StyleUnsuitableError(MosaicsError):
     """The style has no place for a range, a colour map or a gamma as it is wanted."""
+
+
+class ChangeUnsuitableError(MosaicsError):
+    """The style has no one value whose difference between two dates could be shown, or no range for it."""
 
 
 class GridNotFoundError(MosaicsError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from mosaics.filters import SceneFilter
 from mosaics.layers import Layer, LayerPart
 from mosaics.models import Collection
 from mosaics.mosaic import Mosaic
+from mosaics.stretch import Stretch
 
 
 def find_layer(index: CatalogIndex, layer_id: str, scene_filter: SceneFilter) -> Layer:
@@ -45,6 +47,7 @@ def find_layer(index: CatalogIndex, layer_id: str, scene_filter: SceneFilter) ->
         single=bool(colon),
         rights=scene_filter.digest,
         standing=None if colon else index.standing(name),
+        stretch=None if colon else _stretch(index, name),
     )
 
 
@@ -68,10 +71,22 @@ def mosaic_layer(index: CatalogIndex, mosaic: Mosaic, scene_filter: SceneFilter)
         parts=parts,
         single=False,
         rights=scene_filter.digest,
+        stretch=_stretch(index, mosaic.id, mosaic),
         mosaic=mosaic,
         standing=index.standing(mosaic.id),
         attributions={id_: each.attribution for id_, each in index.collections.items()},
     )
+
+
+def _stretch(index: CatalogIndex, layer_id: str, mosaic: Mosaic | None = None) -> Stretch | None:
+    """Give the range of values of a collection or a mosaic; None: each scene has its own."""
+    if mosaic is not None and mosaic.stretch == "scene":
+        return None
+    found = index.stretches.get(layer_id)
+    if mosaic is not None and mosaic.ranges:
+        ranges = tuple((name, each.low, each.high) for name, each in sorted(mosaic.ranges.items()))
+        return replace(found or Stretch(), ranges=ranges)
+    return None if found is None or found.each else found
 
 
 def visible_layers(index: CatalogIndex, scene_filter: SceneFilter) -> frozenset[str]:
@@ -79,7 +94,8 @@ def visible_layers(index: CatalogIndex, scene_filter: SceneFilter) -> frozenset[
     found: set[str | None] = set()
     for part in index.parts:
         codes, values = part.table.words("collection")
-        found.update(values[code] for code in np.unique(codes[part.seen_by(scene_filter).rows]))
+        held = codes[part.seen_by(scene_filter).rows]
+        found.update(values[code] for code in np.flatnonzero(np.bincount(held)))
     mosaics = (
         id_
         for id_, mosaic in index.mosaics.items()

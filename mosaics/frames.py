@@ -32,6 +32,18 @@ def layer_frame(layer: Layer, width: int, max_height: int) -> Frame:
         east = max(part[2] if part[0] >= 0 else part[2] + 360 for part in parts)
         if east - west < bounds.right - bounds.left:
             bounds = Bounds(west, bounds.bottom, east, bounds.top)
+    return area_frame(layer, bounds, width, max_height)
+
+
+def area_frame(layer: Layer, bounds: Bounds, width: int, max_height: int) -> Frame:
+    """Give the Web Mercator frame around lon/lat bounds, no finer than rights open the layer.
+
+    Args:
+        layer: The layer.
+        bounds: Longitudes and latitudes; the east may be beyond 180 degrees.
+        width: Columns; fewer where the bounds are too high for them, or where rights open only coarser ones.
+        max_height: Most rows.
+    """
     frame = bounds_frame(bounds, width, max_height)
     while max(frame.width, frame.height) > 1 and ground_resolution(frame) < layer.limit:
         part = min(ground_resolution(frame) / layer.limit, 1 - 1 / max(frame.width, frame.height))

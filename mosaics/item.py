@@ -24,6 +24,7 @@ from mosaics.item_assets import (
     bands_from,
     generation_of,
     href_of,
+    mask_from,
     others_from,
     path_of,
     projection_of,
@@ -166,6 +167,7 @@ def scene_from_item(
             sequence=sequence,
             visual=_visual_from(item, root),
             others=others_from(item["assets"], root),
+            mask=mask_from(item["assets"], root),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         named = item.get("id") if isinstance(item, dict) else None

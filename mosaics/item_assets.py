@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pystac
 
-from mosaics.models import Asset, Band, Scene
+from mosaics.models import Asset, Band, CloudMask, Scene
 from mosaics.places import ObjectAddress, is_object
 
 if TYPE_CHECKING:
@@ -33,6 +33,12 @@ DATA: Final = "data"
 """Key of the leading asset."""
 _COMPARED: Final = "flux:relative_reflectance"
 """Field of a band: what makes its values reflectance but for a factor of all bands, if not raster:scale."""
+MASK: Final = "mask"
+"""Key of the asset that tells of clouds."""
+CLASSES: Final = "classification:classes"
+"""Field of it: what its values mean."""
+CLOUDY: Final = frozenset({"cloud", "clouds", "cloud_shadow", "haze_heavy", "shadow"})
+"""Names of classes that hide the ground or darken it."""
 _PERCENTILES: Final = {"p2": "2", "p50": "50", "p98": "98", "p999": "99.9"}
 
 
@@ -97,6 +103,29 @@ def others_from(assets: Mapping[str, Any], root: Path) -> tuple[Asset, ...]:
             )
         )
     return tuple(found)
+
+
+def mask_from(assets: Mapping[str, Any], root: Path) -> CloudMask | None:
+    """Read the mask of an item's assets; one that is not written as we do, or tells of no cloud, is none."""
+    asset = assets.get(MASK)
+    if asset is None:
+        return None
+    try:
+        cloudy = tuple(int(each["value"]) for each in asset[CLASSES] if each["name"] in CLOUDY)
+        height, width = asset["proj:shape"]
+        href = path_of(asset["href"], root)
+        file = Asset(
+            key=MASK,
+            href=href,
+            generation=generation_of(asset, href),
+            width=width,
+            height=height,
+            ground_resolution=asset["raster:spatial_resolution"],
+            bands=(Band(name=MASK),),
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+    return CloudMask(asset=file, cloudy=cloudy) if cloudy else None
 
 
 def generation_of(asset: Mapping[str, Any], href: str) -> str:

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -23,54 +23,23 @@ from mosaics.catalog.visible import Visible, rows_held, rules_open
 from mosaics.errors import StyleNotFoundError, TimeNotFoundError
 from mosaics.filters import EVERYTHING, SLACK, SceneFilter, SceneRule, SceneSet
 from mosaics.models import Bounds, Collection, Scene, Text
-from mosaics.mosaic import Mosaic
+from mosaics.mosaic import Mosaic, Order
 from mosaics.ordering import Place, ScenesOrder, by_rule, in_order, newest_first
 from mosaics.outlines import raster_outline
+from mosaics.stretch import Stretch
+from mosaics.times import ANY_TIME, DEFAULT, LATEST, TimeSpan, parse_time
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
+__all__ = ["ANY_TIME", "COLLECTION_ID", "DEFAULT", "LATEST", "SCENE_ID", "Layer", "LayerPart", "TimeSpan"]
 
 COLLECTION_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 SCENE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-DEFAULT = "default"
-"""The word that stands for the default style and the default time."""
 _DAY: Final = 86_400
 """Seconds of a day."""
 _MANY: Final = 1_000
 """Scenes beyond which their outlines are no longer exact, which is slow."""
-LATEST = "latest"
-"""The newest pixel at each place, which is also the default time."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TimeSpan:
-    """A half-open span of acquisition times, UTC; None on both sides: any time, undated scenes too."""
-
-    start: datetime | None = None
-    end: datetime | None = None
-
-    def holds(self, scene: Scene) -> bool:
-        """Tell whether the scene was acquired within."""
-        if self.start is None and self.end is None:
-            return True
-        if scene.acquired is None:
-            return False
-        return (self.start is None or self.start <= scene.acquired) and (
-            self.end is None or scene.acquired < self.end
-        )
-
-    def flags(self, acquired: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Tell the same of acquisition times, seconds since 1970; NaN: not known."""
-        flags = np.ones(len(acquired), bool)
-        if self.start is not None:
-            flags &= acquired >= self.start.timestamp()
-        if self.end is not None:
-            flags &= acquired < self.end.timestamp()
-        return flags
-
-
-ANY_TIME = TimeSpan()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -101,6 +70,11 @@ class LayerPart:
         return self if seen is self.seen else LayerPart(part=self.part, seen=seen)
 
 
+def _distinct(codes: NDArray[np.int32]) -> NDArray[np.intp]:
+    """Give the distinct codes, ascending; np.unique would sort them all."""
+    return np.flatnonzero(np.bincount(codes)) if len(codes) else np.array([], np.intp)
+
+
 class Listed(NamedTuple):
     """A scene as lists tell of it."""
 
@@ -127,6 +101,8 @@ class Layer:
     """True for a layer of one scene (`collection:scene`)."""
     rights: str = ""
     """Digest of the filter that made it so."""
+    stretch: Stretch | None = None
+    """The range of values that all its scenes are shown in; None: each has its own."""
     mosaic: Mosaic | None = None
     """How a named mosaic is defined."""
     attributions: Mapping[str, str] = field(default_factory=dict)
@@ -174,10 +150,9 @@ class Layer:
     @cached_property
     def bounds(self) -> Bounds:
         """Longitudes and latitudes around all that is open; -180..180 where that crosses the antimeridian."""
-        extents = np.concatenate([part.seen.extents for part in self.parts])
-        west, south = np.nanmin(extents[:, :2], axis=0)
-        east, north = np.nanmax(extents[:, 2:], axis=0)
-        return Bounds(float(west), float(south), float(east), float(north))
+        least = np.fmin.reduce([np.fmin.reduce(part.seen.extents, axis=0) for part in self.parts])
+        most = np.fmax.reduce([np.fmax.reduce(part.seen.extents, axis=0) for part in self.parts])
+        return Bounds(float(least[0]), float(least[1]), float(most[2]), float(most[3]))
 
     @cached_property
     def widest(self) -> float:
@@ -203,7 +178,7 @@ class Layer:
         for part in self.parts:
             codes, looks = part.word_codes("look")
             sequences = part.table.sequences[part.seen.rows]
-            for code in np.unique(codes):
+            for code in _distinct(codes):
                 least = int(sequences[codes == code].min())
                 look = str(looks[code])
                 first[look] = min(first.get(look, least), least)
@@ -264,8 +239,9 @@ class Layer:
     def generation(self) -> str:
         """Changes whenever something that this caller sees of the layer does; 16 hex characters."""
         total = sum(int(part.table.tokens[part.seen.rows].sum()) for part in self.parts)
+        stretch = "" if self.stretch is None else self.stretch.digest
         coarse = "" if self.standing is None else self.standing.token
-        canonical = f"{self.rights}|{len(self)}|{total % 2**64}|{self.mosaic!r}|{coarse}"
+        canonical = f"{self.rights}|{len(self)}|{total % 2**64}|{self.mosaic!r}|{stretch}|{coarse}"
         return hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
 
     @cached_property
@@ -298,13 +274,20 @@ class Layer:
                 )
             ],
             most,
-            self.order,
+            self.order if span.nearest is None else by_rule(Order(rule="nearest", date=span.nearest)),
         )
 
     @cached_property
     def order(self) -> ScenesOrder:
         """How its scenes are ordered."""
         return newest_first if self.mosaic is None else by_rule(self.mosaic.order)
+
+    def stretched(self, scene: Scene) -> Scene:
+        """Give a scene of it as if its values were those of a typical scene, where all are shown alike."""
+        if self.stretch is None:
+            return scene
+        others = tuple(replace(each, bands=self.stretch.of(each.bands)) for each in scene.others)
+        return replace(scene, bands=self.stretch.of(scene.bands), others=others)
 
     def listed(self, first: int, most: int) -> Iterator[Listed]:
         """Tell of some of its scenes, in order.
@@ -381,7 +364,7 @@ class Layer:
         found: set[str | None] = set()
         for part in self.parts:
             codes, values = part.word_codes(name)
-            found.update(values[code] for code in np.unique(codes))
+            found.update(values[code] for code in _distinct(codes))
         return tuple(sorted(value for value in found if value))
 
     def _first_of_each(self, name: str) -> list[Place]:
@@ -390,7 +373,7 @@ class Layer:
         for part in self.parts:
             codes, _ = part.word_codes(name)
             rows = []
-            for code in np.unique(codes):
+            for code in _distinct(codes):
                 alike = part.seen.rows[codes == code]
                 rows.append(in_order([(part.table, alike)], most=1)[0].row)
             firsts.append((part.table, np.array(rows, np.intp)))
@@ -410,41 +393,12 @@ class Layer:
         return asked
 
     def span(self, asked: str | None) -> TimeSpan:
-        """Parse a time: None, `default`, `latest`, a date of the layer, an instant, or `A/B` (`A--B`).
-
-        Both ends of an interval are inside; an end given as a date means the whole day.
+        """Parse a time as `parse_time` does; a single date or instant must be one of the layer.
 
         Raises:
             TimeNotFoundError: If it can't be parsed, or is a single date without a scene.
         """
-        if asked in {None, "", DEFAULT, LATEST, "current"}:
-            return ANY_TIME
-        assert asked is not None
-        parts = asked.split("/") if "/" in asked else asked.split("--")
-        if len(parts) == 1:
-            span = TimeSpan(start=_parse(parts[0], asked)[0], end=_parse(parts[0], asked)[1])
-            if not self.has(span):
-                raise TimeNotFoundError(asked)
-            return span
-        if len(parts) != 2:
-            raise TimeNotFoundError(asked)
-        start = None if parts[0] == ".." else _parse(parts[0], asked)[0]
-        end = None if parts[1] == ".." else _parse(parts[1], asked)[1]
-        if start is not None and end is not None and start >= end:
-            raise TimeNotFoundError(asked)
-        return TimeSpan(start=start, end=end)
-
-
-def _parse(text: str, asked: str) -> tuple[datetime, datetime]:
-    """Give the first instant of a date or time and the first instant after it, UTC."""
-    try:
-        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-            day = datetime.combine(date.fromisoformat(text), time(), UTC)
-            return day, day + timedelta(days=1)
-        if re.fullmatch(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})?", text):
-            instant = datetime.fromisoformat(text)
-            instant = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
-            return instant, instant + timedelta(seconds=1)
-    except (ValueError, OverflowError) as error:
-        raise TimeNotFoundError(asked) from error
-    raise TimeNotFoundError(asked)
+        span = parse_time(asked)
+        if span.single and not self.has(span):
+            raise TimeNotFoundError(asked or "")
+        return span

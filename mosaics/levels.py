@@ -59,6 +59,23 @@ def is_stretched(recipe: Recipe) -> bool:
     return not (rescale == "display" and all(b.data_type == "uint8" for b in recipe.bands))
 
 
+def uses_statistics(recipe: Recipe) -> bool:
+    """Tell whether what values become depends on what the values of the bands are like."""
+    return not isinstance(recipe.style.rescale_of(recipe.bands), tuple) and is_stretched(recipe)
+
+
+def channels(raster: Raster, recipe: Recipe) -> list[NDArray[np.float32]]:
+    """Give what is stretched, shape (height, width) each: bands, or what the style's formulas make of them.
+
+    Args:
+        raster: Values with one band per variable.
+        recipe: Style and bands.
+    """
+    values = [band.astype("float32") for band in raster.data]
+    bands = dict(zip(recipe.style.variables, _comparable(values, measures(recipe)), strict=True))
+    return _channels(bands, recipe.style.expression)
+
+
 def ranges(recipe: Recipe) -> Ranges:
     """Give which values become 0 and 255, (low, high) of each channel in the channel's unit."""
     return _ranges(recipe)

@@ -138,6 +138,16 @@ class Asset:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CloudMask:
+    """What a scene's product says of clouds, as an image of classes."""
+
+    asset: Asset
+    """The file; one band."""
+    cloudy: tuple[int, ...]
+    """Classes that hide the ground or darken it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Scene:
     """One acquisition as it is served: what tiles and rights need of its STAC item."""
 
@@ -181,6 +191,8 @@ class Scene:
     """Its companion, where banking made one of the scene as it is."""
     others: tuple[Asset, ...] = ()
     """Its other files; what stands above is of the leading one."""
+    mask: CloudMask | None = None
+    """Its clouds, where the product tells of them."""
 
     @property
     def views(self) -> tuple[Scene, ...]:
@@ -197,6 +209,12 @@ class Scene:
         """Ground sample distance of its finest file, metres per pixel."""
         return min((self.ground_resolution, *(asset.ground_resolution for asset in self.others)))
 
+    @property
+    def mask_view(self) -> Scene:
+        """The scene as its mask shows it, where it has one."""
+        assert self.mask is not None, "asked of scenes that have one"
+        return replace(self._of(self.mask.asset), kind="classes")
+
     def _of(self, asset: Asset) -> Scene:
         return replace(
             self,
@@ -209,6 +227,7 @@ class Scene:
             colormap=(),
             visual=None,
             others=(),
+            mask=None,
         )
 
 

@@ -55,20 +55,34 @@ def values_at(
         scene = place.scene if _near(place, longitude, latitude) else None
         if scene is None:
             continue
-        openers = scene_filter.openers_at(scene, longitude, latitude)
-        if not openers:
-            continue
-        finest = openers[0].limit
-        values = reader.sample(scene, longitude, latitude, finest)
-        if values is not None:
-            best = [opener.rule for opener in openers if opener.limit == finest]
-            return PointValues(
-                scene=scene,
-                values=values + _of_others(scene, reader, (longitude, latitude), finest),
-                ground_resolution=max(finest, scene.finest_resolution),
-                charged=() if any(not rule.metered for rule in best) else (best[0].label,),
-            )
+        found = value_of(scene, scene_filter, reader, longitude=longitude, latitude=latitude)
+        if found is not None:
+            return found
     return None
+
+
+def value_of(
+    scene: Scene, scene_filter: SceneFilter, reader: SceneReader, *, longitude: float, latitude: float
+) -> PointValues | None:
+    """Read what one scene has at a point, as finely as some rule opens it there; None: nothing, or not open.
+
+    Raises:
+        SceneUnreadableError: If it can't be read.
+    """
+    openers = scene_filter.openers_at(scene, longitude, latitude)
+    if not openers:
+        return None
+    finest = openers[0].limit
+    values = reader.sample(scene, longitude, latitude, finest)
+    if values is None:
+        return None
+    best = [opener.rule for opener in openers if opener.limit == finest]
+    return PointValues(
+        scene=scene,
+        values=values + _of_others(scene, reader, (longitude, latitude), finest),
+        ground_resolution=max(finest, scene.finest_resolution),
+        charged=() if any(not rule.metered for rule in best) else (best[0].label,),
+    )
 
 
 def _of_others(

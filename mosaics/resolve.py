@@ -19,10 +19,13 @@ from mosaics.coarse import Limits, OpenOverview, Rank, Wanted, choose, rank_of, 
 from mosaics.filters import Opening, SceneFilter
 from mosaics.geodesy import lonlat_transformer
 from mosaics.layers import ANY_TIME, Layer, TimeSpan
+from mosaics.levels import Recipe, uses_statistics
 from mosaics.models import Bounds, Frame, Scene
+from mosaics.mosaic import PixelSelection
 from mosaics.ordering import Place
-from mosaics.readings import readings
+from mosaics.readings import bands_bound, readings
 from mosaics.registry import Registry
+from mosaics.stretch import Stretch
 from mosaics.styles import Style
 from mosaics.terrain import backdrop
 
@@ -50,15 +53,39 @@ class Contribution:
     """Of the mask; empty where it is None."""
     charged: tuple[str, ...] = ()
     """Labels of the metered rules that were needed to open it here; none where an unmetered one does."""
+    stretch: Stretch | None = None
+    """The range of values of its mosaic; None: its own."""
+    cloud_mask: bool = False
+    """Whether what its mask calls cloud is left out."""
     rank: Rank | None = None
     """Where its scenes stand in the order, if those of others lie between; None: they don't."""
+
+    @property
+    def is_stretched(self) -> bool:
+        """True where the range of its mosaic makes another picture of it than its own would."""
+        bands = None if self.stretch is None else bands_bound(self.style, self.scene)
+        if self.stretch is None or bands is None or self.stretch.of(bands) == bands:
+            return False
+        return uses_statistics(Recipe(style=self.style, bands=bands))
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """Its style bound to its bands; None where no style fits it any more."""
+        bands = bands_bound(self.style, self.scene)
+        if bands is None:
+            return None
+        bands = bands if self.stretch is None else self.stretch.of(bands)
+        return Recipe(style=self.style, bands=bands, colormap=self.scene.colormap)
 
     def token(self) -> str:
         """Write what this scene contributes in one canonical line."""
         scene, mask = self.scene, self.mask_digest
-        return (
+        token = (
             f"{scene.collection_id}:{scene.id}:{scene.generation}:{scene.sequence}:{mask}:{self.style.digest}"
         )
+        if self.stretch is not None and self.is_stretched:
+            token += f":{self.stretch.digest}"
+        return f"{token}:no-cloud" if self.cloud_mask else token
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +105,8 @@ class ResolvedTile:
     """Of image files that may hold its pixels, the preferred first; empty: all."""
     backdrop: tuple[int, int, int] | None = None
     """Red, green, blue of pixels without data, where transparent ones would mean something else."""
+    pixel_selection: PixelSelection = "first"
+    """Of the valid pixels at a place."""
 
     def key(self, output: str) -> str:
         """Give the content key: equal for all callers and addresses that mean the same bytes.
@@ -89,6 +118,8 @@ class ResolvedTile:
         head = f"{RENDERER_VERSION}|{frame.crs}|{frame.bounds!r}|{frame.width}x{frame.height}|{output}"
         if self.backdrop is not None:
             head += f"|{self.backdrop}"
+        if self.pixel_selection != "first":
+            head += f"|{self.pixel_selection}"
         lines = [head, *(contribution.token() for contribution in self.contributions)]
         return hashlib.blake2b("\n".join(lines).encode(), digest_size=20).hexdigest()
 
@@ -126,7 +157,7 @@ def resolve(
         ground_resolution=ground_resolution,
         style_id=style_id,
         styles=styles,
-        preferred=() if layer.mosaic is None else layer.mosaic.styles,
+        layer=layer,
     )
     at_most = None if most is None else max(most, _MOST_LOOKED_AT)
     places = layer.places(Bounds(*asked.outline.bounds), span, at_most)
@@ -146,6 +177,7 @@ def resolve(
         contributions=tuple(contributions),
         ground_resolution=ground_resolution,
         default_time=span == ANY_TIME,
+        pixel_selection="first" if layer.mosaic is None else layer.mosaic.pixel_selection,
         resolution_refused=not contributions and not layer.opens_at(ground_resolution),
     )
 
@@ -160,24 +192,33 @@ class _Asked:
     ground_resolution: float
     style_id: str | None
     styles: Registry[Style]
-    preferred: tuple[str, ...]
-    """Ids of styles that come before a scene's own."""
+    layer: Layer
+    """Whose scenes they are."""
 
     def _style_of(self, scene: Scene) -> Style | None:
         """Give the style that a scene is shown in: the one that is asked for, else its first that still fits.
 
         Where none does the first of them all: numbers can be read of what can't be shown.
         """
-        names = tuple(name for name in self.preferred if name in scene.styles) or scene.styles
+        preferred = () if self.layer.mosaic is None else self.layer.mosaic.styles
+        names = tuple(name for name in preferred if name in scene.styles) or scene.styles
         wanted = scene.styles if self.style_id is not None else names
         known = [self.styles.get(n) for n in wanted if n in self.styles and self.style_id in (None, n)]
         fitting = (style for style in known if readings(style, scene) is not None)
         return next(fitting, known[0] if known and self.style_id is None else None)
 
     def fits(self, overview: Overview, sample: Scene) -> bool:
-        """Tell whether an overview can be shown as its scenes would be, which may have more files."""
+        """Tell whether an overview can be shown as its scenes would be.
+
+        Those may have more files, or each a range of values of its own.
+        """
         style = self._style_of(sample)
-        return style is None or readings(style, overview.scene) is not None
+        bands = None if style is None else bands_bound(style, overview.scene)
+        if style is None or bands is None:
+            return style is None
+        stretch = self.layer.stretch
+        has_one_range = stretch is not None and not stretch.each
+        return has_one_range or not uses_statistics(Recipe(style=style, bands=bands))
 
     def of_overview(self, opened: OpenOverview) -> Contribution | None:
         """Give what an overview is to the tile; None: nothing, and its scenes are nothing either."""
@@ -188,6 +229,7 @@ class _Asked:
         return Contribution(
             scene=opened.overview.scene,
             style=style,
+            stretch=self.layer.stretch,
             mask=None,
             charged=tuple(dict.fromkeys(label for labels in charged for label in labels)),
         )
@@ -207,9 +249,12 @@ class _Asked:
                 mask = None
             elif not shapely.intersects(mask, self.outline):
                 return None
+        mosaic = self.layer.mosaic
         return Contribution(
             scene=scene,
             style=style,
+            stretch=self.layer.stretch,
+            cloud_mask=mosaic is not None and mosaic.cloud_mask and scene.mask is not None,
             mask=mask,
             mask_digest="" if mask is None else opening.digest,
             charged=_charged(opening, self.outline) if self.scene_filter.metered else (),

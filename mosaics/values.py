@@ -15,14 +15,16 @@ from mosaics.compose import inside
 from mosaics.errors import SceneUnreadableError
 from mosaics.filters import SceneFilter
 from mosaics.geodesy import ground_resolution
-from mosaics.lattice import Window
+from mosaics.grids import Grid
+from mosaics.lattice import Window, grid_for, window_around
 from mosaics.layers import Layer, TimeSpan
-from mosaics.models import UNMIXED_KINDS, Band, Kind, Raster, Scene
+from mosaics.models import UNMIXED_KINDS, Band, Bounds, Kind, Raster, Scene
 from mosaics.read import Resampling, SceneReader
 from mosaics.readings import readings
 from mosaics.registry import Registry
 from mosaics.resolve import Contribution, ResolvedTile, frame_outline, resolve
 from mosaics.styles import Style
+from mosaics.zooms import zoom_range
 
 PERCENTILES = (2, 98)
 
@@ -49,6 +51,8 @@ class LayerValues:
     """Finest detail that was read, metres per pixel."""
     refused: bool
     """True when no scene is open at any resolution that was tried, here or anywhere."""
+    window: Window | None = None
+    """The pixels, which may be coarser than what was asked for; None: there are none."""
 
 
 def subject_of(layer: Layer, style: Style | None) -> Subject:
@@ -64,6 +68,27 @@ def subject_of(layer: Layer, style: Style | None) -> Subject:
         if found is not None and len(found) == 1:  # of several files there are no pixels in common
             return Subject(kind=scene.kind, bands=found[0].bands)
     return Subject(kind=layer.first.kind, bands=layer.first.bands)
+
+
+def layer_window(grids: Registry[Grid], layer: Layer, bounds: Bounds, max_size: int) -> Window | None:
+    """Give the fixed pixels in which numbers of a layer are read within bounds.
+
+    Args:
+        grids: All grids.
+        layer: The layer as the caller sees it.
+        bounds: Longitude and latitude.
+        max_size: Most columns and rows.
+
+    Returns:
+        The window; None where the layer has nothing.
+    """
+    left, bottom = max(bounds.left, layer.bounds.left), max(bounds.bottom, layer.bounds.bottom)
+    right, top = min(bounds.right, layer.bounds.right), min(bounds.top, layer.bounds.top)
+    if left > right or bottom > top:
+        return None
+    near = Bounds(left, bottom, right, top)
+    grid = grid_for(grids, near)
+    return window_around(grid, near, finest=zoom_range(grid, layer)[1], max_size=max_size)
 
 
 def no_values(subject: Subject) -> LayerValues:
@@ -123,7 +148,7 @@ def values_over(
     failures: list[SceneUnreadableError] = []
     read = 0
     for scene in near:
-        source = _source(scene, subject)
+        source = source_of(scene, subject)
         if source is None:
             continue
         finer = np.zeros(valid.shape, bool)
@@ -153,6 +178,7 @@ def values_over(
         used=tuple(used),
         ground_resolution=levels[0].ground_resolution,
         refused=bool(near) and all(level.resolution_refused for level in levels),
+        window=window,
     )
 
 
@@ -225,8 +251,8 @@ def _openings(scene: Scene, levels: Sequence[ResolvedTile]) -> list[tuple[int, C
     return found
 
 
-def _source(scene: Scene, subject: Subject) -> tuple[Scene, tuple[int, ...]] | None:
-    """Find the file of a scene that has all bands, and their numbers; None where none has them."""
+def source_of(scene: Scene, subject: Subject) -> tuple[Scene, tuple[int, ...]] | None:
+    """Find the file of a scene that has all bands, and their numbers from 1; None where none has them."""
     if scene.kind != subject.kind:
         return None
     for view in scene.views:

@@ -67,11 +67,13 @@ def stored_block(tile: ResolvedTile, image_format: Format, quality: Quality) -> 
         image_format: What is asked for.
         quality: That the ordinary way encodes with.
     """
-    if not tile.contributions or not tile.default_time:
+    if not tile.contributions or not tile.default_time or tile.pixel_selection != "first":
         return None
     first = tile.contributions[0]
     visual = first.scene.visual
-    if visual is None or first.mask is not None or not _is_current(first, visual, quality):
+    if visual is None or first.cloud_mask or first.is_stretched:
+        return None
+    if first.mask is not None or not _is_current(first, visual, quality):
         return None
     validity = _validity(image_format, visual)
     place = _place(tile.frame, visual)

@@ -18,6 +18,7 @@ from auth.store import SqlPolicyStore
 from auth.tokens import TrustedIssuer
 from auth.usage import SqlUsageStore, UsageStore
 from mosaics.catalog.sql import SqlCatalog
+from mosaics.change_look import load_changes
 from mosaics.fast import FastReader
 from mosaics.grids import load_grids
 from mosaics.indices import load_indices
@@ -105,6 +106,7 @@ def build_services(
         sensors=sensors,
         styles=styles,
         indices=indices,
+        changes=load_changes(_sub(extra, "changes")),
         own_styles=OwnStyles(styles, indices),
         reader=_reader(settings, shared),
         quality=settings.tiles.quality,

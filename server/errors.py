@@ -18,11 +18,12 @@ from auth.errors import (
 from mosaics.errors import (
     BandsNotFoundError,
     CatalogUnavailableError,
+    ChangeUnsuitableError,
     ColormapNotFoundError,
+    DefinitionInvalidError,
     GridNotFoundError,
     IndexNotFoundError,
     LayerNotFoundError,
-    MosaicInvalidError,
     MosaicNotFoundError,
     NameTakenError,
     NobodyWaitsError,
@@ -163,6 +164,14 @@ FACTS: dict[type[Exception], Fact] = {
         "The style does not take these parameters: a colour map wants one channel, ranges are one for all"
         " channels or one for each, and a shaded relief takes none.",
     ),
+    ChangeUnsuitableError: _fact(
+        400,
+        "change_unsuitable",
+        "Deux dates se comparent par une seule valeur : demandez un indice, des hauteurs ou une bande, et"
+        " rescale=MIN,MAX où rien ne dit l'échelle des différences.",
+        "Two dates are compared by one value: ask for an index, heights or one band, and for rescale=LOW,HIGH"
+        " where nothing says the scale of differences.",
+    ),
     TimeNotFoundError: _fact(
         400, "time_not_found", "La couche n'a pas cette date.", "The layer has no such date.", locator="Time"
     ),
@@ -183,11 +192,11 @@ FACTS: dict[type[Exception], Fact] = {
     ),
     NameTakenError: _fact(
         409,
-        "already_exists",
+        "name_taken",
         "Une collection ou une mosaïque a déjà cet identifiant.",
         "A collection or a mosaic has that id already.",
     ),
-    MosaicInvalidError: Fact(status=422, code="invalid_mosaic"),
+    DefinitionInvalidError: Fact(status=422, code="invalid_definition"),
     RateExceededError: _fact(429, "rate", "Trop de demandes à la fois.", "Too many requests at once."),
     QuotaExceededError: _fact(
         429, "quota", "Le quota de votre droit est épuisé.", "The quota of your grant is used up."
@@ -274,7 +283,8 @@ def answer_for(
     fact = _with_data(fact_of(error), error)
     if by_page and fact.headers == CHALLENGE:
         fact = replace(fact, headers=PAGE_CHALLENGE)
-    said = fact.said or Text(fr=str(error), en=str(error))
+    words = error.reason if isinstance(error, DefinitionInvalidError) else str(error)
+    said = fact.said or Text(fr=words, en=words)
     if protocol == "problem":
         code = error.code if isinstance(error, AccessDeniedError) else fact.code
         return problem(fact.status, code, in_language(said, spoken), fact.headers)

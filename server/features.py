@@ -70,6 +70,34 @@ def features_of(request: HttpRequest) -> Features:
     return Features(features=features, collected=collected)
 
 
+def named_polygons(request: HttpRequest, needed: str, other: str) -> tuple[BaseGeometry, BaseGeometry | None]:
+    """Read a JSON object of a polygon and perhaps another, each a GeoJSON geometry or Feature.
+
+    Args:
+        request: Whose body it is.
+        needed: Name of the one that must be there.
+        other: Name of the one that may.
+
+    Raises:
+        BadRequestError: If it is none.
+        TooLargeError: If it is longer, or has more vertices than is ever answered.
+    """
+    if len(request.body) > LARGEST_BODY:
+        raise TooLargeError(f"the body has at most {LARGEST_BODY} bytes")
+    document = json_body(request, _KINDS)
+    if not isinstance(document, dict) or not {needed} <= document.keys() <= {needed, other}:
+        raise BadRequestError(f"the body must be an object of {needed} and, if you like, {other}")
+    _check_text(document)
+    found = {name: _feature(part).geometry for name, part in document.items() if part is not None}
+    if needed not in found:
+        raise BadRequestError(f"{needed} is needed")
+    if sum(int(shapely.get_num_coordinates(geometry)) for geometry in found.values()) > MOST_VERTICES:
+        raise TooLargeError(f"at most {MOST_VERTICES} vertices")
+    for geometry in found.values():
+        _check(geometry)
+    return found[needed], found.get(other)
+
+
 def box_of(text: str) -> Bounds:
     """Read W,S,E,N in degrees.
 

@@ -9,8 +9,9 @@ from mosaics.encode import Format, empty, settled
 from mosaics.filters import SceneFilter
 from mosaics.geodesy import ground_resolution
 from mosaics.grids import find_grid
-from mosaics.layers import Layer
+from mosaics.layers import Layer, TimeSpan
 from mosaics.models import EncodedTile, Frame
+from mosaics.mosaic import PixelSelection
 from mosaics.own_style import OwnStyle
 from mosaics.resolve import ResolvedTile, resolve
 from mosaics.visual import StoredBlock, stored_block
@@ -39,6 +40,10 @@ class TileRequest:
     time: str | None = None
     own: OwnStyle | None = None
     """What the caller wants otherwise than the style has it."""
+    pixels: PixelSelection | None = None
+    """Of the valid pixels at a place; None: as the mosaic has it."""
+    compare: str | None = None
+    """The date that is subtracted; None: none, it is no change."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +98,11 @@ async def serve_tile(
     known = services.resolutions.get(layer, scene_filter, request)
     if known is None:
         frame = tile_frame(services, request)
-        tile = _resolve(services, layer, scene_filter, frame, request.style, request.time, request.own)
+        tile = resolved(
+            services, layer, scene_filter, frame, request.style, layer.span(request.time), request.own
+        )
+        if request.pixels is not None:
+            tile = replace(tile, pixel_selection=request.pixels)
         image_format = settled(request.image_format, tile.formats)
         known = Resolved(
             tile,
@@ -102,7 +111,7 @@ async def serve_tile(
         )
         services.resolutions.put(layer, scene_filter, request, known)
     made = await _made(services, known, settled(request.image_format, known.tile.formats), client)
-    return _accounted(made, known.tile)
+    return accounted(made, known.tile)
 
 
 async def serve_preview(
@@ -119,18 +128,18 @@ async def serve_preview(
     max_bytes: int | None,
 ) -> ServedTile | None:
     """Serve a light picture of a whole layer; None if it can't be made as small as `max_bytes`."""
-    tile = _resolve(services, layer, scene_filter, frame, style, time, own)
+    tile = resolved(services, layer, scene_filter, frame, style, layer.span(time), own)
     image_format = settled(image_format, tile.formats)
     if max_bytes is None:
         known = Resolved(tile, tile.key(services.quality.word(image_format)))
-        return _accounted(await _made(services, known, image_format, client), tile)
+        return accounted(await _made(services, known, image_format, client), tile)
     key = tile.key(f"{image_format}<{max_bytes}")
     wish = Wish(key=key, make=partial(make_within, services, tile, image_format, max_bytes))
     made = await granted(services, wish, client)
-    return None if made.tile is None else _accounted(_served(wish, made, made.tile), tile)
+    return None if made.tile is None else accounted(as_served(wish, made, made.tile), tile)
 
 
-def _accounted(served: ServedTile, tile: ResolvedTile) -> ServedTile:
+def accounted(served: ServedTile, tile: ResolvedTile) -> ServedTile:
     """Say what the served pixels cost whom: the grants needed for the scenes that are in them."""
     used = {(collection, scene) for collection, scene, _, _ in served.tile.contributors}
     charged = dict.fromkeys(
@@ -147,15 +156,21 @@ def _accounted(served: ServedTile, tile: ResolvedTile) -> ServedTile:
     )
 
 
-def _resolve(  # noqa: PLR0917 - private, called twice
+def resolved(  # noqa: PLR0917 - the parts of one question
     services: Services,
     layer: Layer,
     scene_filter: SceneFilter,
     frame: Frame,
     style: str | None,
-    time: str | None,
+    span: TimeSpan,
     own: OwnStyle | None,
 ) -> ResolvedTile:
+    """Find what a picture is made of, in a style as any protocol names it.
+
+    Raises:
+        StyleNotFoundError, BandsNotFoundError, StyleUnsuitableError: See their names.
+        AccessDeniedError: If nothing of the layer is open at the frame's ground resolution.
+    """
     style_id = layer.style_id(style)
     if own is not None:
         services.own_styles.check(own, layer, style_id)
@@ -164,7 +179,7 @@ def _resolve(  # noqa: PLR0917 - private, called twice
         scene_filter,
         frame,
         ground_resolution=ground_resolution(frame),
-        span=layer.span(time),
+        span=span,
         style_id=style_id,
         styles=services.styles,
     )
@@ -187,10 +202,11 @@ async def _made(services: Services, known: Resolved, image_format: Format, clien
     )
     made = await granted(services, wish, client)
     assert made.tile is not None, "only a bound on its bytes leaves no tile"
-    return _served(wish, made, made.tile)
+    return as_served(wish, made, made.tile)
 
 
-def _served(wish: Wish, made: Made, tile: EncodedTile) -> ServedTile:
+def as_served(wish: Wish, made: Made, tile: EncodedTile) -> ServedTile:
+    """Give what was made of a wish, as it is served."""
     return ServedTile(
         tile=tile,
         key=wish.key if made.whole else None,

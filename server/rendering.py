@@ -40,7 +40,7 @@ def make_tile(services: Services, tile: ResolvedTile, image_format: Format, stop
         NobodyWaitsError: If `stop` said so.
     """
     failures: list[SceneUnreadableError] = []
-    picture, used = compose(tile, services.reader, _noted(failures), stop)
+    picture, used = compose(tile, services.reader, noted(failures), stop)
     return replace(_finished(services, tile, image_format, picture, used), whole=not failures)
 
 
@@ -52,7 +52,7 @@ def _finished(
         return Made(tile=EncodedTile(data=made.data, media_type=made.media_type))
     if tile.backdrop is not None:
         picture = on_backdrop(picture, tile.backdrop)
-    return Made(tile=_credited(encode(picture, image_format, services.quality), used))
+    return Made(tile=credited(encode(picture, image_format, services.quality), used))
 
 
 def make_within(
@@ -60,11 +60,11 @@ def make_within(
 ) -> Made:
     """Make a picture of at most so many bytes; none where it can't be made so small."""
     failures: list[SceneUnreadableError] = []
-    picture, used = compose(tile, services.reader, _noted(failures), stop)
+    picture, used = compose(tile, services.reader, noted(failures), stop)
     if tile.backdrop is not None:
         picture = on_backdrop(picture, tile.backdrop)
     made = encode_within(picture, image_format, max_bytes)
-    return Made(tile=None if made is None else _credited(made, used), whole=not failures)
+    return Made(tile=None if made is None else credited(made, used), whole=not failures)
 
 
 def is_light(tile: ResolvedTile, image_format: Format) -> bool:
@@ -90,11 +90,12 @@ def make_at_once(services: Services, tile: ResolvedTile, image_format: Format) -
     return None if found is None else _finished(services, tile, image_format, *found)
 
 
-def _credited(made: EncodedTile, used: Used) -> EncodedTile:
+def credited(made: EncodedTile, used: Used) -> EncodedTile:
+    """Say which scenes gave its pixels."""
     return replace(made, contributors=tuple(_contributor(c) for c in used))
 
 
-def _noted(failures: list[SceneUnreadableError]) -> Callable[[SceneUnreadableError], None]:
+def noted(failures: list[SceneUnreadableError]) -> Callable[[SceneUnreadableError], None]:
     """Give what takes down each scene that can't be read, and logs it."""
 
     def note(error: SceneUnreadableError) -> None:

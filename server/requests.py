@@ -132,6 +132,29 @@ def single(query: Iterable[tuple[str, str]], name: str) -> str | None:
     return next(iter(values), None) or None
 
 
+def bounded(query: Iterable[tuple[str, str]], name: str, default: int, low: int, high: int) -> int:
+    """Give a whole number of a query.
+
+    Args:
+        query: Of the request.
+        name: Of the parameter.
+        default: Where it is absent.
+        low: Least that it may be.
+        high: Greatest that it may be.
+
+    Raises:
+        BadRequestError: If it is none, or less.
+        TooLargeError: If it is more.
+    """
+    text = single(query, name)
+    value = number(text, name) if text else default
+    if value > high:
+        raise TooLargeError(f"{name} must be from {low} to {high}")
+    if value < low:
+        raise BadRequestError(f"{name} must be from {low} to {high}")
+    return value
+
+
 def image_format(extension: str | None, accept: str | None) -> Format:
     """Choose the format: by extension, else `auto` by what the client accepts.
 

@@ -6,6 +6,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from auth.credentials import Peppers
+from mosaics.change_look import Change
 from mosaics.encode import Quality
 from mosaics.grids import Grid
 from mosaics.models import EncodedTile
@@ -51,6 +52,8 @@ class Services:
     styles: Registry[Style]
     indices: Registry[Style]
     """Named formulas, each as the style that shows it."""
+    changes: Registry[Change]
+    """How differences of two dates are shown."""
     own_styles: OwnStyles
     """Makes the styles that callers want."""
     reader: SceneReader

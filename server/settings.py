@@ -296,7 +296,7 @@ class Settings(BaseSettings):
     """Folders, and prefixes `s3://bucket/prefix/` of the store, whose valid COGs are served in place; nothing
     outside of them and the home is opened."""
     data_folder: DirectoryPath | None = None
-    """Folder with grids/, sensors/, styles/ and indices/ that add to or override the built-in ones."""
+    """Folder with grids/, sensors/, styles/, indices/ and changes/ that add to or override built-in ones."""
     http: HttpSettings = HttpSettings()
     auth: AuthSettings = AuthSettings()
     gateway: GatewaySettings = GatewaySettings()

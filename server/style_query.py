@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterable, Sequence
-from typing import Final
+from typing import Final, cast, get_args
 from urllib.parse import urlencode
 
 from rio_tiler.colormap import cmap
 
 from mosaics.errors import ColormapNotFoundError, IndexNotFoundError
 from mosaics.legend_picture import DEFAULT_WIDTH, HEIGHTS, WIDTHS, Size
+from mosaics.mosaic import PixelSelection
 from mosaics.own_style import OwnStyle
 from mosaics.styles import Ranges
 from server.requests import BadRequestError, TooLargeError, number, single
@@ -63,6 +64,18 @@ def own_style_of(query: Query, indices: Container[str]) -> OwnStyle | None:
         colormap_name=colormap,
         gamma=None if gamma is None else _gamma(gamma),
     )
+
+
+def pixel_selection(query: Iterable[tuple[str, str]]) -> PixelSelection | None:
+    """Read `pixel_selection=`: of the valid pixels at a place the first, their mean or the greatest.
+
+    Raises:
+        BadRequestError: If it is another word.
+    """
+    word = single(query, "pixel_selection")
+    if word is not None and word not in get_args(PixelSelection):
+        raise BadRequestError(f"pixel_selection must be {', '.join(get_args(PixelSelection))}")
+    return cast("PixelSelection | None", word)
 
 
 def written(own: OwnStyle | None) -> str:

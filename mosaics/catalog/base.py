@@ -10,6 +10,7 @@ from mosaics.catalog.table import SceneColumns
 from mosaics.errors import SceneUnreadableError
 from mosaics.models import Collection
 from mosaics.mosaic import Mosaic
+from mosaics.stretch import Stretch
 
 MosaicCheck = Callable[[Mosaic | None], None]
 """Is given the mosaic that is there, or None, while nobody else can write; what it raises ends the change."""
@@ -33,6 +34,8 @@ class Changes:
     """(collection id, scene id) of those that were removed."""
     broken: dict[tuple[str, str], SceneUnreadableError] = field(default_factory=dict)
     """Why those are left out whose item is broken; they are gone too."""
+    stretches: dict[str, Stretch] = field(default_factory=dict)
+    """By the id of a collection or a named mosaic."""
     mosaics: dict[str, Mosaic | None] = field(default_factory=dict)
     """Named mosaics by id; None: removed, or written so that it can't be read here."""
     overviews: dict[tuple[str, str], tuple[int, dict[str, Any] | None]] = field(default_factory=dict)
@@ -102,6 +105,15 @@ class CatalogWriter(Protocol):
 
     def remove_overview(self, layer_id: str, name: str) -> bool:
         """Take a mosaic overview away; False where there was none."""
+
+    def scene_count(self, collection_id: str) -> int:
+        """Give the number of scenes of a collection."""
+
+    def stretch(self, layer_id: str) -> Stretch | None:
+        """Give the range of values of a collection or a named mosaic, if one was kept."""
+
+    def put_stretch(self, layer_id: str, stretch: Stretch) -> None:
+        """Keep the range of values of a collection or a named mosaic; an equal one again changes nothing."""
 
     def put_scene(self, collection_id: str, item: dict[str, Any], digest: str) -> int:
         """Add or replace a scene by its STAC item and give its sequence; the collection must exist."""

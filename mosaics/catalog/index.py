@@ -22,6 +22,7 @@ from mosaics.cql2 import Expression, selected
 from mosaics.filters import SceneFilter
 from mosaics.models import Collection, Scene
 from mosaics.mosaic import Mosaic
+from mosaics.stretch import Stretch
 
 SceneKey = tuple[str, str]
 """Collection id and scene id."""
@@ -79,7 +80,7 @@ class Part:
     def followed_by(self, other: Part) -> Part:
         """Give what is there of two parts as one."""
         tables = [each.table if each.gone is None else each.table.some(each.rows) for each in (self, other)]
-        return Part(tables[0].followed_by(tables[1]))
+        return Part(tables[0].followed_by(tables[1]).prepare())
 
     def row_of(self, collection_id: str, scene_id: str) -> Rows:
         """Give the row of a scene, if it is there."""
@@ -108,6 +109,8 @@ class CatalogIndex:
     collections: dict[str, Collection] = field(default_factory=dict)
     mosaics: dict[str, Mosaic] = field(default_factory=dict)
     """Definitions of named mosaics, by id."""
+    stretches: dict[str, Stretch] = field(default_factory=dict)
+    """Ranges of values of collections and named mosaics, by id."""
     parts: tuple[Part, ...] = ()
     """Large ones first; changes are a small part at the end until they are many."""
     overviews: dict[str, dict[str, Overview]] = field(default_factory=dict)
@@ -179,6 +182,7 @@ class CatalogIndex:
             sequence=changes.sequence,
             collections=collections,
             mosaics={id_: mosaic for id_, mosaic in told.items() if mosaic is not None},
+            stretches=self.stretches | changes.stretches,
             parts=self._parts_after(changes, make),
             overviews=self._overviews_after(changes, make),
         )
@@ -206,7 +210,7 @@ class CatalogIndex:
             for number, part in enumerate(self.parts)
         ]
         if len(changes.scenes):
-            parts.append(Part(SceneTable.of(changes.scenes, make)))
+            parts.append(Part(SceneTable.of(changes.scenes, make).prepare()))
         while len(parts) > 1 and parts[-2].joins(parts[-1]):
             last = parts.pop()
             parts[-1] = parts[-1].followed_by(last)

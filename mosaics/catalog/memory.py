@@ -11,6 +11,7 @@ from mosaics.catalog.table import Gathering
 from mosaics.errors import NameTakenError, SceneUnreadableError
 from mosaics.models import Collection
 from mosaics.mosaic import Mosaic
+from mosaics.stretch import Stretch
 
 
 class MemoryCatalog:
@@ -21,6 +22,7 @@ class MemoryCatalog:
         self._collections: dict[str, tuple[int, Collection]] = {}
         self._mosaics: dict[str, tuple[int, Mosaic | None]] = {}
         self._items: dict[tuple[str, str], tuple[int, dict[str, Any] | None]] = {}
+        self._stretches: dict[str, tuple[int, Stretch]] = {}
         self._digests: dict[str, tuple[str, str]] = {}
         self._overviews: dict[tuple[str, str], tuple[int, dict[str, Any] | None]] = {}
 
@@ -41,6 +43,7 @@ class MemoryCatalog:
             sequence=self._sequence,
             collections={i: c for i, (n, c) in self._collections.items() if n > since},
             scenes=gathering.done(),
+            stretches={i: stretch for i, (n, stretch) in self._stretches.items() if n > since},
             gone=(*gone, *broken),
             broken=broken,
             mosaics={
@@ -137,6 +140,20 @@ class MemoryCatalog:
         self._sequence += 1
         self._overviews[layer_id, name] = (self._sequence, None)
         return True
+
+    def scene_count(self, collection_id: str) -> int:
+        """Give the number of scenes of a collection."""
+        return sum(key[0] == collection_id and item is not None for key, (_, item) in self._items.items())
+
+    def stretch(self, layer_id: str) -> Stretch | None:
+        """Give the range of values of a mosaic."""
+        return self._stretches.get(layer_id, (0, None))[1]
+
+    def put_stretch(self, layer_id: str, stretch: Stretch) -> None:
+        """Keep the range of values of a mosaic."""
+        if self._stretches.get(layer_id, (0, None))[1] != stretch:
+            self._sequence += 1
+            self._stretches[layer_id] = (self._sequence, stretch)
 
     def put_scene(self, collection_id: str, item: dict[str, Any], digest: str) -> int:
         """Add or replace a scene."""

@@ -12,68 +12,24 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from mosaics.catalog.base import Changes, MosaicCheck, data_href, unchecked
+from mosaics.catalog.schema import (
+    collections_table,
+    mosaics_table,
+    overviews_table,
+    scenes_table,
+    sequence_table,
+    stretches_table,
+    summaries_table,
+)
 from mosaics.catalog.summary import summary_from, summary_of
 from mosaics.catalog.table import Gathering
 from mosaics.errors import CatalogUnavailableError, MosaicInvalidError, NameTakenError, SceneUnreadableError
 from mosaics.models import Collection, Text
 from mosaics.mosaic import Mosaic, mosaic_document, mosaic_from
+from mosaics.stretch import Stretch, stretch_document, stretch_from
 
 _AT_ONCE: Final = 500
 """Items that are read together."""
-metadata = sa.MetaData()
-
-collections_table = sa.Table(
-    "mosaics_collections",
-    metadata,
-    sa.Column("id", sa.String(64), primary_key=True),
-    sa.Column("document", sa.Text, nullable=False),
-    sa.Column("sequence", sa.BigInteger, nullable=False, index=True),
-)
-
-mosaics_table = sa.Table(
-    "mosaics_mosaics",
-    metadata,
-    sa.Column("id", sa.String(64), primary_key=True),
-    sa.Column("document", sa.Text, comment="JSON; NULL: removed"),
-    sa.Column("sequence", sa.BigInteger, nullable=False, index=True),
-)
-
-scenes_table = sa.Table(
-    "mosaics_scenes",
-    metadata,
-    sa.Column("collection_id", sa.String(64), primary_key=True),
-    sa.Column("id", sa.String(128), primary_key=True),
-    sa.Column("digest", sa.String(64), unique=True),
-    sa.Column("item", sa.Text, comment="STAC item; NULL: removed"),
-    sa.Column("sequence", sa.BigInteger, nullable=False, index=True),
-)
-
-summaries_table = sa.Table(
-    "mosaics_summaries",
-    metadata,
-    sa.Column("collection_id", sa.String(64), primary_key=True),
-    sa.Column("id", sa.String(128), primary_key=True),
-    sa.Column("sequence", sa.BigInteger, nullable=False, index=True),
-    sa.Column("summary", sa.LargeBinary, comment="NULL: the scene was removed, or its item is broken"),
-)
-"""What the index holds of each scene; apart from the items, so that a worker reads no more than that."""
-
-overviews_table = sa.Table(
-    "mosaics_overviews",
-    metadata,
-    sa.Column("layer_id", sa.String(64), primary_key=True),
-    sa.Column("name", sa.String(64), primary_key=True),
-    sa.Column("document", sa.Text, comment="JSON; NULL: removed"),
-    sa.Column("sequence", sa.BigInteger, nullable=False, index=True),
-)
-"""Coarse files in place of many scenes of a layer."""
-
-sequence_table = sa.Table(
-    "mosaics_sequence",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("value", sa.BigInteger, nullable=False),
-)
 
 
 class SqlCatalog:
@@ -94,6 +50,11 @@ class SqlCatalog:
                 )
             ).all()
             mosaics = connection.execute(_mosaics_since(since)).all()
+            stretches = connection.execute(
+                sa.select(stretches_table.c.layer_id, stretches_table.c.document).where(
+                    stretches_table.c.sequence > since
+                )
+            ).all()
             gathering, gone, broken = _scenes_since(connection, since)
             overviews = connection.execute(_overviews_since(since)).all()
         return Changes(
@@ -109,6 +70,9 @@ class SqlCatalog:
                     None if row.document is None else json.loads(row.document),
                 )
                 for row in overviews
+            },
+            stretches={
+                row.layer_id: found for row in stretches if (found := _stretch_from(row.document)) is not None
             },
         )
 
@@ -250,6 +214,38 @@ class SqlCatalog:
                     .values(document=None, sequence=_next(connection))
                 ).rowcount
             )
+
+    def scene_count(self, collection_id: str) -> int:
+        """Give the number of scenes of a collection."""
+        table = summaries_table.c
+        query = (
+            sa.select(sa.func.count())
+            .select_from(summaries_table)
+            .where(table.collection_id == collection_id, table.summary.is_not(None))
+        )
+        with _translated(), self._engine.connect() as connection:
+            return int(connection.scalar(query) or 0)
+
+    def stretch(self, layer_id: str) -> Stretch | None:
+        """Give the range of values of a mosaic."""
+        query = sa.select(stretches_table.c.document).where(stretches_table.c.layer_id == layer_id)
+        with _translated(), self._engine.connect() as connection:
+            document = connection.scalar(query)
+        return None if document is None else _stretch_from(document)
+
+    def put_stretch(self, layer_id: str, stretch: Stretch) -> None:
+        """Keep the range of values of a mosaic."""
+        document, table = json.dumps(stretch_document(stretch)), stretches_table
+        with _translated(), self._engine.begin() as connection:
+            sequence = _next(connection)
+            held = connection.scalar(sa.select(table.c.document).where(table.c.layer_id == layer_id))
+            if held == document:
+                connection.rollback()
+                return
+            values = {"document": document, "sequence": sequence}
+            where = table.c.layer_id == layer_id
+            if not connection.execute(sa.update(table).where(where).values(values)).rowcount:
+                connection.execute(sa.insert(table).values(layer_id=layer_id, **values))
 
     def put_scene(self, collection_id: str, item: dict[str, Any], digest: str) -> int:
         """Add or replace a scene."""
@@ -393,6 +389,14 @@ def _item_from(scene_id: str, text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return {"id": scene_id}
+
+
+def _stretch_from(document: str) -> Stretch | None:
+    """Read a stretch; one that can't be read is none: scenes are shown each by itself."""
+    try:
+        return stretch_from(json.loads(document))
+    except ValueError:
+        return None
 
 
 def _collection_from(document: str) -> Collection:

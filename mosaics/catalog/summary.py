@@ -15,7 +15,7 @@ from shapely.geometry import shape
 
 from mosaics.errors import SceneUnreadableError
 from mosaics.item import instant_of, scene_from_item
-from mosaics.item_assets import DATA
+from mosaics.item_assets import CLASSES, CLOUDY, DATA, MASK
 from mosaics.queryables import QUERYABLE_NUMBERS, QUERYABLE_WORDS
 
 if TYPE_CHECKING:
@@ -167,12 +167,24 @@ def _record(item: Mapping[str, Any]) -> bytes:
         "collection": item["collection"],
         "properties": {name: properties[name] for name in _PROPERTIES if name in properties},
         "assets": {
-            key: asset if key == "visual" else {name: asset[name] for name in _ASSET_FIELDS if name in asset}
+            key: asset if key == "visual" else _kept(asset)
             for key, asset in item["assets"].items()
-            if key == DATA or _ROLES & set(asset.get("roles", ()))
+            if key in {DATA, MASK} or _ROLES & set(asset.get("roles", ()))
         },
     }
     return packed(kept)
+
+
+def _kept(asset: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the fields that a scene is made of; of classes those that tell of clouds."""
+    kept = {name: asset[name] for name in _ASSET_FIELDS if name in asset}
+    if CLASSES in asset:
+        kept[CLASSES] = [
+            {"value": each["value"], "name": each["name"]}
+            for each in asset[CLASSES]
+            if each["name"] in CLOUDY
+        ]
+    return kept
 
 
 def packed(value: Any) -> bytes:

@@ -221,6 +221,11 @@ class SceneTable:
         codes, values = self.words(name)
         return values[int(codes[row])]
 
+    def prepare(self) -> SceneTable:
+        """Make what looks rows up, which takes a moment, where nobody waits for it."""
+        _ = self._by_id, self._boxes
+        return self
+
     def recall(self, key: Hashable, find: Callable[[], T], size_bytes: Callable[[T], int]) -> T:
         """Give what was found out about all rows before, or find it out and remember it.
 

@@ -23,7 +23,7 @@ from mosaics.ingest.examine import Examination, examine
 from mosaics.ingest.fetch import fetched
 from mosaics.ingest.inspect import Inspection
 from mosaics.ingest.keeping import Keeping
-from mosaics.ingest.naming import check_collection_id, collection_of, scene_id_of
+from mosaics.ingest.naming import check_collection_id, collection_of, register_collection, scene_id_of
 from mosaics.ingest.options import BankOptions, BankResult
 from mosaics.ingest.results import facts_of, finished
 from mosaics.ingest.runner import Runner
@@ -223,7 +223,7 @@ class Bank:
                     renders=renders_of(scene, self.styles),
                 )
                 item = scene_to_item(scene, facts, root=keeping.root, banked=self.now())
-                self.catalog.put_collection(collection)
+                register_collection(self.catalog, collection)
                 sequence = self.catalog.put_scene(collection.id, item, digest)
                 messages += self._without_former(handed, (collection.id, scene_id))
         reason = examination.conversion_reason

@@ -7,7 +7,7 @@ import unicodedata
 from typing import Final
 
 from mosaics.catalog.base import CatalogWriter
-from mosaics.errors import IngestError
+from mosaics.errors import IngestError, NameTakenError
 from mosaics.ingest.options import BankOptions
 from mosaics.models import Collection, Text
 from mosaics.sensors import Sensor
@@ -32,6 +32,18 @@ def collection_of(catalog: CatalogWriter, options: BankOptions, sensor: Sensor) 
     return Collection(
         id=collection_id, title=title, description=Text(fr="", en=""), licence_id=options.licence_id
     )
+
+
+def register_collection(catalog: CatalogWriter, collection: Collection) -> None:
+    """Put the collection of what is banked.
+
+    Raises:
+        IngestError: If a mosaic took its id meanwhile.
+    """
+    try:
+        catalog.put_collection(collection)
+    except NameTakenError as error:
+        raise IngestError(str(error)) from error
 
 
 def scene_id_of(catalog: CatalogWriter, collection_id: str, name: str, digest: str) -> str:

@@ -25,6 +25,7 @@ from mosaics.places import ObjectAddress, is_object
 from mosaics.products.recognise import find_deliveries, recognise
 from mosaics.registry import Registry
 from mosaics.sensors import Sensor, find_sensor, load_sensors
+from mosaics.stretching import is_due, keep_stretch
 from mosaics.styles import load_styles
 from server.cli.banking import Banking, Job, Outcome
 from server.cli.context import FAILED, USAGE, Context, context_of, fail, messages, told
@@ -298,7 +299,18 @@ class _Work:
             maker = visual_maker(settings, catalog, self.visual_format.value)
         with told(), runners(self.scheduler, self.jobs) as (make, at_once):
             banking = Banking(bank=self.bank(make()), options=self.options, maker=maker, tell=tell)
-            return list(banking.run(jobs, at_once, make))
+            outcomes = list(banking.run(jobs, at_once, make))
+        with told():
+            self._stretch({o.result.collection_id for o in outcomes if o.result is not None})
+        return outcomes
+
+    def _stretch(self, collections: set[str]) -> None:
+        """Find the ranges of values of collections that have none yet, or have grown much."""
+        due = sorted(each for each in collections if is_due(self.context.catalog, each))
+        index = self.context.index_now() if due else None
+        for each in due:
+            assert index is not None, "it is read where any is due"
+            keep_stretch(self.context.catalog, index, each)
 
     def bank(self, sandbox: Runner) -> Bank:
         """Make what banks with something that reads doubtful files."""

@@ -10,6 +10,8 @@ import typer
 
 from auth.models import PUBLIC
 from mosaics.models import Collection, Text
+from mosaics.stretch import Stretch
+from mosaics.stretching import keep_stretch
 from server.cli.context import USAGE, Context, context_of, fail, messages, print_rows, told
 from server.visibility import set_listed
 from server.visibility import visibility as visibility_of
@@ -30,6 +32,13 @@ def set_(
     attribution: Annotated[
         str | None, typer.Option(help="Copyright line of scenes that have none of their own.")
     ] = None,
+    stretch: Annotated[
+        str | None,
+        typer.Option(
+            help="collection: one range of values for all scenes, so that seams don't show, found now; "
+            "scene: each scene has its own."
+        ),
+    ] = None,
     visibility: Annotated[
         str | None, typer.Option(help="listed: everybody may know of it, and sees no pixel by that; hidden.")
     ] = None,
@@ -37,6 +46,8 @@ def set_(
     """Change what capabilities, TileJSON and the map page say about a collection, and who knows of it."""
     if visibility not in {None, "listed", "hidden"}:
         fail(f"--visibility {visibility}: listed or hidden", USAGE)
+    if stretch not in {None, "collection", "scene"}:
+        fail(f"--stretch {stretch}: collection or scene", USAGE)
     context = context_of(command)
     with told():
         catalog = context.catalog
@@ -51,6 +62,10 @@ def set_(
                 attribution=known.attribution if attribution is None else attribution,
             )
         )
+        if stretch == "scene":
+            catalog.put_stretch(id_, Stretch(each=True))
+        elif stretch == "collection":
+            keep_stretch(catalog, context.index, id_)
     messages.print(f"collection {id_} changed")
     if visibility is not None:
         _set_visibility(context, id_, visibility)

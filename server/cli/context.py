@@ -90,6 +90,10 @@ class Context:
     @cached_property
     def index(self) -> CatalogIndex:
         """The catalogue in memory, as a worker holds it; a broken item is told and left out alone."""
+        return self.index_now()
+
+    def index_now(self) -> CatalogIndex:
+        """Read the catalogue anew."""
         with told():
             make = SceneOfItem(root=self.settings.data, sensors=load_sensors(self.settings.data_folder))
             changes = self.catalog.changes(0)

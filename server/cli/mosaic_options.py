@@ -75,7 +75,7 @@ FilterText = Annotated[
         "--filter",
         metavar="CQL2",
         rich_help_panel=_WHICH,
-        help="Such as \"platform LIKE 'PHR%' AND gsd < 1\"; true: every scene.",
+        help="Such as \"platform LIKE 'spot-%' AND gsd < 10\"; true: every scene.",
     ),
 ]
 Collections = Annotated[

@@ -23,6 +23,7 @@ from mosaics.mosaic import Mosaic, check_mosaic_id, mosaic_document, mosaic_from
 from mosaics.mosaic_files import read_definition
 from mosaics.mosaicjson import Member, mosaicjson_of
 from mosaics.sensors import load_sensors
+from mosaics.stretching import keep_stretch
 from mosaics.styles import load_styles
 from server.cli.context import USAGE, Context, context_of, fail, messages, print_document, print_rows, told
 from server.cli.mosaic_options import (
@@ -186,6 +187,8 @@ def define(
         made = how.changed(_with_scenes(context, base, which, is_anew=file is None))
         _check_styles(context, made)
         context.catalog.put_mosaic(made, _refuse_another(known, is_new=is_new))
+        if made.stretch == "mosaic":
+            keep_stretch(context.catalog, context.index_now(), id_)
         said = f"mosaic {id_} {'created' if is_new else 'changed'}: {_scenes(banked.count(made))}"
     messages.print(said, markup=False)
 

@@ -12,6 +12,7 @@ from auth.documents import canonical
 from mosaics.catalog.base import CatalogWriter
 from mosaics.errors import MosaicInvalidError, MosaicNotFoundError
 from mosaics.mosaic import Mosaic, mosaic_document, mosaic_from
+from mosaics.stretching import keep_stretch
 from server.administration import Caller
 from server.answers import Answer, digest, json_answer
 from server.call import Call
@@ -38,7 +39,7 @@ def read_mosaic(call: Call, _caller: Caller) -> Answer:
 
 
 def put_mosaic(call: Call, caller: Caller) -> Answer:
-    """Serve `PUT /admin/mosaics/{id}`: the whole document; what it does not say has its usual value."""
+    """Serve `PUT /admin/mosaics/{id}`: the whole document."""
     wanted = _read(call)
     before: list[Mosaic | None] = []
     check = _checked(call, before)
@@ -46,7 +47,11 @@ def put_mosaic(call: Call, caller: Caller) -> Answer:
     def put(catalog: CatalogWriter) -> None:
         catalog.put_mosaic(wanted, check)
 
-    call.services.knowledge.change_catalogue(put)
+    knowledge = call.services.knowledge
+    knowledge.change_catalogue(put)
+    if wanted.stretch == "mosaic" and before != [wanted]:
+        index = knowledge.index
+        knowledge.change_catalogue(lambda catalog: keep_stretch(catalog, index, wanted.id))
     if before != [wanted]:
         log.info("mosaic_put", mosaic=wanted.id, actor=caller.actor)
     answer = _answer(wanted)
@@ -72,16 +77,15 @@ def remove_mosaic(call: Call, caller: Caller) -> Answer:
 
 
 def _read(call: Call) -> Mosaic:
-    """Read the mosaic of the body; what is wrong with it is told without naming anything of it."""
+    """Read the mosaic of the body; its scenes must be said, as all of them are more likely an oversight."""
     body, id_ = json_body(call.request), call.path["id"]
     if not isinstance(body, dict):
         raise BadRequestError("the body must be a JSON object")
     if body.get("id", id_) != id_:
         raise BadRequestError("id is not that of the address")
-    try:
-        found = mosaic_from({**body, "id": id_})
-    except MosaicInvalidError as error:
-        raise MosaicInvalidError(error.reason) from error
+    if not body.keys() >= {"title", "where"}:
+        raise MosaicInvalidError("title and where have to be said; where is null for every scene")
+    found = mosaic_from({**body, "id": id_})
     if any(name not in call.services.styles for name in found.styles):
         raise MosaicInvalidError("styles: one of them is not there")
     return found

@@ -303,7 +303,7 @@ def _mosaic_routes() -> tuple[Route, ...]:
             f"PUT {there}",
             Action.OPERATE,
             admin_mosaics.put_mosaic,
-            "Put a named mosaic, the whole document; GET gives what PUT takes.",
+            "Put a named mosaic, all of it but what has a usual value; GET gives what PUT takes.",
             parameters=(_IF_MATCH, _IF_NONE_MATCH),
             answers=((200, "What it is now."), (201, "It was not there before."), _CHANGED, _TAKEN),
             body=Body(schema="Mosaic"),

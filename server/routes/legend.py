@@ -143,7 +143,7 @@ def _styled(
 ) -> Iterator[tuple[Style, Scene]]:
     """Give the scenes that are shown in a style, newest first, each with what it is shown in."""
     for place in layer.places()[:_MOST_LOOKED_AT]:
-        scene = place.scene
+        scene = None if place.scene is None else layer.stretched(place.scene)
         if scene is None or (style_id is not None and style_id not in scene.styles):
             continue
         style = services.styles.get(scene.styles[0] if style_id is None else style_id)

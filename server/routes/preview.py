@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from auth.models import Action
 from mosaics.frames import layer_frame
+from mosaics.layers import Layer
 from server.answers import Answer
 from server.call import Call
-from server.pipeline import serve_preview
-from server.requests import EXTENSIONS, BadRequestError, TooLargeError, image_format, number, single
+from server.changes import ChangeRequest, serve_change
+from server.pipeline import ServedTile, serve_preview
+from server.requests import EXTENSIONS, BadRequestError, TooLargeError, bounded, image_format, number, single
 from server.routes.tiles import tile_answer
 from server.style_query import own_style_of
 
@@ -19,15 +21,28 @@ MIN_BYTES = 500
 
 
 async def preview(call: Call) -> Answer:
-    """Serve `/preview/{layer}[.ext]?width=&max_bytes=&style=&time=`, and an own style."""
+    """Serve `/preview/{layer}[.ext]?width=&max_bytes=&style=&time=&compare=`, and an own style."""
     layer_id, extension = _split(call.path["layer"])
-    width = _bounded(call, "width", DEFAULT_WIDTH, 16, MAX_WIDTH)
+    width = bounded(call.query, "width", DEFAULT_WIDTH, 16, MAX_WIDTH)
     wanted = single(call.query, "max_bytes")
     max_bytes = number(wanted, "max_bytes") if wanted else None
     if max_bytes is not None and max_bytes < MIN_BYTES:
         raise BadRequestError(f"max_bytes must be {MIN_BYTES} or more")
     own = own_style_of(call.query, call.services.indices)
     layer, scene_filter = call.layer(layer_id, Action.PREVIEW)
+    compare = single(call.query, "compare")
+    if compare is not None:
+        change = ChangeRequest(
+            frame=layer_frame(layer, width, MAX_WIDTH),
+            style=single(call.query, "style"),
+            own=own,
+            time=single(call.query, "time"),
+            compare=compare,
+            image_format=image_format(extension, call.request.header("accept")),
+            max_bytes=max_bytes,
+        )
+        changed = await serve_change(call.services, change, layer, scene_filter, call.client)
+        return await _answer(call, changed, layer, negotiated=extension is None)
     served = await serve_preview(
         call.services,
         layer,
@@ -40,9 +55,13 @@ async def preview(call: Call) -> Answer:
         own=own,
         max_bytes=max_bytes,
     )
+    return await _answer(call, served, layer, negotiated=extension is None)
+
+
+async def _answer(call: Call, served: ServedTile | None, layer: Layer, *, negotiated: bool) -> Answer:
     if served is None:
         raise TooLargeError("the picture can't be that small; ask for less width, or for webp or avif")
-    return await tile_answer(call, served, layer, negotiated=extension is None)
+    return await tile_answer(call, served, layer, negotiated=negotiated)
 
 
 def _split(name: str) -> tuple[str, str | None]:
@@ -51,13 +70,3 @@ def _split(name: str) -> tuple[str, str | None]:
     if dot and extension in EXTENSIONS:
         return stem, extension
     return name, None
-
-
-def _bounded(call: Call, name: str, default: int, low: int, high: int) -> int:
-    text = single(call.query, name)
-    value = number(text, name) if text else default
-    if value > high:
-        raise TooLargeError(f"{name} must be from {low} to {high}")
-    if value < low:
-        raise BadRequestError(f"{name} must be from {low} to {high}")
-    return value

@@ -168,7 +168,7 @@ def _others() -> dict[str, Any]:
 
 
 def _mosaics(words: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the schemas of named mosaics; every field but the id has a usual value."""
+    """Give the schemas of named mosaics; what need not be said has a usual value."""
     order = _object({"rule": {"enum": list(get_args(Rule))}, "date": _TEXT}) | {"required": ["rule"]}
     ends = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
     fields = {
@@ -191,7 +191,7 @@ def _mosaics(words: Mapping[str, Any]) -> dict[str, Any]:
         "cloud_mask": _YES_OR_NO,
         "styles": _list(_TEXT),
     }
-    mosaic = _object(fields) | {"required": [], "additionalProperties": False}
+    mosaic = _object(fields) | {"required": ["title", "where"], "additionalProperties": False}
     return {"Mosaic": mosaic, "MosaicList": _object({"mosaics": _list(_reference("Mosaic"))})}
 
 

@@ -10,91 +10,46 @@ import functools
 
 from auth.models import Action
 from server.metrics import Metrics
-from server.routes import layers, legend, preview, self_service, tiles, values, wmts
+from server.routes import layers, legend, preview, self_service, tiles, timelapse, wmts
 from server.routes.admin_table import admin_routes
 from server.routes.capabilities import CapabilitiesCache
 from server.routes.health import MetricsRoute, Readiness, live
 from server.routes.openapi import OpenApi
 from server.routes.page import PAGE_FILES, Page
+from server.routes.parameters import (
+    COMPARE,
+    GENERATION,
+    LAYER,
+    LAYER_ANSWERS,
+    OWN,
+    PIXELS,
+    STYLE,
+    TILE_ANSWERS,
+    TIME,
+    TMS,
+    in_path,
+)
 from server.routes.schemas import schemas
+from server.routes.value_table import value_routes
 from server.routing import Parameter, Route
 
-_LAYER = Parameter(
-    name="layer", where="path", description="Collection id, or `collection:scene`.", required=True
-)
-_TMS = Parameter(
-    name="tms",
-    where="path",
-    description="Tile matrix set, such as WebMercatorQuad (aliases PM, EPSG:3857) or 2154_50cm.",
-    required=True,
-)
-_STYLE = Parameter(name="style", where="query", description="A style of the layer; its default without.")
-_TIME = Parameter(
-    name="time",
-    where="query",
-    description="`latest` (the default), a date YYYY-MM-DD of the layer, or an interval A/B.",
-)
-_OWN = (
-    Parameter(
-        name="bands",
-        where="query",
-        description="Bands to show as they are: one, or three with commas between, by common name, by their"
-        " own name, or by number from 1.",
-    ),
-    Parameter(
-        name="index",
-        where="query",
-        description="An index to show instead, such as ndvi: those of a layer stand in `/layers/{layer}`.",
-    ),
-    Parameter(
-        name="rescale",
-        where="query",
-        description="LOW,HIGH: the values that become dark and bright; once, or once a channel.",
-    ),
-    Parameter(
-        name="colormap",
-        where="query",
-        description="A colour map of rio-tiler, such as viridis; for one channel.",
-    ),
-    Parameter(
-        name="gamma",
-        where="query",
-        description="0.1 to 10; above 1 brightens what is between dark and bright.",
-    ),
-)
-"""A style of one's own, over `style`."""
-_GENERATION = Parameter(
-    name="g", where="query", description="The layer's generation; makes the answer immutable."
-)
-
-
-def _path(name: str, description: str) -> Parameter:
-    return Parameter(name=name, where="path", description=description, required=True)
-
-
 _ZXY = (
-    _path("z", "Level."),
-    _path("x", "Column."),
-    _path("y", "Row, then optionally @2x and .png|jpg|webp|avif."),
+    in_path("z", "Level."),
+    in_path("x", "Column."),
+    in_path("y", "Row, then optionally @2x and .png|jpg|webp|avif."),
 )
 _REST = (
-    _LAYER,
-    _path("style", "A style, or `default`."),
-    _path("time", "`default`, `latest`, a date or A--B."),
-    _TMS,
-    _path("z", "Identifier of the tile matrix."),
-    _path("y", "Row."),
-    _path("x", "Column, with .png|jpg|webp|avif."),
+    LAYER,
+    in_path("style", "A style, or `default`."),
+    in_path("time", "`default`, `latest`, a date, A--B or nearest:DATE."),
+    TMS,
+    in_path("z", "Identifier of the tile matrix."),
+    in_path("y", "Row."),
+    in_path("x", "Column, with .png|jpg|webp|avif."),
 )
 _READS = frozenset({Action.CATALOGUE, Action.TILE})
 _ALL_WMTS = frozenset({Action.CATALOGUE, Action.TILE, Action.INFO})
 _OPEN = frozenset({Action.OPEN})
-_LAYER_ANSWERS = (
-    (401, "A key is needed, or the key is not valid."),
-    (403, "Your rights do not open this."),
-    (404, "No such layer, or hidden from you."),
-)
-_TILE_ANSWERS = ((200, "An image."), (400, "A malformed parameter."), *_LAYER_ANSWERS)
 
 
 def routes(metrics: Metrics, readiness: Readiness) -> tuple[Route, ...]:
@@ -104,7 +59,8 @@ def routes(metrics: Metrics, readiness: Readiness) -> tuple[Route, ...]:
         _tile_routes()
         + _wmts_routes(service)
         + _layer_routes()
-        + _value_routes()
+        + _lapse_routes()
+        + value_routes()
         + _own_routes()
         + _operating(metrics, readiness)
         + admin_routes()
@@ -149,8 +105,8 @@ def _tile_routes() -> tuple[Route, ...]:
             handler=tiles.xyz,
             memoised=True,
             summary="One XYZ tile, 256 px or 512 px with @2x.",
-            parameters=(_LAYER, _TMS, *_ZXY, _STYLE, *_OWN, _TIME, _GENERATION),
-            answers=_TILE_ANSWERS,
+            parameters=(LAYER, TMS, *_ZXY, STYLE, *OWN, PIXELS, TIME, COMPARE, GENERATION),
+            answers=TILE_ANSWERS,
         ),
         Route(
             id="tilejson",
@@ -158,8 +114,8 @@ def _tile_routes() -> tuple[Route, ...]:
             actions=_READS,
             handler=tiles.tilejson,
             summary="TileJSON 3.0 of a layer.",
-            parameters=(_LAYER, _TMS, _STYLE, *_OWN, _TIME),
-            answers=((200, "TileJSON."), (400, "A malformed parameter."), *_LAYER_ANSWERS),
+            parameters=(LAYER, TMS, STYLE, *OWN, TIME, COMPARE),
+            answers=((200, "TileJSON."), (400, "A malformed parameter."), *LAYER_ANSWERS),
         ),
     )
 
@@ -182,6 +138,9 @@ def _wmts_routes(service: wmts.Wmts) -> tuple[Route, ...]:
                     where="query",
                     description="GetCapabilities, GetTile or GetFeatureInfo, with their parameters.",
                 ),
+                Parameter(
+                    name="compare", where="query", description="Of GetTile, ours: as `compare` of XYZ tiles."
+                ),
             ),
             answers=((200, "A document, an image or values."), (400, "An exception report.")),
         ),
@@ -202,7 +161,7 @@ def _wmts_routes(service: wmts.Wmts) -> tuple[Route, ...]:
             summary="One WMTS tile.",
             protocol="ows",
             parameters=_REST,
-            answers=_TILE_ANSWERS,
+            answers=TILE_ANSWERS,
         ),
         Route(
             id="wmts_feature_info",
@@ -211,8 +170,12 @@ def _wmts_routes(service: wmts.Wmts) -> tuple[Route, ...]:
             handler=wmts.rest_feature_info,
             summary="Values under a pixel of a tile.",
             protocol="ows",
-            parameters=(*_REST, _path("j", "Pixel row."), _path("i", "Pixel column, with .json|html|txt.")),
-            answers=((200, "Values of the scene on top."), *_LAYER_ANSWERS),
+            parameters=(
+                *_REST,
+                in_path("j", "Pixel row."),
+                in_path("i", "Pixel column, with .json|html|txt."),
+            ),
+            answers=((200, "Values of the scene on top."), *LAYER_ANSWERS),
         ),
     )
 
@@ -234,8 +197,8 @@ def _layer_routes() -> tuple[Route, ...]:
             actions=catalogue,
             handler=layers.layer,
             summary="One layer and its scenes.",
-            parameters=(_LAYER,),
-            answers=((200, "A layer."), *_LAYER_ANSWERS),
+            parameters=(LAYER,),
+            answers=((200, "A layer."), *LAYER_ANSWERS),
         ),
         Route(
             id="preview",
@@ -244,14 +207,15 @@ def _layer_routes() -> tuple[Route, ...]:
             handler=preview.preview,
             summary="A light picture of a whole layer.",
             parameters=(
-                _LAYER,
+                LAYER,
                 Parameter(name="width", where="query", description="Pixels, 16 to 1024; 512 without."),
                 Parameter(name="max_bytes", where="query", description="Greatest size of the file."),
-                _STYLE,
-                *_OWN,
-                _TIME,
+                STYLE,
+                *OWN,
+                TIME,
+                COMPARE,
             ),
-            answers=(*_TILE_ANSWERS, (422, "Larger than is given, or not as small as asked.")),
+            answers=(*TILE_ANSWERS, (422, "Larger than is given, or not as small as asked.")),
         ),
         Route(
             id="legend",
@@ -260,9 +224,9 @@ def _layer_routes() -> tuple[Route, ...]:
             handler=legend.legend,
             summary="What the colours of a style mean; numbers of whole scenes only to who may read them.",
             parameters=(
-                _LAYER,
-                _path("picture", "A style, or `default`, then .png, @2x.png, .svg or .json."),
-                *_OWN,
+                LAYER,
+                in_path("picture", "A style, or `default`, then .png, @2x.png, .svg or .json."),
+                *OWN,
                 Parameter(name="lang", where="query", description="fr or en, of a picture."),
                 Parameter(name="width", where="query", description="Pixels, 80 to 1000; 240 without."),
                 Parameter(
@@ -271,59 +235,56 @@ def _layer_routes() -> tuple[Route, ...]:
                     description="Pixels, 40 to 2000; without, as high as it needs.",
                 ),
             ),
-            answers=((200, "A picture, or JSON."), (400, "A malformed parameter."), *_LAYER_ANSWERS),
+            answers=((200, "A picture, or JSON."), (400, "A malformed parameter."), *LAYER_ANSWERS),
             gives="Legend",
         ),
     )
 
 
-def _value_routes() -> tuple[Route, ...]:
-    actions = frozenset({Action.CATALOGUE, Action.INFO})
-    size = Parameter(name="max_size", where="query", description="Most pixels along a side; 1024 without.")
-    too_large = (422, "More is asked for than is ever read.")
+def _lapse_routes() -> tuple[Route, ...]:
+    actions = frozenset({Action.CATALOGUE, Action.PREVIEW})
+    asked = (
+        Parameter(name="width", where="query", description="Pixels of a frame, 64 to 1024; 512 without."),
+        Parameter(
+            name="time",
+            where="query",
+            description="An interval A/B; all dates without. Of more than 60 some are shown, evenly chosen,"
+            " and the header Flux-Dates says how many of how many.",
+        ),
+        STYLE,
+        *OWN,
+        Parameter(
+            name="format", where="query", description="webp, an animation, or png, a sheet; webp without."
+        ),
+        Parameter(
+            name="delay_ms", where="query", description="Milliseconds of a frame, 20 to 10000; 700 without."
+        ),
+        Parameter(name="fps", where="query", description="Frames a second, 1 to 50, instead of delay_ms."),
+    )
+    answers = (*TILE_ANSWERS, (422, "Larger than is given."))
     return (
         Route(
-            id="info",
-            path="/info/{layer}",
+            id="timelapse",
+            path="/timelapse/{layer}",
             actions=actions,
-            handler=values.info,
-            summary="What a layer is: bounds, bands, resolution, as far as its values are open; as titiler.",
-            parameters=(_LAYER, _STYLE),
-            answers=((200, "Info."), *_LAYER_ANSWERS),
-        ),
-        Route(
-            id="statistics",
-            path="/statistics/{layer}",
-            actions=actions,
-            handler=values.area_statistics,
-            summary="Statistics of the stored values of a layer, or of a box of it; as titiler.",
+            handler=timelapse.timelapse,
+            summary="A layer, or a box of it, on each of its dates.",
             parameters=(
-                _LAYER,
+                LAYER,
                 Parameter(name="bbox", where="query", description="W,S,E,N in degrees; the layer without."),
-                size,
-                _STYLE,
-                _TIME,
+                *asked,
             ),
-            answers=((200, "Statistics."), (400, "A malformed parameter."), *_LAYER_ANSWERS, too_large),
+            answers=answers,
         ),
         Route(
-            id="feature_statistics",
-            path="/statistics/{layer}",
+            id="feature_timelapse",
+            path="/timelapse/{layer}",
             methods=frozenset({"POST"}),
             actions=actions,
-            handler=values.feature_statistics,
-            summary="Statistics of the stored values in each polygon of a GeoJSON body; as titiler.",
-            parameters=(_LAYER, size, _STYLE, _TIME),
-            answers=((200, "The body, with statistics."), (400, "No polygons."), *_LAYER_ANSWERS, too_large),
-        ),
-        Route(
-            id="point",
-            path="/point/{layer}/{place}",
-            actions=actions,
-            handler=values.point,
-            summary="The stored values at a place; as titiler.",
-            parameters=(_LAYER, _path("place", "LON,LAT in degrees."), _TIME),
-            answers=((200, "Values."), (400, "A malformed parameter."), *_LAYER_ANSWERS),
+            handler=timelapse.feature_timelapse,
+            summary="The polygon of a GeoJSON body on each date of a layer.",
+            parameters=(LAYER, *asked),
+            answers=answers,
         ),
     )
 
@@ -352,7 +313,7 @@ def _own_routes() -> tuple[Route, ...]:
             handler=self_service.sign_credential,
             summary="A signed, expiring credential for a layer or for all that you see, for portals. "
             'Body: {"layer", "minutes", "as": "url" or "cookie"}.',
-            answers=((200, "The signature, or a cookie."), (400, "A malformed body."), *_LAYER_ANSWERS),
+            answers=((200, "The signature, or a cookie."), (400, "A malformed body."), *LAYER_ANSWERS),
         ),
         Route(
             id="unsign",

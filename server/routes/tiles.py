@@ -11,11 +11,12 @@ from mosaics.layers import DEFAULT, Layer
 from mosaics.zooms import overview_zoom, zoom_range
 from server.answers import Answer, Goods, json_answer
 from server.call import Call
+from server.changes import layer_look, serve_changed_tile
 from server.delivery import deliver, price_of_pixels
 from server.pipeline import ServedTile, TileRequest, serve_tile
 from server.requests import BadRequestError, image_format, number, single
 from server.routes.legend import legend_link
-from server.style_query import own_style_of, written
+from server.style_query import own_style_of, pixel_selection, written
 
 _LAST = re.compile(r"(?P<y>[^@.]*)(?P<scale>@2x)?(?:\.(?P<extension>[a-z]{2,5}))?")
 
@@ -36,9 +37,12 @@ async def xyz(call: Call) -> Answer:
         style=single(call.query, "style"),
         time=single(call.query, "time"),
         own=own_style_of(call.query, call.services.indices),
+        pixels=pixel_selection(call.query),
+        compare=single(call.query, "compare"),
     )
     layer, scene_filter = call.layer(request.layer_id, Action.TILE)
-    served = await serve_tile(call.services, request, layer, scene_filter, call.client)
+    serve = serve_tile if request.compare is None else serve_changed_tile
+    served = await serve(call.services, request, layer, scene_filter, call.client)
     return await tile_answer(call, served, layer, negotiated=last["extension"] is None)
 
 
@@ -81,9 +85,13 @@ async def tilejson(call: Call) -> Answer:
     style = layer.style_id(single(call.query, "style"))
     time = single(call.query, "time")
     layer.span(time)
-    if own is not None:
+    compare = single(call.query, "compare")
+    if compare is not None:
+        layer.span(compare)
+        layer_look(call.services, layer, style, own)
+    elif own is not None:
         call.services.own_styles.check(own, layer, style)
-    named = {"style": style, "time": time, "g": layer.generation}
+    named = {"style": style, "time": time, "compare": compare, "g": layer.generation}
     shown = urlencode({name: value for name, value in named.items() if value}, safe="/:")
     query = "&".join(part for part in (written(own), shown) if part)
     minzoom, maxzoom = zoom_range(grid, layer)
@@ -102,6 +110,7 @@ async def tilejson(call: Call) -> Answer:
             "minzoom": minzoom,
             "maxzoom": maxzoom,
             "style": style or DEFAULT,
-            "links": [legend_link(call, layer, style or DEFAULT, written(own))],
+            # the colours of a change are not those of the style
+            "links": [] if compare else [legend_link(call, layer, style or DEFAULT, written(own))],
         }
     )

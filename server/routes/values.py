@@ -15,11 +15,18 @@ from auth.models import Action
 from mosaics.errors import SceneUnreadableError
 from mosaics.filters import SceneFilter
 from mosaics.grids import grids_meeting
-from mosaics.lattice import grid_for, window_around
 from mosaics.layers import Layer
 from mosaics.models import Band, Bounds
 from mosaics.point import values_at
-from mosaics.values import LayerValues, Subject, no_values, statistics, subject_of, values_over
+from mosaics.values import (
+    LayerValues,
+    Subject,
+    layer_window,
+    no_values,
+    statistics,
+    subject_of,
+    values_over,
+)
 from mosaics.zooms import zoom_range
 from server.access import AccessDeniedError
 from server.answers import Answer, Goods, json_answer
@@ -27,7 +34,7 @@ from server.call import Call
 from server.delivery import MILLIUNITS_PER_POINT, deliver, point_goods
 from server.features import Feature, box_of, features_of, place_of
 from server.making import in_turn
-from server.requests import BadRequestError, TooLargeError, number, single
+from server.requests import bounded, single
 
 log = structlog.get_logger(__name__)
 
@@ -86,7 +93,7 @@ async def area_statistics(call: Call) -> Answer:
     area = None if text is None else shapely.box(*bounds)
     subject = _subject(call, layer)
     found = await _pooled(call, _look(call, layer, opened, subject, bounds, area))
-    return await deliver(call, json_answer(found.told), _goods([found]))
+    return await deliver(call, json_answer(found.told), values_goods([found.values]))
 
 
 async def feature_statistics(call: Call) -> Answer:
@@ -101,7 +108,9 @@ async def feature_statistics(call: Call) -> Answer:
     found = [await _pooled(call, look) for look in looks]
     told = [_with_statistics(*pair) for pair in zip(asked.features, found, strict=True)]
     document = {"type": "FeatureCollection", "features": told} if asked.collected else told[0]
-    return await deliver(call, json_answer(document, media_type=GEOJSON), _goods(found))
+    return await deliver(
+        call, json_answer(document, media_type=GEOJSON), values_goods([each.values for each in found])
+    )
 
 
 async def point(call: Call) -> Answer:
@@ -150,12 +159,8 @@ def _look(  # noqa: PLR0917 - private, the parts of one question
 ) -> Callable[[], _Found]:
     """Give the work of reading an area and summing it up, for a thread."""
     span = layer.span(single(call.query, "time"))
-    max_size = _max_size(call)
-    near = _common(bounds, layer.bounds)
-    window = None
-    if near is not None:
-        grid = grid_for(call.services.grids, near)
-        window = window_around(grid, near, finest=zoom_range(grid, layer)[1], max_size=max_size)
+    max_size = bounded(call.query, "max_size", MAX_SIZE, 1, MAX_SIZE)
+    window = layer_window(call.services.grids, layer, bounds, max_size)
 
     def look() -> _Found:
         values = no_values(subject)
@@ -169,7 +174,7 @@ def _look(  # noqa: PLR0917 - private, the parts of one question
                 subject=subject,
                 span=span,
                 styles=call.services.styles,
-                on_unreadable=_note,
+                on_unreadable=note_unreadable,
             )
         if values.refused:
             raise AccessDeniedError("zoom_limit")
@@ -183,30 +188,14 @@ def _look(  # noqa: PLR0917 - private, the parts of one question
     return look
 
 
-def _max_size(call: Call) -> int:
-    text = single(call.query, "max_size")
-    size = MAX_SIZE if text is None else number(text, "max_size")
-    if size > MAX_SIZE:
-        raise TooLargeError(f"max_size must be from 1 to {MAX_SIZE}")
-    if size < 1:
-        raise BadRequestError(f"max_size must be from 1 to {MAX_SIZE}")
-    return size
-
-
-def _common(one: Bounds, other: Bounds) -> Bounds | None:
-    left, bottom = max(one.left, other.left), max(one.bottom, other.bottom)
-    right, top = min(one.right, other.right), min(one.top, other.top)
-    return Bounds(left, bottom, right, top) if left <= right and bottom <= top else None
-
-
 def _with_statistics(feature: Feature, found: _Found) -> dict[str, Any]:
     properties = {**(feature.document.get("properties") or {}), "statistics": found.told}
     return {**feature.document, "properties": properties}
 
 
-def _goods(found: Sequence[_Found]) -> Goods:
-    """Say what statistics cost: each area that had something as much as a point."""
-    filled = [each.values for each in found if each.values.used]
+def values_goods(found: Sequence[LayerValues]) -> Goods:
+    """Say what values of areas cost: each area that had something as much as a point."""
+    filled = [values for values in found if values.used]
     used = [contribution for values in filled for contribution in values.used]
     return Goods(
         contributors=tuple(
@@ -237,7 +226,8 @@ def _described(band: Band) -> dict[str, Any]:
     return {name: value for name, value in described.items() if value is not None}
 
 
-def _note(error: SceneUnreadableError) -> None:
+def note_unreadable(error: SceneUnreadableError) -> None:
+    """Log a scene whose file fails."""
     log.error("scene_unreadable", scene=error.scene_id, cause=repr(error.__cause__))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from auth.models import Action
 from mosaics.errors import TileOutsideGridError
@@ -14,15 +14,16 @@ from mosaics.models import Frame
 from mosaics.point import PointValues, values_at
 from server.answers import Answer, digest
 from server.call import Call
+from server.changes import serve_changed_tile
 from server.delivery import deliver, point_goods
 from server.errors import RouteNotFoundError
 from server.making import in_turn
 from server.pipeline import TileRequest, serve_tile, tile_frame
-from server.requests import image_format
+from server.requests import BadRequestError, image_format, single
 from server.routes.capabilities import CapabilitiesCache
 from server.routes.tiles import tile_answer
 from server.wmts.capabilities import INFO_EXTENSIONS, TILE_EXTENSIONS
-from server.wmts.exceptions import invalid, not_acceptable
+from server.wmts.exceptions import contradictory, invalid, not_acceptable
 from server.wmts.feature_info import RENDERERS, BandValue, FeatureInfo, SceneValues
 from server.wmts.kvp import (
     GetCapabilities,
@@ -57,7 +58,7 @@ class Wmts:
         if tile.format not in TILE_EXTENSIONS:
             raise invalid("format")
         if isinstance(request, GetTile):
-            return await _tile(call, request)
+            return await _tile(call, request, _compared(call))
         return await _feature_info(call, request)
 
     async def rest_capabilities(self, call: Call) -> Answer:
@@ -107,10 +108,20 @@ def _rest_request(call: Call, column: str, extension: str) -> GetTile:
     )
 
 
-async def _tile(call: Call, asked: GetTile) -> Answer:
+def _compared(call: Call) -> str | None:
+    """Read our own parameter COMPARE: the date that is subtracted from that of TIME."""
+    found = [(name.lower(), value) for name, value in call.query if name.lower() == "compare"]
+    try:
+        return single(found, "compare")
+    except BadRequestError:
+        raise contradictory("compare") from None
+
+
+async def _tile(call: Call, asked: GetTile, compare: str | None = None) -> Answer:
     layer, scene_filter = call.layer(asked.layer, Action.TILE)
-    request = _tile_request(call, asked)
-    served = await serve_tile(call.services, request, layer, scene_filter, call.client)
+    request = replace(_tile_request(call, asked), compare=compare)
+    serve = serve_tile if compare is None else serve_changed_tile
+    served = await serve(call.services, request, layer, scene_filter, call.client)
     return await tile_answer(call, served, layer, negotiated=False)
 
 

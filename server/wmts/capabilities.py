@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
@@ -29,13 +29,17 @@ INFO_EXTENSIONS: Mapping[str, str] = MappingProxyType(
 
 
 FULL_TEMPLATES_UP_TO = 200
-"""With more layers than this, each has the templates of its first tile format and first info format only,
-and neither a BoundingBox but the one in degrees nor addresses of legends.
+"""With more layers than this each has the template of its first tile format only, and neither a BoundingBox
+but the one in degrees, nor keywords, nor addresses of legends, nor the grids of larger tiles in a system that
+it has another grid of.
 
-Templates are half of the document: 500 layers with all of them and a key in each are 1.4 MB, and legends a
-fifth of a megabyte more. The other formats stay listed, and are reached by KVP or by another extension;
-legends are linked from `/layers`.
+Each is a tenth of the document or more: 500 layers of five styles with a key in each address are 1.3 MB with
+but one template of feature info and all grids, and must be below one. What is left out is served all the
+same: other formats by KVP or by another extension, feature info by KVP, grids of larger tiles to who asks for
+them (`?tms=`); legends are linked from `/layers`.
 """
+LARGEST = 1_000_000
+"""Bytes of a document of so many layers that keeps templates at all; a larger one leaves tiles to KVP."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,22 +161,13 @@ def render_capabilities(
     addresses = _Addresses(
         base_url=base_url, credential=credential_query, filters=filter_query, language=language
     )
-    offered = [grid.id for grid in grids]
-    shown = [layer for layer in layers if not set(layer.grids).isdisjoint(offered)]
-    templates = None if len(shown) <= FULL_TEMPLATES_UP_TO else 1
-    entries = [
-        _entry(
-            layer,
-            offered,
-            addresses,
-            language,
-            templates=templates,
-            boxes=_boxes(layer, grids) if templates is None else (),
-        )
-        for layer in shown
-    ]
+    offered = {grid.id: grid for grid in grids}
+    shown = [layer for layer in layers if not offered.keys().isdisjoint(layer.grids)]
+    full = len(shown) <= FULL_TEMPLATES_UP_TO
+    entries = [_entry(layer, offered, addresses, language, full=full) for layer in shown]
     used = {grid for entry in entries for grid in entry.grids}
-    return render(
+    write = functools.partial(
+        render,
         "capabilities.xml",
         text=functools.partial(in_language, language=language),
         number=_number,
@@ -186,9 +181,12 @@ def render_capabilities(
         whole=sections is None,
         service=service,
         addresses=addresses,
-        layers=entries,
         grids=[grid for grid in grids if grid.id in used],
     )
+    document = write(layers=entries)
+    if full or len(document) <= LARGEST:
+        return document
+    return write(layers=[entry._replace(tile_templates=[]) for entry in entries])
 
 
 def render_unchanged(update_sequence: str) -> bytes:
@@ -290,20 +288,20 @@ class _Entry(NamedTuple):
     limits: Mapping[str, tuple[MatrixLimit, ...]]
     tile_templates: list[tuple[str, str]]
     info_templates: list[tuple[str, str]]
-    legends: bool
-    """Whether its styles have the addresses of their legends."""
+    full: bool
+    """Whether it has keywords, and its styles the addresses of their legends."""
 
 
 def _entry(
     layer: LayerInfo,
-    offered: Collection[str],
+    offered: Mapping[str, Grid],
     addresses: _Addresses,
     language: Language,
     *,
-    templates: int | None,
-    boxes: Sequence[_Box],
+    full: bool,
 ) -> _Entry:
-    """Prepare a layer; `templates` limits how many resource templates it has of each kind."""
+    """Prepare a layer, in full or with what it can't do without."""
+    grids = [offered[grid] for grid in layer.grids if grid in offered]
     # OpenLayers fills {Time} from a Dimension of the same case, and writes `undefined` where there is none.
     time = "{Time}" if layer.has_dimension else "default"
     tile = f"wmts/1.0.0/{layer.id}/{{Style}}/{time}/{{TileMatrixSet}}/{{TileMatrix}}/{{TileRow}}/{{TileCol}}"
@@ -315,20 +313,28 @@ def _entry(
         ),
         lower_corner=f"{_degrees(west)} {_degrees(south)}",
         upper_corner=f"{_degrees(east)} {_degrees(north)}",
-        boxes=boxes,
+        boxes=_boxes(layer, grids) if full else (),
         times=layer.times if layer.has_dimension else (),
         limits=layer.limits,
-        grids=[grid for grid in layer.grids if grid in offered],
+        grids=[grid.id for grid in (grids if full else _one_a_system(grids))],
         tile_templates=[
             (format_, addresses.resource(f"{tile}.{TILE_EXTENSIONS[format_]}"))
-            for format_ in layer.formats[:templates]
+            for format_ in layer.formats[: None if full else 1]
         ],
         info_templates=[
             (format_, addresses.resource(f"{tile}/{{J}}/{{I}}.{INFO_EXTENSIONS[format_]}"))
-            for format_ in layer.info_formats[:templates]
+            for format_ in layer.info_formats[: None if full else 0]
         ],
-        legends=templates is None,
+        full=full,
     )
+
+
+def _one_a_system(grids: Sequence[Grid]) -> list[Grid]:
+    """Give the grids of the smallest tiles in each coordinate reference system, in their order."""
+    smallest: dict[str, int] = {}
+    for grid in grids:
+        smallest[grid.crs] = min(grid.tile_size, smallest.get(grid.crs, grid.tile_size))
+    return [grid for grid in grids if grid.tile_size == smallest[grid.crs]]
 
 
 def _boxes(layer: LayerInfo, grids: Sequence[Grid]) -> tuple[_Box, ...]:
@@ -339,7 +345,7 @@ def _boxes(layer: LayerInfo, grids: Sequence[Grid]) -> tuple[_Box, ...]:
     """
     boxes: dict[str, _Box] = {}
     for grid in grids:
-        if grid.id not in layer.grids or grid.crs_urn in boxes:
+        if grid.crs_urn in boxes:
             continue
         extent = grid.extent(Bounds(*layer.bounds))
         if extent is not None:

@@ -11,6 +11,14 @@ from hypothesis import strategies as st
 
 from tests.access.leak_numbers import feature_info, feature_statistics, point, statistics, wmts_feature_info
 from tests.access.leak_oracle import visible
+from tests.access.leak_over_time import (
+    changed_tile,
+    feature_series,
+    feature_timelapse,
+    series,
+    timelapse,
+    volume,
+)
 from tests.access.leak_pictures import ahead_tile, check_tile, own_tile, preview, sign, wmts_tile, xyz_tile
 from tests.access.leak_requests import draw_tile, kvp, said
 from tests.access.leak_told import (
@@ -48,6 +56,11 @@ EXERCISED: dict[str, Callable[[World, random.Random, Counter[str]], None]] = {
     "statistics": statistics,
     "feature_statistics": feature_statistics,
     "point": point,
+    "series": series,
+    "feature_series": feature_series,
+    "volume": volume,
+    "timelapse": timelapse,
+    "feature_timelapse": feature_timelapse,
     "sign": sign,
 }
 """Every route that gives pixels or numbers, and what asks it."""
@@ -55,10 +68,10 @@ EXERCISED: dict[str, Callable[[World, random.Random, Counter[str]], None]] = {
 
 def check_everything(world: World, seed: int, seen: Counter[str] | None = None) -> None:
     """Draw rights and a caller, and ask every route something."""
-    rnd = random.Random(seed)
-    draw(world, rnd)
-    for ask in (*EXERCISED.values(), ahead_tile, own_tile):
-        ask(world, rnd, Counter() if seen is None else seen)
+    draw(world, random.Random(seed))
+    for ask in (*EXERCISED.values(), ahead_tile, own_tile, changed_tile):
+        # each draws alone, so that a new route leaves what the others ask as it is
+        ask(world, random.Random(f"{seed} {ask.__name__}"), Counter() if seen is None else seen)
 
 
 def check_hidden(world: World) -> None:
@@ -81,6 +94,7 @@ def check_hidden(world: World) -> None:
 GET_TILE = "/wmts?service=WMTS&request=GetTile&version=1.0.0&layer={layer}&style=&format=image/png"
 ADDRESSES = (
     ("/tiles/{layer}/WebMercatorQuad/17/66052/47859.png", "GET"),
+    ("/tiles/{layer}/WebMercatorQuad/17/66052/47859.png?bands=1&rescale=0,9&compare=2024-05-11", "GET"),
     ("/tiles/{layer}/WebMercatorQuad/tilejson.json", "GET"),
     ("/wmts/1.0.0/{layer}/default/default/WebMercatorQuad/17/47859/66052.png", "GET"),
     ("/wmts/1.0.0/{layer}/default/default/WebMercatorQuad/17/47859/66052/9/9.json", "GET"),
@@ -94,6 +108,11 @@ ADDRESSES = (
     ("/statistics/{layer}", "GET"),
     ("/statistics/{layer}", "POST"),
     ("/point/{layer}/1.4165,43.606", "GET"),
+    ("/series/{layer}?at=1.4165,43.606", "GET"),
+    ("/series/{layer}", "POST"),
+    ("/volume/{layer}?compare=2024-05-11", "POST"),
+    ("/timelapse/{layer}", "GET"),
+    ("/timelapse/{layer}", "POST"),
 )
 
 

@@ -54,6 +54,12 @@ def test_every_route_gives_what_rights_open_and_no_more(world: World) -> None:
         "preview",
         "statistics",
         "point",
+        "series",
+        "feature_series",
+        "timelapse",
+        "feature_timelapse",
+        "changed_tile",
+        "volume",
         "wmts_feature_info",
     }
     assert all(seen[name] for name in shown), "nothing was compared with these routes"

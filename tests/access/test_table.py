@@ -26,6 +26,8 @@ LAYER_ROUTES = {
     "info": "/info/{layer}",
     "statistics": "/statistics/{layer}?max_size=64",
     "point": "/point/{layer}/1.4175,43.606",
+    "series": "/series/{layer}?at=1.4175,43.606",
+    "timelapse": "/timelapse/{layer}?width=64",
     "wmts_kvp": (
         f"/wmts?service=WMTS&request=GetTile&version=1.0.0&layer={{layer}}&style=&format=image/png"
         f"&tilematrixset={TMS}&tilematrix={Z}&tilerow={Y}&tilecol={X}"
@@ -48,7 +50,12 @@ MANAGED_ROUTES = {"usage": "/usage", "explain": "/explain?key_id=AAAAAAAA&layer=
 """For managers of an institution and operators."""
 OWN_ROUTES = {"whoami": "/whoami"}
 """Tells a caller of itself."""
-POSTED_ROUTES = {"feature_statistics": "/statistics/{layer}"}
+POSTED_ROUTES = {
+    "feature_statistics": "/statistics/{layer}",
+    "feature_series": "/series/{layer}",
+    "feature_timelapse": "/timelapse/{layer}",
+    "volume": "/volume/{layer}?compare=2024-05-17",
+}
 """Routes that name a layer and take a body; with one they are in test_leak.py."""
 WRITTEN_ROUTES = {"sign", "unsign"}
 """Their methods and callers stand in tests/server/routes/test_self_service.py."""

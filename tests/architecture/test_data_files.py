@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mosaics.change_look import load_changes
 from mosaics.grids import load_grids
 from mosaics.indices import load_indices
 from mosaics.models import Band
@@ -17,7 +18,7 @@ from mosaics.sensors import GENERIC, load_sensors
 from mosaics.styles import load_styles
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("grids", "indices", "sensors", "styles")
+FOLDERS = ("changes", "grids", "indices", "sensors", "styles")
 FILES = sorted(path for folder in FOLDERS for path in (BUILT_IN / folder).glob("*.json"))
 SENSORS, STYLES, GRIDS, INDICES = load_sensors(), load_styles(), load_grids(), load_indices()
 LAYOUTS = [
@@ -68,6 +69,7 @@ def test_every_file_is_sourced_and_titled_in_both_languages(path):
 
 def test_every_file_is_loaded():
     for folder, registry in (
+        ("changes", load_changes()),
         ("grids", GRIDS),
         ("indices", INDICES),
         ("sensors", SENSORS),

@@ -10,12 +10,14 @@ import shapely
 from auth.decision import Allowance, Decision, Exclusion, Refusal
 from auth.models import Quota, Tier
 from auth.reach import Selector, Window, new_area
-from mosaics.models import Scene
+from mosaics.layers import Layer
+from mosaics.models import Collection, Scene, Text
 from server.access import nearest_miss, scene_filter
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 END = datetime(2024, 7, 1, tzinfo=UTC)
 WEST = shapely.box(0, 0, 5, 10)
+COLLECTION = Collection(id="c", title=Text(fr="", en=""), description=Text(fr="", en=""))
 NOON = shapely.box(4, 4, 6, 6)
 
 
@@ -184,8 +186,10 @@ def test_the_nearest_miss_is_one_that_would_open_the_layer() -> None:
         return Refusal(grant_id=code, code=code, selector=selector, acquired=Window())
 
     decision = Decision(code="quota", refusals=(refusal("quota", "other"), refusal("expired", "c")))
-    miss = nearest_miss(decision, [scene()])
+    held = Layer.of("c", (scene(),), collection=COLLECTION)
+    miss = nearest_miss(decision, held)
     assert miss is not None
     assert miss.code == "expired"
-    assert nearest_miss(decision, []) is None
-    assert nearest_miss(Decision(code="suspended"), [scene()]) is None
+    other = Layer.of("d", (scene(collection_id="d"),), collection=COLLECTION)
+    assert nearest_miss(decision, other) is None
+    assert nearest_miss(Decision(code="suspended"), held) is None

@@ -107,6 +107,11 @@ def put_item(database: Any, collection: str, item: str) -> None:
         " WHERE collection_id = ?",
         (item, collection),
     )
+    database.execute(
+        "UPDATE mosaics_summaries SET summary = NULL, sequence = (SELECT value FROM mosaics_sequence)"
+        " WHERE collection_id = ?",
+        (collection,),
+    )
     database.commit()
 
 

@@ -23,7 +23,9 @@ def test_one_form_of_each_address_and_nothing_else(
     begin = prefix.format(key=town.key)
     count = 0
     for route, name, address in addresses():
-        reply = town_asgi.get(begin + address, headers)
+        posted = "GET" not in ROUTES[route].methods and route not in ADMINISTRATION | {"sign", "unsign"}
+        kind = {"Content-Type": "application/json"} if posted else {}
+        reply = town_asgi.get(begin + address, headers | kind, "POST" if posted else "GET", b"{}" * posted)
         check(reply, address)
         refused = {400, 401, 403, 404, 405} if route in ADMINISTRATION else {400, 401, 404}
         assert reply.status in refused, (route, name, address, reply.status)
@@ -53,9 +55,11 @@ def good_address(route: str, town: Town) -> str:
     path = ROUTES[route].path
     if path.endswith("/{id}"):
         return next((known for known in ADMINISTERED if known.startswith(path.removesuffix("{id}"))), path)
-    return fill(path, good) + (
-        "?key_id={}&layer=open&at=1,44".format(town.key.split("_")[2]) if route == "explain" else ""
-    )
+    asked = {
+        "explain": "?key_id={}&layer=open&at=1,44".format(town.key.split("_")[2]),
+        "series": "?at=1.4178,43.606",
+    }
+    return fill(path, good) + asked.get(route, "")
 
 
 def test_the_good_form_of_each_address_is_answered(town: Town, town_asgi: Asgi) -> None:
@@ -70,6 +74,12 @@ def test_the_good_form_of_each_address_is_answered(town: Town, town_asgi: Asgi) 
 
 QUERY_NAMES = (
     "style",
+    "at",
+    "bbox",
+    "compare",
+    "correct",
+    "delay_ms",
+    "fps",
     "bands",
     "index",
     "rescale",
@@ -94,7 +104,7 @@ QUERY_NAMES = (
     "z",
 )
 """What our routes read, and what others' would."""
-READING = frozenset({"statistics", "feature_statistics"})
+READING = frozenset({"statistics", "feature_statistics", "timelapse", "feature_timelapse"})
 """Routes that read a whole scene for each answer: they are asked less."""
 
 

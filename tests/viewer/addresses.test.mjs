@@ -128,7 +128,7 @@ test("a key in an address is seen in the query and in the path", () => {
 });
 
 test("the fragment keeps the choice and gives it back", () => {
-  const choice = { layer: "a.b-1:Scène", style: "ndvi", time: "2017-08-31", grid: "" };
+  const choice = { layer: "a.b-1:Scène", style: "ndvi", time: "2017-08-31", compare: "2023-04-02", grid: "" };
   assert.deepEqual(choiceOf(fragmentOf(choice)), choice);
   assert.equal(fragmentOf({ layer: "" }), "");
 });

@@ -169,6 +169,55 @@ def test_a_date_shows_the_scene_of_that_day(colours: Opener, place: Place) -> No
         assert_shows(watched.page, place.sources["old"])
 
 
+def test_two_dates_share_the_map_along_a_line(colours: Opener, place: Place) -> None:
+    with colours() as watched:
+        page = watched.page
+        assert page.is_hidden("#swipe-line")
+        watched.select("compare", "2023-04-02")
+        assert page.is_visible("#swipe-line")
+        assert "compare=2023-04-02" in page.url
+        view = View.of(page)
+        middle = view.pixels.shape[1] // 2
+        for name, side in (("colours", slice(0, middle - 12)), ("old", slice(middle + 12, None))):
+            truth, valid = view.truth(place.sources[name])
+            rows, columns = view.inside(valid)
+            across = np.zeros(valid.shape, bool)
+            across[rows, columns] = True
+            across[:, : side.start] = False
+            across[:, side.stop or valid.shape[1] :] = False
+            assert across.sum() > 10_000
+            assert np.abs(view.pixels[across] - truth[across]).mean() < 6, name
+        page.locator("#swipe").fill("100")
+        page.wait_for_selector('#map[data-share="1"]')
+        page.wait_for_timeout(150)
+        assert_shows(page, place.sources["colours"])
+        page.locator("#swipe").fill("0")
+        page.wait_for_selector('#map[data-share="0"]')
+        page.wait_for_timeout(150)
+        assert_shows(page, place.sources["old"])
+        watched.select("compare", "")
+        assert page.is_hidden("#swipe-line")
+        assert page.is_hidden("#swipe-row")
+        assert_shows(page, place.sources["colours"])
+
+
+def test_two_dates_take_turns(colours: Opener) -> None:
+    with colours("&compare=2023-04-02", locale="en-GB") as watched:
+        page = watched.page
+        assert page.input_value("#compare") == "2023-04-02"
+        assert watched.text("#flicker") == "Alternate"
+        page.click("#flicker")
+        assert page.get_attribute("#flicker", "aria-pressed") == "true"
+        assert page.is_hidden("#swipe-line")
+        for share in ("1", "0", "1"):
+            page.wait_for_selector(f'#map[data-share="{share}"]', timeout=15_000)
+        page.click("#flicker")
+        page.wait_for_selector('#map[data-share="0.5"]')
+        assert page.get_attribute("#flicker", "aria-pressed") == "false"
+        page.click('[data-language="fr"]')
+        assert watched.text("#flicker") == "Alterner"
+
+
 def patch_centre() -> tuple[float, float]:
     row, column = ((part.start + part.stop) / 2 for part in PATCH)
     return ORIGIN[0] + column * CELL, ORIGIN[1] - row * CELL

@@ -18,7 +18,7 @@ from mosaics.ingest.deliveries.groups import GroupMaker, Made, MadeMask
 from mosaics.ingest.deliveries.masks import NOTHING, classes
 from mosaics.ingest.digests import file_sha256
 from mosaics.ingest.keeping import Keeping
-from mosaics.ingest.naming import check_collection_id, collection_of, scene_id_of
+from mosaics.ingest.naming import check_collection_id, collection_of, register_collection, scene_id_of
 from mosaics.ingest.options import BankOptions, BankResult
 from mosaics.ingest.results import facts_of
 from mosaics.ingest.runner import Runner
@@ -123,7 +123,7 @@ class DeliveryBank:
                 more_assets={MASK: mask_asset(mask, kept[MASK], self.keeping.root)} if mask else {},
             )
             item = scene_to_item(scene, facts, root=self.keeping.root, banked=self.now())
-            self.catalog.put_collection(collection)
+            register_collection(self.catalog, collection)
             sequence = self.catalog.put_scene(collection.id, item, digest)
         notes = tuple(dict.fromkeys(note for each in made for note in each.prepared.notes))
         found = ", ".join(_words(each.group) for each in made)

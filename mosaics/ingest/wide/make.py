@@ -286,6 +286,7 @@ class OverviewMaker:
             bands=bands_of(job.scenes),
             others=(),
             visual=None,
+            mask=None,
         )
         facts = AssetFacts(
             crs=CRS.from_user_input(MERCATOR).to_wkt(),

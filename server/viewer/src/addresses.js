@@ -151,12 +151,14 @@ export function sharedAddresses(layer, choice) {
 /**
  * Reads what a shared page address asks to show.
  * @param {string} fragment Such as `#layer=toulouse&style=ndvi`; never holds a key.
- * @returns {{layer: string, style: string, time: string, grid: string}} Empty strings where nothing is asked.
+ * @returns {{layer: string, style: string, time: string, compare: string, grid: string}} Empty strings where
+ *   nothing is asked.
  */
 export function choiceOf(fragment) {
   const parameters = new URLSearchParams(fragment.replace(/^#/, ""));
   const read = (name) => parameters.get(name) ?? "";
-  return { layer: read("layer"), style: read("style"), time: read("time"), grid: read("grid") };
+  const [layer, style, time, compare, grid] = ["layer", "style", "time", "compare", "grid"].map(read);
+  return { layer, style, time, compare, grid };
 }
 
 /**

@@ -24,7 +24,7 @@ import { findingNodes, Popup } from "./popup.js";
 import { Session } from "./session.js";
 import { parseCapabilities, pixelAt } from "./wmts.js";
 
-const NOTHING = { layer: null, style: "", time: "", grid: "" };
+const NOTHING = { layer: null, style: "", time: "", compare: "", grid: "" };
 const SAID_FOR_MILLISECONDS = 4000;
 /** Of the legend: the panel less its margins, and the picture's own. */
 const LEGEND_WIDTH = 345;
@@ -59,6 +59,7 @@ const map = createMap(byId("map"), {
   onState: setState,
   onTileError: countFailure,
   onMove: showStatus,
+  onShare: showShare,
   onClick: (coordinate) => askInfo(coordinate),
 });
 const popup = new Popup(map.map);
@@ -104,6 +105,18 @@ function showStatus() {
   status.hidden = !words;
   status.textContent = words;
   document.body.dataset.failedTiles = String(state.failedTiles);
+}
+
+/** Shows where the map is cut between two dates. */
+function showShare(share) {
+  byId("swipe-line").style.left = `${share * 100}%`;
+  byId("swipe").value = String(Math.round(share * 100));
+  byId("map").dataset.share = String(share);
+}
+
+function showComparison() {
+  byId("swipe-line").hidden = !(state.drawn && state.choice.compare) || map.comparison.flickers;
+  byId("flicker").setAttribute("aria-pressed", String(map.comparison.flickers));
 }
 
 function countFailure(error) {
@@ -199,6 +212,7 @@ function choose(id, wanted = {}) {
     layer,
     style: offered(styles, wanted.style) ?? styles[0] ?? "",
     time: offered(layer.times ?? [], wanted.time) ?? "",
+    compare: offered(layer.times ?? [], wanted.compare) ?? "",
     grid: offered(grids, wanted.grid) ?? grids[0] ?? "",
   };
   draw();
@@ -206,7 +220,7 @@ function choose(id, wanted = {}) {
 
 /** Draws what is chosen, or shows its preview where it can't be drawn. */
 function draw() {
-  const { layer, style, time, grid } = state.choice;
+  const { layer, style, time, compare, grid } = state.choice;
   forgetFailures();
   popup.close();
   showPreview(null, "");
@@ -220,9 +234,11 @@ function draw() {
     setState("ready");
     loadPreview(layer);
   }
+  showComparison();
   loadLegend();
   const first = layer.styles?.[0]?.id;
-  const choice = { layer: layer.id, style: style === first ? "" : style, time, grid: shortGrid(layer, grid) };
+  const choice = { layer: layer.id, style: style === first ? "" : style, time, compare };
+  choice.grid = shortGrid(layer, grid);
   history.replaceState(null, "", location.pathname + location.search + fragmentOf(choice));
   render();
 }
@@ -347,6 +363,17 @@ function setDrawer(open) {
   toggle.setAttribute("aria-label", text(toggle.dataset.label));
 }
 
+/** The line can be drawn along by a pointer; by keys it goes with the slider of the panel. */
+function bindLine() {
+  const line = byId("swipe-line");
+  line.addEventListener("pointerdown", (event) => line.setPointerCapture(event.pointerId));
+  line.addEventListener("pointermove", (event) => {
+    if (!line.hasPointerCapture(event.pointerId)) return;
+    const { left, width } = byId("map").getBoundingClientRect();
+    map.comparison.share = (event.clientX - left) / width;
+  });
+}
+
 function bind() {
   for (const button of document.querySelectorAll("[data-language]")) {
     button.addEventListener("click", () => {
@@ -357,7 +384,7 @@ function bind() {
       speak();
     });
   }
-  for (const name of ["style", "time", "grid"]) {
+  for (const name of ["style", "time", "compare", "grid"]) {
     byId(name).addEventListener("change", () => {
       state.choice = { ...state.choice, [name]: byId(name).value };
       draw();
@@ -367,6 +394,18 @@ function bind() {
     map.setOpacity(Number(byId("opacity").value) / 100);
     showOpacity();
   });
+  byId("swipe").addEventListener("input", () => {
+    const share = Number(byId("swipe").value) / 100;
+    map.comparison.stop();
+    map.comparison.share = share;
+    showComparison();
+  });
+  byId("flicker").addEventListener("click", () => {
+    if (map.comparison.flickers) map.comparison.stop();
+    else map.comparison.flicker();
+    showComparison();
+  });
+  bindLine();
   byId("zoom-to-layer").addEventListener("click", () => {
     if (DRAWER.matches) setDrawer(false);
     map.fit();

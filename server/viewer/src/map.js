@@ -9,6 +9,7 @@ import { get as getProjection, getPointResolution, transform, transformExtent } 
 import TileState from "ol/TileState.js";
 import View from "ol/View.js";
 import { unfolded } from "./answers.js";
+import { Comparison } from "./comparison.js";
 import { createGraticule } from "./graticule.js";
 import { coarsestResolution } from "./grids.js";
 import { registerGrid } from "./reprojection.js";
@@ -29,7 +30,8 @@ const KEEP_VIEW_ENLARGED = 8;
  * @param {{loadPicture: (address: string, signal: AbortSignal) => Promise<Blob | null>,
  *   degreesInWords: (degrees: number, step: number, axis: string) => string,
  *   onState: (state: "loading" | "ready") => void, onTileError: (error: Error) => void,
- *   onMove: () => void, onClick: (coordinate: number[]) => void}} options What it needs and tells.
+ *   onMove: () => void, onClick: (coordinate: number[]) => void, onShare: (share: number) => void}} options
+ *   What it needs and tells.
  */
 export function createMap(target, options) {
   return new FluxMap(target, options);
@@ -37,6 +39,8 @@ export function createMap(target, options) {
 
 class FluxMap {
   #current = null;
+  /** The same layer at the date that is compared, or null. */
+  #other = null;
   #opacity = 1;
   /** Whether anything was drawn yet: before, nobody looks at a place that could be kept. */
   #used = false;
@@ -53,6 +57,7 @@ class FluxMap {
       interactions: defaultInteractions({ altShiftDragRotate: false, pinchRotate: false }),
       view: viewIn(getProjection(WEB_MERCATOR)),
     });
+    this.comparison = new Comparison(this.map, options.onShare);
     this.#fit(FIRST_EXTENT);
     this.map.on("rendercomplete", (event) => {
       const drawn = event.frameState?.layerStatesArray.some((state) => state.layer === this.#current);
@@ -68,7 +73,8 @@ class FluxMap {
   /**
    * Draws a layer instead of the one before.
    * @param {object} capabilities From wmts.js.
-   * @param {{layer: object, style: string, time: string, grid: string}} choice What to draw.
+   * @param {{layer: object, style: string, time: string, grid: string, compare: string}} choice What to draw;
+   *   compare: the date right of the line, empty for none.
    * @param {{base: string, address: (address: string) => string}} place Where it is served.
    * @returns {boolean} False when the capabilities don't have it; then nothing is drawn.
    */
@@ -81,25 +87,38 @@ class FluxMap {
     this.options.onState("loading");
     this.#project(source.getProjection());
     source.on("tileloadstart", () => this.options.onState("loading"));
-    this.#current = new TileLayer({
-      source,
-      opacity: this.#opacity,
-      extent: this.#extent ? askedExtent(this.#extent, source.getProjection()) : undefined,
-      maxResolution: coarsestResolution(choice.layer) / source.getProjection().getMetersPerUnit(),
-    });
-    this.map.addLayer(this.#current);
+    this.#current = this.#add(source, choice);
+    if (choice.compare) {
+      const other = createSource(capabilities, { ...choice, time: choice.compare }, place, this.#tileLoader());
+      other.on("tileloadstart", () => this.options.onState("loading"));
+      this.#other = this.#add(other, choice);
+      this.comparison.begin(this.#current, this.#other);
+    }
     if (!this.#used) this.fit();
     else if (this.#extent) this.#keepOrFit(this.#extent, source.getTileGrid());
     this.#used = true;
     return true;
   }
 
-  /** Takes the drawn layer away and drops its requests. */
+  #add(source, choice) {
+    const layer = new TileLayer({
+      source,
+      opacity: this.#opacity,
+      extent: this.#extent ? askedExtent(this.#extent, source.getProjection()) : undefined,
+      maxResolution: coarsestResolution(choice.layer) / source.getProjection().getMetersPerUnit(),
+    });
+    this.map.addLayer(layer);
+    return layer;
+  }
+
+  /** Takes what is drawn away and drops its requests. */
   clear() {
     this.#abort.abort();
     this.#abort = new AbortController();
-    if (this.#current) this.map.removeLayer(this.#current);
+    this.comparison.end();
+    for (const layer of [this.#current, this.#other]) if (layer) this.map.removeLayer(layer);
     this.#current = null;
+    this.#other = null;
   }
 
   /** @param {number[] | null} extent West, south, east, north in degrees, outlined on the ground. */
@@ -117,6 +136,7 @@ class FluxMap {
   setOpacity(opacity) {
     this.#opacity = opacity;
     this.#current?.setOpacity(opacity);
+    this.#other?.setOpacity(opacity);
   }
 
   /** The source that is drawn, or null. */

@@ -109,13 +109,15 @@ function showFacts(layer, language, text) {
 }
 
 function showSettings(state, text) {
-  const { layer, style, time, grid } = state.choice;
+  const { layer, style, time, compare, grid } = state.choice;
   const { language } = state;
   const styles = (layer.styles ?? []).map(({ id, title }) => [id, inLanguage(language, title) || id]);
   const times = datesOf(layer.times).map((date) => [date, dateInWords(language, date)]);
   const grids = drawableGrids(layer.grids ?? []).map((id) => [id, nameOfGrid(id, text)]);
   fillSelect("style", styles, style, styles.length > 0);
   fillSelect("time", [["", text("dateLatest")], ...times], time, times.length > 1);
+  fillSelect("compare", [["", text("compareNone")], ...times], compare, times.length > 1);
+  byId("swipe-row").hidden = !compare;
   fillSelect("grid", grids, grid, grids.length > 1);
   byId("settings").hidden = !state.drawn;
 }

@@ -19,11 +19,8 @@ from mosaics.filters import EVERYTHING
 from mosaics.finding import find_layer
 from mosaics.item import scene_from_item
 from mosaics.models import Bounds, Scene
-from mosaics.sensors import load_sensors
-from server.scenes import SceneOfItem
 from tests.items import item
-
-MAKE = SceneOfItem(root=Path("/data"), sensors=load_sensors())
+from tests.mosaics.catalog.indexed import MAKE, index_of
 
 
 def whole(given: dict[str, Any], sequence: int = 1) -> Scene:
@@ -35,7 +32,7 @@ def test_a_summary_makes_the_scene_of_its_item() -> None:
     full["assets"]["pan"] = {**full["assets"]["data"], "href": "cogs/c/a-pan.tif", "proj:shape": [400, 400]}
     full["assets"]["pan"]["raster:spatial_resolution"] = 0.125
     full["assets"]["thumbnail"] = {"href": "quicklooks/c/a.webp", "roles": ["thumbnail"]}
-    table = index_of(full).parts[0].table
+    table = holding(full).parts[0].table
     assert table.scene(0) == whole(full, sequence=3)
     assert table.numbers("eo:cloud_cover")[0] == 12.5
     assert table.numbers("gsd")[0] == 0.125
@@ -62,13 +59,13 @@ def test_a_damaged_summary_is_none() -> None:
         item_of(b"nonsense")
 
 
-def index_of(*items: dict[str, Any]) -> CatalogIndex:
+def holding(*items: dict[str, Any]) -> CatalogIndex:
     catalog = MemoryCatalog()
     catalog.put_collection(collection())
     catalog.put_collection(collection("d"))
     for number, each in enumerate(items):
         catalog.put_scene(each["collection"], each, f"digest{number}")
-    return CatalogIndex().with_changes(catalog.changes(0), MAKE)
+    return index_of(catalog)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -106,7 +103,7 @@ def test_changes_come_to_the_same_as_a_new_index(seed: int) -> None:
 
 
 def test_what_is_untouched_stays_the_same_part() -> None:
-    index = index_of(*(item(f"s{n}") for n in range(40)))
+    index = holding(*(item(f"s{n}") for n in range(40)))
     more = MemoryCatalog()
     more.put_collection(collection())
     more.put_scene("c", item("new"), "digest-new")
@@ -118,7 +115,7 @@ def test_what_is_untouched_stays_the_same_part() -> None:
 
 
 def test_a_record_that_went_bad_leaves_one_scene_out() -> None:
-    index = index_of(item("a"), item("b"))
+    index = holding(item("a"), item("b"))
     table = index.parts[0].table
     blobs = table.columns.records
     data = b"\0" * int(blobs.ends[0]) + blobs.data[int(blobs.ends[0]) :]
@@ -128,7 +125,7 @@ def test_a_record_that_went_bad_leaves_one_scene_out() -> None:
 
 
 def test_last_changed_first() -> None:
-    index = index_of(*(item(f"s{n}") for n in range(9)))
+    index = holding(*(item(f"s{n}") for n in range(9)))
     assert [s.id for s in index.scenes.last_changed(3)] == ["s8", "s7", "s6"]
 
 

@@ -20,7 +20,7 @@ from mosaics.ingest.naming import scene_id_from
 from mosaics.ingest.options import BankOptions, BankResult
 from mosaics.ingest.sandbox import Sandbox
 from mosaics.item import scene_from_item
-from mosaics.models import Scene
+from mosaics.models import Collection, Scene
 from mosaics.mosaic import mosaic_from
 from mosaics.sensors import find_sensor, load_sensors
 from mosaics.styles import load_styles
@@ -211,6 +211,20 @@ def test_a_collection_cannot_have_the_id_of_a_mosaic(bank: Bank, make_image: Cal
     with pytest.raises(IngestError, match="'coast' is the id of a mosaic"):
         put(bank, make_image(np.ones((1, 8, 8), dtype="uint8")), collection_id="coast")
     assert leftovers(bank) == []
+
+
+def test_a_mosaic_that_took_the_id_meanwhile_fails_the_file_alone(
+    bank: Bank, make_image: Callable[..., Path]
+) -> None:
+    class Late(MemoryCatalog):
+        def put_collection(self, collection: Collection) -> None:
+            self.put_mosaic(mosaic_from({"id": collection.id}))
+            super().put_collection(collection)
+
+    late = dataclasses.replace(bank, catalog=Late())
+    with pytest.raises(IngestError, match="'coast' is the id of a mosaic"):
+        put(late, make_image(np.ones((1, 8, 8), dtype="uint8")), collection_id="coast")
+    assert leftovers(late) == []
 
 
 @pytest.mark.parametrize("name", ["Pleiades", "a b", "", "../x", "-a", "a" * 65])

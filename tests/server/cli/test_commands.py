@@ -298,6 +298,7 @@ def test_layers_for_shows_what_that_institution_sees(town: Town) -> None:
 def test_a_broken_item_does_not_hide_the_others(town: Town, own_home: Path) -> None:
     with closing(sqlite_module.connect(own_home / "flux.db")) as database:
         database.execute("UPDATE mosaics_scenes SET item = '{}' WHERE collection_id = 'hidden'")
+        database.execute("UPDATE mosaics_summaries SET summary = NULL WHERE collection_id = 'hidden'")
         database.commit()
     (done,) = run_all(own_home, ["layers", "--json"])
     assert done.status == 0

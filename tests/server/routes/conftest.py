@@ -1,4 +1,4 @@
-"""Fixtures of administration, and scenes for styles."""
+"""Fixtures of administration, scenes for styles, and scenes over time."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from tests.conftest import Town
 from tests.server.conftest import Asgi, copy_home
+from tests.server.routes.albums import Album, open_album
 from tests.server.routes.galleries import Gallery, open_gallery
 from tests.server.routes.offices import Office, furnish
 
@@ -28,3 +29,9 @@ def office(own_home: Path, started: Callable[..., Asgi], town: Town) -> Office:
 def gallery(tmp_path_factory: pytest.TempPathFactory, started: Callable[..., Asgi]) -> Gallery:
     """Bank scenes of four bands, of three, and of classes, once."""
     return open_gallery(tmp_path_factory.mktemp("gallery"), started)
+
+
+@pytest.fixture(scope="session")
+def album(tmp_path_factory: pytest.TempPathFactory, started: Callable[..., Asgi]) -> Album:
+    """Bank scenes of one place on several dates, once."""
+    return open_album(tmp_path_factory.mktemp("album"), started)

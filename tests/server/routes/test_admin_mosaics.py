@@ -15,6 +15,7 @@ COAST = {
     "order": {"rule": "nearest", "date": "2024-05-17"},
     "styles": ["natural"],
 }
+EVERYTHING = {"title": {"fr": "Tout", "en": "All"}, "where": None}
 PATH = "/admin/mosaics/coast"
 
 
@@ -39,9 +40,9 @@ def test_put_get_list_and_delete(office: Office) -> None:
 def test_nothing_is_written_over_what_was_not_read(office: Office) -> None:
     first = office.ask("operator", "PUT", PATH, COAST, if_none_match="*")
     assert first.status == 201
-    assert office.ask("operator", "PUT", PATH, {}, if_none_match="*").status == 412
+    assert office.ask("operator", "PUT", PATH, EVERYTHING, if_none_match="*").status == 412
     tag = first.headers["etag"]
-    second = office.ask("operator", "PUT", PATH, {}, if_match=tag)
+    second = office.ask("operator", "PUT", PATH, EVERYTHING, if_match=tag)
     assert second.status == 200
     assert office.ask("operator", "PUT", PATH, COAST, if_match=tag).status == 412
     assert office.ask("operator", "DELETE", PATH, None, if_match=tag).status == 412
@@ -84,13 +85,17 @@ def test_what_cannot_be_is_told_without_an_echo(office: Office) -> None:
         ({"id": "SECRET"}, 400, "id is not that of the address"),
         (["SECRET"], 400, "a JSON object"),
     ):
-        reply = office.ask("operator", "PUT", PATH, body)
+        whole = EVERYTHING | body if isinstance(body, dict) else body
+        reply = office.ask("operator", "PUT", PATH, whole)
         assert reply.status == status, (body, reply.body)
         assert said in reply.json["detail"], (body, reply.json["detail"])
         assert "SECRET" not in reply.body.decode()
     assert office.ask("operator", "PUT", "/admin/mosaics/Coast", COAST).status == 422
+    for missing in ("title", "where"):
+        less = {name: value for name, value in COAST.items() if name != missing}
+        assert office.ask("operator", "PUT", PATH, less).status == 422
     taken = office.ask("operator", "PUT", "/admin/mosaics/granted", COAST)
-    assert (taken.status, taken.json["code"]) == (409, "already_exists")
+    assert (taken.status, taken.json["code"]) == (409, "name_taken")
     assert office.ask("operator", "PUT", f"{PATH}?dry_run=true", COAST).status == 400
     assert office.good("operator", "GET", "/admin/mosaics") == {"mosaics": []}
 

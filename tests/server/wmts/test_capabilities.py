@@ -8,6 +8,7 @@ from mosaics.grids import load_grids
 from mosaics.models import Bounds, Text
 from server.wmts.capabilities import (
     FULL_TEMPLATES_UP_TO,
+    INFO_EXTENSIONS,
     TILE_EXTENSIONS,
     LayerInfo,
     StyleInfo,
@@ -310,9 +311,56 @@ def test_500_layers_are_below_a_megabyte(make_document, dated_layer, capabilitie
     root = parse(document)
     capabilities_schema.assertValid(root)
     assert find(root, "count(//w:Layer)") == 500
-    assert find(root, "//w:Layer[1]/w:ResourceURL/@format") == ["image/png", "application/json"]
+    assert find(root, "//w:Layer[1]/w:ResourceURL/@format") == ["image/png"]
+    assert find(root, "//w:Layer[1]/w:InfoFormat/text()") == list(INFO_EXTENSIONS)
     assert find(root, "//w:Layer[1]/w:Format/text()") == list(TILE_EXTENSIONS)
     assert find(root, "count(//w:LegendURL)") == 0
+
+
+def test_500_layers_with_dates_styles_and_all_grids_are_below_a_megabyte(
+    make_document, dated_layer, capabilities_schema
+):
+    grids = load_grids().values()
+    offered = ("2154_50cm", "WebMercatorQuad", "WorldCRS84Quad")
+    names = ("Couleurs naturelles", "Infrarouge couleur", "Indice de végétation", "Indice d'eau", "Gris")
+    layers = [
+        dataclasses.replace(
+            dated_layer,
+            id=f"pleiades-departement-{number:03d}",
+            title=Text(fr=f"Pléiades, département {number:03d}, couverture annuelle", en="Pléiades"),
+            styles=tuple(StyleInfo(f"style{place}", Text(fr=n, en=n)) for place, n in enumerate(names)),
+            times=tuple(f"20{20 + place}-{number % 12 + 1:02d}-17" for place in range(4)),
+            grids=(*offered, *(f"{grid}_512" for grid in offered)),
+        )
+        for number in range(500)
+    ]
+    key = "flx_live_ab12cd34_" + "x" * 46
+    document = make_document(layers=layers, grids=grids, base_url=f"https://flux.dinamis.example/k/{key}")
+    assert len(document) <= 1_000_000
+    root = parse(document)
+    capabilities_schema.assertValid(root)
+    assert find(root, "count(//w:Dimension/w:Value)") == 500 * 5
+    sets = find(root, "/w:Capabilities/w:Contents/w:TileMatrixSet/ows:Identifier/text()")
+    assert set(sets) == set(offered)
+    assert find(root, "//w:Layer[1]/w:TileMatrixSetLink/w:TileMatrixSet/text()") == list(offered)
+    assert {
+        grid.text for grid in find(root, "/w:Capabilities/w:Contents/w:TileMatrixSet/ows:Identifier")
+    } == set(offered)
+    assert find(root, "count(//w:ResourceURL)") == 0, "tiles are left to KVP, which is offered first"
+    assert len(make_document(layers=layers[:400], grids=grids)) <= 1_000_000
+    assert find(parse(make_document(layers=layers[:400], grids=grids)), "count(//w:ResourceURL)") == 400
+    large = [grid for grid in grids if grid.id == "2154_50cm_512"]
+    asked = parse(make_document(layers=layers, grids=large))
+    assert set(find(asked, "//w:TileMatrixSetLink/w:TileMatrixSet/text()")) == {"2154_50cm_512"}
+
+
+def test_a_layer_of_2000_dates_names_each_once(make_document, dated_layer, capabilities_schema):
+    days = tuple(f"{2000 + n // 360}-{n // 30 % 12 + 1:02d}-{n % 30 % 28 + 1:02d}" for n in range(2000))
+    days = tuple(dict.fromkeys(days))
+    bare = make_document(layers=[dataclasses.replace(dated_layer, times=days[:2])])
+    document = make_document(layers=[dataclasses.replace(dated_layer, times=days)])
+    capabilities_schema.assertValid(parse(document))
+    assert len(document) - len(bare) == (len(days) - 2) * len("<Value>2000-01-01</Value>")
 
 
 @pytest.mark.parametrize("language", ["fr", "en"])
