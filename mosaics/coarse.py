@@ -24,9 +24,10 @@ from mosaics.catalog.visible import limits_of, openings_of
 from mosaics.filters import Opening, SceneFilter
 from mosaics.geodesy import lonlat_transformer
 from mosaics.grids import MERCATOR
-from mosaics.layers import ANY_TIME, Layer, TimeSpan
+from mosaics.layers import Layer
 from mosaics.models import Bounds, Frame, Scene
 from mosaics.ordering import Place, in_order, newest_first
+from mosaics.times import ANY_TIME, TimeSpan
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
@@ -125,7 +126,9 @@ def choose(layer: Layer, wanted: Wanted, limits: Limits) -> Choice | None:
         None: no overview is of use.
     """
     standing = layer.standing
-    if standing is None or not any(_is_coarse_enough(each, wanted) for each in standing.overviews):
+    if standing is None or wanted.span.nearest is not None:  # which orders scenes otherwise than they do
+        return None
+    if not any(_is_coarse_enough(each, wanted) for each in standing.overviews):
         return None
     around = _around(wanted)
     looks = [_Look(standing, part, wanted, around) for part in standing.parts]

@@ -134,6 +134,7 @@ def resolve(
     style_id: str | None,
     styles: Registry[Style],
     most: int | None = MOST_SOURCES,
+    overviews: bool = False,
 ) -> ResolvedTile:
     """Choose the scenes of a tile.
 
@@ -146,6 +147,7 @@ def resolve(
         style_id: A style of the layer; None: each scene's default.
         styles: All styles.
         most: Scenes that it may be made of; None: any number. Of more those are left out that others cover.
+        overviews: Coarse files may stand for scenes where they are too many: for pictures of first pixels.
 
     Returns:
         Scenes in order; none where the layer has no data. Those whose bands the style that is asked for
@@ -165,7 +167,7 @@ def resolve(
         found = (asked.contribution(place) for place in places)
         contributions = [each for each in found if each is not None]
     else:
-        contributions = _with_overviews(layer, asked, frame, span, most)
+        contributions = _with_overviews(layer, asked, frame, span, most) if overviews else []
         contributions = contributions or _covering(places, asked, frame, most)
     leading = next((each.style for each in contributions), None)
     if style_id is not None and style_id in styles:

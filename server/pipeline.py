@@ -99,7 +99,14 @@ async def serve_tile(
     if known is None:
         frame = tile_frame(services, request)
         tile = resolved(
-            services, layer, scene_filter, frame, request.style, layer.span(request.time), request.own
+            services,
+            layer,
+            scene_filter,
+            frame,
+            request.style,
+            layer.span(request.time),
+            request.own,
+            overviews=request.pixels in {None, "first"},
         )
         if request.pixels is not None:
             tile = replace(tile, pixel_selection=request.pixels)
@@ -128,7 +135,7 @@ async def serve_preview(
     max_bytes: int | None,
 ) -> ServedTile | None:
     """Serve a light picture of a whole layer; None if it can't be made as small as `max_bytes`."""
-    tile = resolved(services, layer, scene_filter, frame, style, layer.span(time), own)
+    tile = resolved(services, layer, scene_filter, frame, style, layer.span(time), own, overviews=True)
     image_format = settled(image_format, tile.formats)
     if max_bytes is None:
         known = Resolved(tile, tile.key(services.quality.word(image_format)))
@@ -164,8 +171,21 @@ def resolved(  # noqa: PLR0917 - the parts of one question
     style: str | None,
     span: TimeSpan,
     own: OwnStyle | None,
+    *,
+    overviews: bool = False,
 ) -> ResolvedTile:
     """Find what a picture is made of, in a style as any protocol names it.
+
+    Args:
+        services: The server's parts.
+        layer: The layer as the caller sees it.
+        scene_filter: The filter that made it so.
+        frame: The output pixels.
+        style: Of the layer; None: the default.
+        span: Acquisition times asked for.
+        own: What the caller wants otherwise.
+        overviews: Coarse files may stand for many scenes. In a style of one's own only where all are shown in
+            one range of values, since it is not known yet whether that style asks for the scenes' own.
 
     Raises:
         StyleNotFoundError, BandsNotFoundError, StyleUnsuitableError: See their names.
@@ -182,6 +202,7 @@ def resolved(  # noqa: PLR0917 - the parts of one question
         span=span,
         style_id=style_id,
         styles=services.styles,
+        overviews=overviews and (own is None or layer.stretch is not None),
     )
     if tile.resolution_refused:
         raise AccessDeniedError("zoom_limit")

@@ -22,7 +22,7 @@ from mosaics.finding import find_layer
 from mosaics.geodesy import ground_resolution, lonlat_transformer
 from mosaics.grids import load_grids
 from mosaics.ingest.wide.make import Outcome, OverviewMaker, Work
-from mosaics.layers import ANY_TIME, Layer, TimeSpan
+from mosaics.layers import Layer
 from mosaics.models import Collection, Frame, Raster, Scene, Text
 from mosaics.read import RioTilerReader
 from mosaics.resolve import MOST_SOURCES, ResolvedTile, resolve
@@ -30,6 +30,7 @@ from mosaics.sensors import load_sensors
 from mosaics.styles import load_styles
 from mosaics.tiff.blocks import BlockCache
 from mosaics.tiff.scene_files import Sources
+from mosaics.times import ANY_TIME, TimeSpan
 from server.scenes import SceneOfItem
 from tests.items import item
 
@@ -190,6 +191,7 @@ def tile(
         style_id=style,
         styles=STYLES,
         most=most,
+        overviews=True,
     )
 
 

@@ -14,10 +14,11 @@ from mosaics.coarse import Rank, woven
 from mosaics.compose import compose
 from mosaics.filters import EVERYTHING, Exclusion, Fineness, SceneFilter, SceneRule, SceneSet
 from mosaics.finding import find_layer
-from mosaics.layers import Layer, TimeSpan
+from mosaics.layers import Layer
 from mosaics.models import Frame, Picture
 from mosaics.mosaic import mosaic_from
 from mosaics.resolve import MOST_SOURCES, ResolvedTile, frame_outline
+from mosaics.times import TimeSpan
 from tests.wide import Counting, Wide, frames, tile
 
 BASE = 13
@@ -197,6 +198,13 @@ def test_a_time_that_holds_only_some_of_its_scenes_turns_an_overview_off(made: W
     found = tile(layer, all_of(layer), span=half)
     assert not coarse(found)
     assert 0 < len(natives(found)) <= MOST_SOURCES
+
+
+def test_what_is_nearest_to_a_date_is_told_by_scenes(made: Wide) -> None:
+    layer = made.layer()
+    found = tile(layer, all_of(layer), span=TimeSpan(nearest=datetime(2024, 1, 20, tzinfo=UTC)))
+    assert not coarse(found)
+    assert natives(found)
 
 
 @pytest.fixture
