@@ -64,28 +64,32 @@ class Ranked:
         return made
 
     def _make(self, together: Sequence[Contribution]) -> None:
-        shape = (self.frame.height, self.frame.width)
-        least = np.full((_KEYS, *shape), np.inf)
-        first = np.full(shape, -1)
-        for number, contribution in enumerate(together):
-            assert contribution.rank is not None, "they are compared"
+        pictures: list[tuple[Contribution, Picture]] = []
+        for contribution in together:
             try:
-                picture = self.render(contribution)
-                keys = self._keys(contribution.rank)
+                pictures.append((contribution, self.render(contribution)))
+            except SceneUnreadableError as error:
+                self._made[id(contribution)] = error
+        shape = (self.frame.height, self.frame.width)
+        many = np.sum([picture.alpha > 0 for _, picture in pictures], axis=0, dtype=np.int32)
+        least, first = np.full((_KEYS, *shape), np.inf), np.full(shape, -1)
+        for number, (contribution, picture) in enumerate(pictures):
+            there = picture.alpha > 0
+            try:
+                # who is alone at all its pixels need not be compared
+                keys = self._keys(contribution.rank) if (there & (many > 1)).any() else _alone(shape)
             except SceneUnreadableError as error:
                 self._made[id(contribution)] = error
                 continue
-            before = (picture.alpha > 0) & ((first < 0) | _less(keys, least))
+            before = there & ((first < 0) | _less(keys, least))
             least[:, before] = keys[:, before]
             first[before] = number
-            self._made[id(contribution)] = picture
-        for number, contribution in enumerate(together):
-            made = self._made[id(contribution)]
-            if isinstance(made, Picture):
-                self._made[id(contribution)] = self.cut(made, first == number)
+        for number, (contribution, picture) in enumerate(pictures):
+            self._made.setdefault(id(contribution), self.cut(picture, first == number))
 
-    def _keys(self, rank: Rank) -> NDArray[np.float64]:
+    def _keys(self, rank: Rank | None) -> NDArray[np.float64]:
         """Give what each pixel's scene is ordered by, shape (3, height, width)."""
+        assert rank is not None, "else it is not compared"
         shape = (self.frame.height, self.frame.width)
         if rank.numbers is None:
             return np.broadcast_to(rank.keys[0][:, np.newaxis, np.newaxis], (_KEYS, *shape))
@@ -93,6 +97,10 @@ class Ranked:
         numbers = np.where(raster.valid, raster.data[0], 0).astype(np.intp)
         numbers[numbers >= len(rank.keys)] = 0
         return np.moveaxis(rank.keys[numbers], -1, 0)
+
+
+def _alone(shape: tuple[int, int]) -> NDArray[np.float64]:
+    return np.broadcast_to(np.inf, (_KEYS, *shape))
 
 
 def _less(keys: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,7 +10,6 @@ import pytest
 import shapely
 from scenes import scene
 
-from mosaics.catalog.index import CatalogIndex
 from mosaics.coarse import Rank, woven
 from mosaics.compose import compose
 from mosaics.filters import EVERYTHING, Exclusion, Fineness, SceneFilter, SceneRule, SceneSet
@@ -28,10 +28,10 @@ L1 = SceneFilter((SceneRule(scenes=SceneSet(licences=frozenset({"l1"}))),))
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Wide:
-    """Give a home with 288 scenes of two licences, and their overviews."""
+    """Give a home with 162 scenes of two licences, and their overviews."""
     wide = Wide(tmp_path_factory.mktemp("made"))
     wide.collection("c")
-    wide.field(12, 12)
+    wide.field(9, 9)
     assert {each.status for each in wide.seed()} == {"made"}
     return wide
 
@@ -93,7 +93,7 @@ def test_a_coarser_zoom_differs_by_what_averaging_does_at_seams(made: Wide) -> N
 
 def test_no_tile_at_any_zoom_opens_more_files_than_it_may(made: Wide) -> None:
     layer = made.layer()
-    for zoom in range(BASE + 3):
+    for zoom in (0, 4, 8, 10, 11, 12, 13, 14):
         for frame in frames(layer, zoom):
             counting = Counting(made.reader)
             compose(tile(layer, frame), counting, lambda _error: None)
@@ -109,20 +109,19 @@ def test_a_finer_zoom_is_made_of_scenes(made: Wide) -> None:
 
 
 def test_what_is_not_all_open_on_a_tile_is_not_there(made: Wide) -> None:
-    hidden = SceneSet(scenes=frozenset({"l1-6-6"}))
+    hidden = SceneSet(scenes=frozenset({"l1-4-4"}))
     opened = SceneFilter((SceneRule(scenes=SceneSet(), exclusions=(Exclusion(scenes=hidden),)),))
     layer = made.layer(opened=opened)
     whole = tile(made.layer(), all_of(layer))
     found = tile(layer, all_of(layer), opened)
     closed = {each.scene.id for each in whole.contributions} - {each.scene.id for each in found.contributions}
     assert len(closed) == 1, "the one overview that it is in"
-    assert "l1-6-6" not in natives(found)
+    assert "l1-4-4" not in natives(found)
     assert natives(found), "scenes of that overview, as many as fit"
-    far = next(f for f in frames(layer, BASE) if not _meets(f, made.boxes["l1-6-6"]))
-    near = next(f for f in frames(layer, BASE) if _meets(f, made.boxes["l1-6-6"]))
-    assert _ids(tile(layer, far, opened)) == _ids(tile(made.layer(), far))
-    assert closed & _ids(tile(made.layer(), near))
-    assert not closed & _ids(tile(layer, near, opened))
+    wide = [frame for frame in frames(layer, BASE) if closed & _ids(tile(made.layer(), frame))]
+    assert any(_meets(frame, made.boxes["l1-4-4"]) for frame in wide)
+    for frame in wide:
+        assert bool(closed & _ids(tile(layer, frame, opened))) != _meets(frame, made.boxes["l1-4-4"])
 
 
 def test_no_pixel_of_a_hidden_scene_shows(tmp_path: Path) -> None:
@@ -171,7 +170,7 @@ def test_a_right_of_a_licence_or_a_resolution_opens_its_overviews_alone(made: Wi
     found = tile(made.layer(opened=coarser), frame, coarser)
     assert not found.contributions
     assert found.resolution_refused
-    scenes = frozenset(f"l1-{x}-{y}" for x in range(12) for y in range(12))
+    scenes = frozenset(f"l1-{x}-{y}" for x in range(9) for y in range(9))
     by_name = SceneFilter((SceneRule(scenes=SceneSet(scenes=scenes)),))
     assert coarse(tile(made.layer(opened=by_name), frame, by_name)) == {"l1"}
 
@@ -208,8 +207,14 @@ def test_what_is_nearest_to_a_date_is_told_by_scenes(made: Wide) -> None:
 
 
 @pytest.fixture
+def changed(made: Wide) -> Wide:
+    """Give the home with a catalogue of one's own, to bank into."""
+    return Wide(made.root, deepcopy(made.catalog))
+
+
+@pytest.fixture
 def own(tmp_path: Path) -> Wide:
-    """Give a home of one's own with 98 scenes and their overviews."""
+    """Give a home of one's own with 98 scenes and their overviews, to seed anew."""
     wide = Wide(tmp_path)
     wide.collection("c")
     wide.field(7, 7)
@@ -234,26 +239,25 @@ def test_a_take_down_turns_its_overview_off_at_once(own: Wide) -> None:
     again = tile(own.layer(), frame)
     assert not natives(again)
     assert after.key("png") != again.key("png") != before.key("png")
-    assert difference(own, own.layer(), BASE)[2] < 1e-3
 
 
-def test_a_new_scene_shows_at_once_beside_the_overviews(own: Wide) -> None:
-    index = own.index
-    frame = all_of(own.layer())
-    own.scene("new", (3, 3), 230, day=5, license="l1")
-    changed = index.with_changes(own.catalog.changes(index.sequence), own.make)
-    found = tile(find_layer(changed, "c", EVERYTHING), frame)
+def test_a_new_scene_shows_at_once_beside_the_overviews(changed: Wide) -> None:
+    index = changed.index
+    frame = all_of(changed.layer())
+    changed.scene("new", (3, 3), 230, day=5, license="l1")
+    later = index.with_changes(changed.catalog.changes(index.sequence), changed.make)
+    found = tile(find_layer(later, "c", EVERYTHING), frame)
     assert natives(found) == {"new"}
     assert coarse(found) == {"l1", "l2"}
-    assert difference(own, find_layer(changed, "c", EVERYTHING), BASE)[2] < 1e-3
+    assert difference(changed, find_layer(later, "c", EVERYTHING), BASE)[2] < 1e-3
 
 
-def test_more_new_scenes_than_fit_turn_off_the_overviews_that_they_belong_to(own: Wide) -> None:
+def test_more_new_scenes_than_fit_turn_off_the_overviews_that_they_belong_to(changed: Wide) -> None:
     for number in range(40):
-        own.scene(f"new{number}", (number % 7, number // 7), 230, day=5, license="l1")
-    found = tile(own.layer(), all_of(own.layer()))
+        changed.scene(f"new{number}", (number % 7, number // 7), 230, day=5, license="l1")
+    found = tile(changed.layer(), all_of(changed.layer()))
     assert "l2" in coarse(found)
-    january = own.layer().standing
+    january = changed.layer().standing
     assert january is not None
     touched = {o.scene.id for o, flag in zip(january.overviews, january.touched, strict=True) if flag}
     assert len(touched) == 1
@@ -270,7 +274,7 @@ def test_a_changed_definition_turns_all_overviews_off(own: Wide) -> None:
     assert not coarse(tile(own.layer("m"), frame))
     own.seed("m")
     assert coarse(tile(own.layer("m"), frame)) == {"l1", "l2"}
-    assert difference(own, own.layer("m"), BASE)[2] < 1e-3
+    assert difference(own, own.layer("m"), BASE)[2] < 1e-3, "the oldest is on top"
     own.catalog.put_mosaic(
         mosaic_from(
             {
@@ -283,12 +287,6 @@ def test_a_changed_definition_turns_all_overviews_off(own: Wide) -> None:
     standing = own.layer("m").standing
     assert standing is not None
     assert standing.valid.sum() == len(standing.overviews) - 1
-
-
-def test_an_index_read_anew_knows_the_same(own: Wide) -> None:
-    parts = CatalogIndex().with_changes(own.catalog.changes(0), own.make)
-    frame = all_of(own.layer())
-    assert tile(find_layer(parts, "c", EVERYTHING), frame).key("x") == tile(own.layer(), frame).key("x")
 
 
 def test_ranges_that_have_nothing_in_common_are_not_compared() -> None:
@@ -318,4 +316,6 @@ def _outline(frame: Frame) -> shapely.Geometry:
 
 
 def _meets(frame: Frame, outline: shapely.Geometry) -> bool:
-    return bool(shapely.intersects(_outline(frame), outline.buffer(0.02)))
+    west, south, east, north = _outline(frame).bounds
+    margin = (east - west) / 16
+    return bool(shapely.box(west - margin, south - margin, east + margin, north + margin).intersects(outline))

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mosaics.grids import MERCATOR
-from mosaics.ingest.profile import Reduction
+from mosaics.ingest.profile import PROFILE, Reduction
 from mosaics.models import Bounds, Frame, Scene
 from mosaics.tiff.scene_files import Sources
+
+WIDE_PROFILE: Final = replace(PROFILE, version=f"{PROFILE.version}-wide", block_size=256)
+"""How overviews are laid out: as banked files, in blocks of the size of a tile, down to a single one."""
+BLOCK_SIDE: Final = 512
+"""Pixels along the side of what is composed at once, and taken or left as it was."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

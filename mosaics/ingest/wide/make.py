@@ -29,11 +29,10 @@ from mosaics.finding import find_layer
 from mosaics.geodesy import lonlat_transformer
 from mosaics.grids import MERCATOR, Grid
 from mosaics.ingest.digests import file_sha256
-from mosaics.ingest.profile import PROFILE
 from mosaics.ingest.runner import Runner
 from mosaics.ingest.source import Progress
 from mosaics.ingest.turn import one_at_a_time
-from mosaics.ingest.wide.job import Before, Blocks, Job, Written
+from mosaics.ingest.wide.job import BLOCK_SIDE, WIDE_PROFILE, Before, Blocks, Job, Written
 from mosaics.ingest.wide.plan import Bucket, Plan, plan_of
 from mosaics.ingest.wide.write import sizes_below, write
 from mosaics.ingest.workplace import flush_folder, temporary_folder
@@ -216,7 +215,7 @@ class OverviewMaker:
             boxes=boxes,
             is_new=~np.isin(bucket.tokens, known.tokens) if known is not None else np.ones(len(boxes), bool),
             blocks=blocks,
-            reduction=PROFILE.reduction(first.kind, has_palette=bool(first.colormap)),
+            reduction=WIDE_PROFILE.reduction(first.kind, has_palette=bool(first.colormap)),
             sources=self.sources,
             folder=folder,
             before=_before(known, bucket, blocks) if known is not None and can_go_on else None,
@@ -224,7 +223,7 @@ class OverviewMaker:
 
     def _blocks(self, boxes: Any, zoom: int) -> Blocks:
         """Give the blocks around boxes, in metres of Web Mercator."""
-        matrix, side = self.grid.matrix(zoom), PROFILE.block_size
+        matrix, side = self.grid.matrix(zoom), BLOCK_SIDE
         (left, top), span = matrix.origin, matrix.cell_size * side
         column, row = int((boxes[:, 0].min() - left) // span), int((top - boxes[:, 3].max()) // span)
         last_column, last_row = (boxes[:, 2].max() - left) // span, (top - boxes[:, 1].min()) // span
@@ -298,7 +297,7 @@ class OverviewMaker:
             sample_steps=[1] * len(scene.bands),
             file_size=size,
             sha256=sha256,
-            profile=PROFILE.version,
+            profile=WIDE_PROFILE.version,
         )
         of = ItemFacts(files={DATA: facts}, source_digest=sha256, thumbnail=None)
         item = scene_to_item(scene, of, root=root, banked=self.now())

@@ -20,9 +20,9 @@ from mosaics.fast import FastReader
 from mosaics.gdal import deepest_reason, open_raster
 from mosaics.ingest.convert import Conversion, convert
 from mosaics.ingest.inspect import inspect
-from mosaics.ingest.profile import PROFILE, Reduction
+from mosaics.ingest.profile import Reduction
 from mosaics.ingest.source import Progress
-from mosaics.ingest.wide.job import Job, Written
+from mosaics.ingest.wide.job import WIDE_PROFILE, Job, Written
 from mosaics.ingest.workplace import is_disk_full, no_room
 from mosaics.models import UNMIXED_KINDS, Frame, Raster
 from mosaics.read import Resampling, RioTilerReader, SceneReader
@@ -208,12 +208,12 @@ def _create(job: Job, path: Path, bands: int, data_type: str) -> DatasetWriter:
         alpha="NO",
         sparse_ok=True,
         compress="ZSTD",
-        zstd_level=PROFILE.work_level,
+        zstd_level=WIDE_PROFILE.work_level,
         driver="GTiff",
         tiled=True,
         blockxsize=blocks.side,
         blockysize=blocks.side,
-        interleave=PROFILE.interleave(bands).lower(),
+        interleave=WIDE_PROFILE.interleave(bands).lower(),
         bigtiff="IF_SAFER",
     )
 
@@ -224,7 +224,7 @@ def _cog(job: Job, path: Path, reduction: Reduction, report: Progress, begin: fl
     with _disk_errors(job):
         folder.mkdir()
         conversion = Conversion(
-            inspection=inspect(path), profile=PROFILE, reduction=reduction, has_unfinite=False
+            inspection=inspect(path), profile=WIDE_PROFILE, reduction=reduction, has_unfinite=False
         )
         result = convert(conversion, folder, lambda _stage, done: report(_STAGE, begin + done / 10))
         path.unlink()

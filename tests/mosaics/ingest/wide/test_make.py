@@ -69,7 +69,8 @@ def test_files_are_cogs_that_agree(wide: Wide) -> None:
             with rasterio.open(scene.href) as file:
                 assert file.res[0] == pytest.approx(GRID.matrix(overview.zoom).cell_size, rel=1e-12)
                 assert (file.width, file.height) == (scene.width, scene.height)
-                assert file.overviews(1) == [2]
+                assert file.overviews(1) == [2, 4]
+                assert file.block_shapes[0] == (256, 256)
     for _, values, names in pixels(wide).values():
         assert ((values > 0).any(axis=0) == (names != "")).all()
         assert "?" not in names
