@@ -15,6 +15,7 @@ from mosaics.geodesy import ground_pixel_size, lonlat_transformer, nominal_pixel
 from mosaics.levels import channels, ranges
 from mosaics.models import Band, Frame, Picture, Raster
 from mosaics.mosaic import PixelSelection
+from mosaics.ranking import Ranked
 from mosaics.read import SceneReader
 from mosaics.readings import Reading, readings
 from mosaics.render import Recipe, render
@@ -53,10 +54,18 @@ def compose(
     alpha = np.zeros((height, width), dtype="uint8")
     used: list[Contribution] = []
     failures: list[SceneUnreadableError] = []
+    pictures = Ranked(
+        contributions=tile.contributions,
+        frame=tile.frame,
+        reader=reader,
+        render=lambda each: _scene_picture(each, tile.frame, reader, stop),
+        cut=cut,
+        stop=stop,
+    )
     for contribution in tile.contributions:
         go_on(stop)
         try:
-            picture = _scene_picture(contribution, tile.frame, reader, stop)
+            picture = pictures.picture(contribution)
         except SceneUnreadableError as error:
             failures.append(error)
             on_unreadable(error)

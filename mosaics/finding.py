@@ -46,6 +46,7 @@ def find_layer(index: CatalogIndex, layer_id: str, scene_filter: SceneFilter) ->
         parts=parts,
         single=bool(colon),
         rights=scene_filter.digest,
+        standing=None if colon else index.standing(name),
         stretch=None if colon else _stretch(index, name),
     )
 
@@ -72,6 +73,7 @@ def mosaic_layer(index: CatalogIndex, mosaic: Mosaic, scene_filter: SceneFilter)
         rights=scene_filter.digest,
         stretch=_stretch(index, mosaic.id, mosaic),
         mosaic=mosaic,
+        standing=index.standing(mosaic.id),
         attributions={id_: each.attribution for id_, each in index.collections.items()},
     )
 

@@ -16,6 +16,7 @@ import shapely
 from numpy.typing import NDArray
 
 from mosaics.catalog.index import Part
+from mosaics.catalog.standing import Standing
 from mosaics.catalog.summary import styles_of_look
 from mosaics.catalog.table import Rows, SceneTable
 from mosaics.catalog.visible import Visible, rows_held, rules_open
@@ -106,6 +107,8 @@ class Layer:
     """How a named mosaic is defined."""
     attributions: Mapping[str, str] = field(default_factory=dict)
     """Copyright lines of the collections that a named mosaic may be of, by their ids."""
+    standing: Standing | None = None
+    """The coarse files that may stand for its scenes at low zooms; None: there are none."""
 
     @classmethod
     def of(
@@ -237,7 +240,8 @@ class Layer:
         """Changes whenever something that this caller sees of the layer does; 16 hex characters."""
         total = sum(int(part.table.tokens[part.seen.rows].sum()) for part in self.parts)
         stretch = "" if self.stretch is None else self.stretch.digest
-        canonical = f"{self.rights}|{len(self)}|{total % 2**64}|{self.mosaic!r}|{stretch}"
+        coarse = "" if self.standing is None else self.standing.token
+        canonical = f"{self.rights}|{len(self)}|{total % 2**64}|{self.mosaic!r}|{stretch}|{coarse}"
         return hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
 
     @cached_property
@@ -337,7 +341,7 @@ class Layer:
             met = rows[shapely.intersects(part.table.footprints(rows), area)]
             if len(met):
                 parts.append(part.among(met))
-        return replace(self, parts=tuple(parts)) if parts else None
+        return replace(self, parts=tuple(parts), standing=None) if parts else None
 
     def holds_any(self, held: SceneSet) -> bool:
         """Tell whether any of its scenes is one of a set."""

@@ -31,6 +31,11 @@ class Place(NamedTuple):
         return self.table.scene(self.row)
 
     @property
+    def key(self) -> tuple[str, str]:
+        """Collection id and scene id."""
+        return str(self.table.word("collection", self.row)), str(self.table.word("id", self.row))
+
+    @property
     def bounds(self) -> Bounds:
         """West, south, east, north of its footprint, degrees."""
         return Bounds(*self.table.bounds[self.row].tolist())

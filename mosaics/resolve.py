@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -14,6 +14,8 @@ from pyproj import Transformer
 from shapely.geometry.base import BaseGeometry
 
 from mosaics.catalog.index import whole_earth
+from mosaics.catalog.overview import Overview
+from mosaics.coarse import Limits, OpenOverview, Rank, Wanted, choose, rank_of, woven
 from mosaics.filters import Opening, SceneFilter
 from mosaics.geodesy import lonlat_transformer
 from mosaics.layers import ANY_TIME, Layer, TimeSpan
@@ -55,6 +57,8 @@ class Contribution:
     """The range of values of its mosaic; None: its own."""
     cloud_mask: bool = False
     """Whether what its mask calls cloud is left out."""
+    rank: Rank | None = None
+    """Where its scenes stand in the order, if those of others lie between; None: they don't."""
 
     @property
     def is_stretched(self) -> bool:
@@ -130,6 +134,7 @@ def resolve(
     style_id: str | None,
     styles: Registry[Style],
     most: int | None = MOST_SOURCES,
+    overviews: bool = False,
 ) -> ResolvedTile:
     """Choose the scenes of a tile.
 
@@ -142,6 +147,7 @@ def resolve(
         style_id: A style of the layer; None: each scene's default.
         styles: All styles.
         most: Scenes that it may be made of; None: any number. Of more those are left out that others cover.
+        overviews: Coarse files may stand for scenes where they are too many: for pictures of first pixels.
 
     Returns:
         Scenes in order; none where the layer has no data. Those whose bands the style that is asked for
@@ -161,7 +167,8 @@ def resolve(
         found = (asked.contribution(place) for place in places)
         contributions = [each for each in found if each is not None]
     else:
-        contributions = _covering(places, asked, frame, most)
+        contributions = _with_overviews(layer, asked, frame, span, most) if overviews else []
+        contributions = contributions or _covering(places, asked, frame, most)
     leading = next((each.style for each in contributions), None)
     if style_id is not None and style_id in styles:
         leading = styles.get(style_id)
@@ -207,6 +214,33 @@ class _Asked:
                 first = first or style
         return first if self.style_id is None else None
 
+    def fits(self, overview: Overview, sample: Scene) -> bool:
+        """Tell whether an overview can be shown as its scenes would be.
+
+        Those may have more files, or each a range of values of its own.
+        """
+        style = self._style_of(sample)
+        bands = None if style is None else bands_bound(style, overview.scene)
+        if style is None or bands is None:
+            return style is None
+        stretch = self.layer.stretch
+        has_one_range = stretch is not None and not stretch.each
+        return has_one_range or not uses_statistics(Recipe(style=style, bands=bands))
+
+    def of_overview(self, opened: OpenOverview) -> Contribution | None:
+        """Give what an overview is to the tile; None: nothing, and its scenes are nothing either."""
+        style = self._style_of(opened.sample)
+        if style is None:
+            return None
+        charged = [_charged(each, self.outline) for each in opened.openings if self.scene_filter.metered]
+        return Contribution(
+            scene=opened.overview.scene,
+            style=style,
+            stretch=self.layer.stretch,
+            mask=None,
+            charged=tuple(dict.fromkeys(label for labels in charged for label in labels)),
+        )
+
     def contribution(self, place: Place) -> Contribution | None:
         """Give what a scene is to the tile; None: nothing."""
         scene = place.scene
@@ -232,6 +266,24 @@ class _Asked:
             mask_digest="" if mask is None else opening.digest,
             charged=_charged(opening, self.outline) if self.scene_filter.metered else (),
         )
+
+
+def _with_overviews(
+    layer: Layer, asked: _Asked, frame: Frame, span: TimeSpan, most: int
+) -> list[Contribution]:
+    """Choose coarse files, and beside them the scenes that are in none; nothing: no file is of use."""
+    limits = Limits(files=most, looked_at=_MOST_LOOKED_AT)
+    wanted = Wanted(asked.scene_filter, frame, asked.outline, asked.ground_resolution, span, asked.fits)
+    choice = choose(layer, wanted, limits)
+    if choice is None:
+        return []
+    coarse = ((each.rank, asked.of_overview(each)) for each in choice.overviews)
+    shown = [(rank, each) for rank, each in coarse if each is not None]
+    places, left = choice.natives, max(most - len(shown), 0)
+    found = _covering(places, asked, frame, left) if len(places) > left else map(asked.contribution, places)
+    ranks = {place.key: rank_of(layer, place) for place in places}
+    natives = [(ranks[each.scene.collection_id, each.scene.id], each) for each in found if each is not None]
+    return [replace(each, rank=rank) for rank, each in woven(shown, natives, most)]
 
 
 def _covering(places: Sequence[Place], asked: _Asked, frame: Frame, most: int) -> list[Contribution]:

@@ -113,7 +113,14 @@ def resolved_request(
     """
     frame = tile_frame(services, request)
     tile = resolved(
-        services, layer, scene_filter, frame, request.style, layer.span(request.time), request.own
+        services,
+        layer,
+        scene_filter,
+        frame,
+        request.style,
+        layer.span(request.time),
+        request.own,
+        overviews=request.pixels in {None, "first"},
     )
     if request.pixels is not None:
         tile = replace(tile, pixel_selection=request.pixels)
@@ -139,7 +146,7 @@ async def serve_preview(
     max_bytes: int | None,
 ) -> ServedTile | None:
     """Serve a light picture of a whole layer; None if it can't be made as small as `max_bytes`."""
-    tile = resolved(services, layer, scene_filter, frame, style, layer.span(time), own)
+    tile = resolved(services, layer, scene_filter, frame, style, layer.span(time), own, overviews=True)
     image_format = settled(image_format, tile.formats)
     if max_bytes is None:
         known = Resolved(tile, tile.key(services.quality.word(image_format)))
@@ -175,8 +182,21 @@ def resolved(  # noqa: PLR0917 - the parts of one question
     style: str | None,
     span: TimeSpan,
     own: OwnStyle | None,
+    *,
+    overviews: bool = False,
 ) -> ResolvedTile:
     """Find what a picture is made of, in a style as any protocol names it.
+
+    Args:
+        services: The server's parts.
+        layer: The layer as the caller sees it.
+        scene_filter: The filter that made it so.
+        frame: The output pixels.
+        style: Of the layer; None: the default.
+        span: Acquisition times asked for.
+        own: What the caller wants otherwise.
+        overviews: Coarse files may stand for many scenes. In a style of one's own only where all are shown in
+            one range of values, since it is not known yet whether that style asks for the scenes' own.
 
     Raises:
         StyleNotFoundError, BandsNotFoundError, StyleUnsuitableError: See their names.
@@ -193,6 +213,7 @@ def resolved(  # noqa: PLR0917 - the parts of one question
         span=span,
         style_id=style_id,
         styles=services.styles,
+        overviews=overviews and (own is None or layer.stretch is not None),
     )
     if tile.resolution_refused:
         raise AccessDeniedError("zoom_limit")

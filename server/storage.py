@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mosaics.places import ObjectPrefix
-from mosaics.tiff.objects import ObjectStore, StoreOptions
-from mosaics.tiff.scene_files import SceneFiles
+from mosaics.tiff.objects import StoreOptions
+from mosaics.tiff.scene_files import SceneFiles, Sources
 from server.settings import Settings
 
 
@@ -16,19 +16,22 @@ def scene_files(settings: Settings) -> SceneFiles:
     Args:
         settings: All settings.
     """
+    return scene_sources(settings).files()
+
+
+def scene_sources(settings: Settings) -> Sources:
+    """Give what other processes need to open the same files."""
     if not any(isinstance(root, ObjectPrefix) for root in settings.data_roots):
-        return SceneFiles(roots=settings.readable_roots)
+        return Sources(roots=settings.readable_roots)
     s3 = settings.s3
-    return SceneFiles(
+    return Sources(
         roots=settings.readable_roots,
-        objects=ObjectStore(
-            StoreOptions(
-                endpoint=s3.endpoint,
-                region=s3.region,
-                access_key=s3.access_key,
-                secret_key=s3.secret(),
-                path_style=s3.path_style,
-                timeout_seconds=s3.timeout_seconds,
-            )
+        store=StoreOptions(
+            endpoint=s3.endpoint,
+            region=s3.region,
+            access_key=s3.access_key,
+            secret_key=s3.secret(),
+            path_style=s3.path_style,
+            timeout_seconds=s3.timeout_seconds,
         ),
     )

@@ -42,6 +42,8 @@ class Changes:
     """By the id of a collection or a named mosaic."""
     mosaics: dict[str, Mosaic | None] = field(default_factory=dict)
     """Named mosaics by id; None: removed, or written so that it can't be read here."""
+    overviews: dict[tuple[str, str], tuple[int, dict[str, Any] | None]] = field(default_factory=dict)
+    """Of mosaic overviews by layer and name: sequence and document; no document: removed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,6 +129,15 @@ class CatalogWriter(Protocol):
 
     def remove_mosaic(self, mosaic_id: str, check: MosaicCheck = unchecked) -> bool:
         """Take a named mosaic away; False where there was none."""
+
+    def overviews(self, layer_id: str) -> dict[str, dict[str, Any]]:
+        """Give the documents of a layer's mosaic overviews, by name."""
+
+    def put_overview(self, layer_id: str, name: str, document: dict[str, Any]) -> int:
+        """Add or replace a mosaic overview, and give its sequence."""
+
+    def remove_overview(self, layer_id: str, name: str) -> bool:
+        """Take a mosaic overview away; False where there was none."""
 
     def scene_count(self, collection_id: str) -> int:
         """Give the number of scenes of a collection."""

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from mosaics.catalog.base import Changes
+from mosaics.catalog.overview import Overview, definition_of, overview_from
+from mosaics.catalog.standing import LayerRows, Standing
 from mosaics.catalog.table import Rows, SceneMaker, SceneTable
 from mosaics.catalog.visible import Visible, visible
 from mosaics.cql2 import Expression, selected
@@ -111,6 +113,8 @@ class CatalogIndex:
     """Ranges of values of collections and named mosaics, by id."""
     parts: tuple[Part, ...] = ()
     """Large ones first; changes are a small part at the end until they are many."""
+    overviews: dict[str, dict[str, Overview]] = field(default_factory=dict)
+    """Coarse files in place of many scenes, by layer and name."""
 
     @classmethod
     def of(
@@ -128,6 +132,32 @@ class CatalogIndex:
     def newest_first(self, collection_id: str) -> tuple[Scene, ...]:
         """Make all scenes of a collection."""
         return newest_first(scene for key, scene in self.scenes.items() if key[0] == collection_id)
+
+    def standing(self, layer_id: str) -> Standing | None:
+        """Give what a layer's overviews are worth now; None: it has none. The same for all who ask."""
+        if layer_id not in self._standings:
+            self._standings[layer_id] = self._standing_of(layer_id)
+        return self._standings[layer_id]
+
+    @cached_property
+    def _standings(self) -> dict[str, Standing | None]:
+        return {}
+
+    def _standing_of(self, layer_id: str) -> Standing | None:
+        mosaic = self.mosaics.get(layer_id)
+        definition = definition_of(mosaic)
+        made = sorted(self.overviews.get(layer_id, {}).items())
+        overviews = tuple(overview for _, overview in made if overview.definition == definition)
+        if not overviews:
+            return None
+        rows = [
+            (part, part.of_collection(layer_id) if mosaic is None else part.selected_by(mosaic.where))
+            for part in self.parts
+        ]
+        return Standing(
+            parts=tuple(LayerRows(part=part, rows=held) for part, held in rows if len(held)),
+            overviews=overviews,
+        )
 
     def place_of(self, key: SceneKey) -> tuple[int, int] | None:
         """Give the part and the row of a scene."""
@@ -154,7 +184,20 @@ class CatalogIndex:
             mosaics={id_: mosaic for id_, mosaic in told.items() if mosaic is not None},
             stretches=self.stretches | changes.stretches,
             parts=self._parts_after(changes, make),
+            overviews=self._overviews_after(changes, make),
         )
+
+    def _overviews_after(self, changes: Changes, make: SceneMaker) -> dict[str, dict[str, Overview]]:
+        if not changes.overviews:
+            return self.overviews
+        overviews = {layer_id: dict(known) for layer_id, known in self.overviews.items()}
+        for (layer_id, name), (sequence, document) in changes.overviews.items():
+            known = overviews.setdefault(layer_id, {})
+            known.pop(name, None)
+            made = None if document is None else overview_from(layer_id, name, document, make, sequence)
+            if made is not None:
+                known[name] = made
+        return overviews
 
     def _parts_after(self, changes: Changes, make: SceneMaker) -> tuple[Part, ...]:
         replaced: dict[int, list[int]] = {}

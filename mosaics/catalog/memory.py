@@ -24,6 +24,7 @@ class MemoryCatalog:
         self._items: dict[tuple[str, str], tuple[int, dict[str, Any] | None]] = {}
         self._stretches: dict[str, tuple[int, Stretch]] = {}
         self._digests: dict[str, tuple[str, str]] = {}
+        self._overviews: dict[tuple[str, str], tuple[int, dict[str, Any] | None]] = {}
 
     def changes(self, since: int) -> Changes:
         """Give what became different after `since`."""
@@ -49,6 +50,11 @@ class MemoryCatalog:
                 i: mosaic
                 for i, (n, mosaic) in self._mosaics.items()
                 if n > since and not (since == 0 and mosaic is None)
+            },
+            overviews={
+                key: (n, document)
+                for key, (n, document) in self._overviews.items()
+                if n > since and not (since == 0 and document is None)
             },
         )
 
@@ -111,6 +117,28 @@ class MemoryCatalog:
             return False
         self._sequence += 1
         self._mosaics[mosaic_id] = (self._sequence, None)
+        return True
+
+    def overviews(self, layer_id: str) -> dict[str, dict[str, Any]]:
+        """Give the overviews of a layer."""
+        return {
+            name: document
+            for (layer, name), (_, document) in self._overviews.items()
+            if layer == layer_id and document is not None
+        }
+
+    def put_overview(self, layer_id: str, name: str, document: dict[str, Any]) -> int:
+        """Add or replace an overview."""
+        self._sequence += 1
+        self._overviews[layer_id, name] = (self._sequence, document)
+        return self._sequence
+
+    def remove_overview(self, layer_id: str, name: str) -> bool:
+        """Take an overview away."""
+        if self._overviews.get((layer_id, name), (0, None))[1] is None:
+            return False
+        self._sequence += 1
+        self._overviews[layer_id, name] = (self._sequence, None)
         return True
 
     def scene_count(self, collection_id: str) -> int:

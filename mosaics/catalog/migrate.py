@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from mosaics.errors import CatalogUnavailableError
 
 VERSION_TABLE = "mosaics_version"
-HEAD = "0004"
+HEAD = "0005"
 """Newest revision in mosaics/migrations/versions; a test compares it with alembic's own answer."""
 
 _LOCK = 0x6D6F_7361

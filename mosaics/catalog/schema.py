@@ -64,6 +64,17 @@ sequence_table = sa.Table(
 )
 
 
+overviews_table = sa.Table(
+    "mosaics_overviews",
+    metadata,
+    sa.Column("layer_id", sa.String(64), primary_key=True),
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("document", sa.Text, comment="JSON; NULL: removed"),
+    sa.Column("sequence", sa.BigInteger, nullable=False, index=True),
+)
+"""Coarse files in place of many scenes of a layer."""
+
+
 def advance(connection: sa.Connection, by: int = 1) -> int:
     """Advance the sequence and give it; the row is locked until the end, so numbers are seen in order."""
     connection.execute(sa.update(sequence_table).values(value=sequence_table.c.value + by))

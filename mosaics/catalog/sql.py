@@ -15,6 +15,7 @@ from mosaics.catalog.schema import (
     advance,
     collections_table,
     mosaics_table,
+    overviews_table,
     scenes_table,
     sequence_table,
     stretches_table,
@@ -56,6 +57,7 @@ class SqlCatalog:
                 )
             ).all()
             gathering, gone, broken = _scenes_since(connection, since)
+            overviews = connection.execute(_overviews_since(since)).all()
         return Changes(
             sequence=newest,
             collections={row.id: _collection_from(row.document) for row in collections},
@@ -63,6 +65,13 @@ class SqlCatalog:
             gone=(*gone, *broken),
             broken=broken,
             mosaics={row.id: _mosaic_from(row.document) for row in mosaics},
+            overviews={
+                (row.layer_id, row.name): (
+                    row.sequence,
+                    None if row.document is None else json.loads(row.document),
+                )
+                for row in overviews
+            },
             stretches={
                 row.layer_id: found for row in stretches if (found := _stretch_from(row.document)) is not None
             },
@@ -173,6 +182,37 @@ class SqlCatalog:
                     sa.update(mosaics_table)
                     .where(mosaics_table.c.id == mosaic_id, mosaics_table.c.document.is_not(None))
                     .values(document=None, sequence=sequence)
+                ).rowcount
+            )
+
+    def overviews(self, layer_id: str) -> dict[str, dict[str, Any]]:
+        """Give the overviews of a layer."""
+        table = overviews_table.c
+        query = sa.select(table.name, table.document).where(
+            table.layer_id == layer_id, table.document.is_not(None)
+        )
+        with translated(), self._engine.connect() as connection:
+            return {row.name: json.loads(row.document) for row in connection.execute(query)}
+
+    def put_overview(self, layer_id: str, name: str, document: dict[str, Any]) -> int:
+        """Add or replace an overview."""
+        with translated(), self._engine.begin() as connection:
+            sequence = advance(connection)
+            values = {"document": json.dumps(document), "sequence": sequence}
+            where = _is_overview(layer_id, name)
+            if not connection.execute(sa.update(overviews_table).where(where).values(values)).rowcount:
+                row = {"layer_id": layer_id, "name": name, **values}
+                connection.execute(sa.insert(overviews_table).values(row))
+        return sequence
+
+    def remove_overview(self, layer_id: str, name: str) -> bool:
+        """Take an overview away; a row without a document stays so that every worker hears of it."""
+        with translated(), self._engine.begin() as connection:
+            return bool(
+                connection.execute(
+                    sa.update(overviews_table)
+                    .where(_is_overview(layer_id, name), overviews_table.c.document.is_not(None))
+                    .values(document=None, sequence=advance(connection))
                 ).rowcount
             )
 
@@ -314,6 +354,16 @@ def _summary_bytes(item: dict[str, Any]) -> bytes | None:
 
 def _is_scene(collection_id: str, scene_id: str) -> sa.ColumnElement[bool]:
     return sa.and_(scenes_table.c.collection_id == collection_id, scenes_table.c.id == scene_id)
+
+
+def _is_overview(layer_id: str, name: str) -> sa.ColumnElement[bool]:
+    return sa.and_(overviews_table.c.layer_id == layer_id, overviews_table.c.name == name)
+
+
+def _overviews_since(since: int) -> sa.Select[Any]:
+    table = overviews_table.c
+    query = sa.select(overviews_table).where(table.sequence > since)
+    return query.where(table.document.is_not(None)) if since == 0 else query
 
 
 def _mosaics_since(since: int) -> sa.Select[tuple[str, str | None]]:

@@ -14,6 +14,7 @@ from mosaics.filters import (
     SLACK,
     Combination,
     Fineness,
+    Opening,
     SceneFilter,
     SceneRule,
     SceneSet,
@@ -90,6 +91,32 @@ def visible(table: SceneTable, rows: Rows, opened: SceneFilter) -> Visible:
     return Visible(rows=open_rows, extents=extents, finest=look.finest(open_rows))
 
 
+def openings_of(
+    table: SceneTable, rows: Rows, opened: SceneFilter, ground_resolution: float
+) -> list[tuple[Rows, Opening | None]]:
+    """Give what a filter opens of each of some rows at a resolution.
+
+    Args:
+        table: Scenes.
+        rows: Those that are asked about.
+        opened: What somebody may see.
+        ground_resolution: Metres per pixel.
+
+    Returns:
+        Places among the rows, and what is open of all that stand there; None: nothing.
+    """
+    found = _Look(table, opened).combinations(rows, np.full(len(rows), ground_resolution))
+    return [(places, opened.opening_of(combination)) for places, combination in found]
+
+
+def limits_of(table: SceneTable, opened: SceneFilter) -> NDArray[np.float64]:
+    """Give the resolutions at which what is open of any row changes, ascending, metres per pixel.
+
+    Between two of them the same is open of every row; so it is from one on, a millionth of it included.
+    """
+    return _Look(table, opened).limits()
+
+
 def rules_open(table: SceneTable, rows: Rows, opened: SceneFilter) -> list[SceneRule]:
     """Give the rules that open anything of some rows at the coarsest resolution."""
     look = _Look(table, opened)
@@ -154,6 +181,19 @@ class _Look:
             else:
                 there[places] = self._cut(rows[places], opening.area, extents, places)
         return rows[there], extents[there]
+
+    def limits(self) -> NDArray[np.float64]:
+        """Give all limits of rules and exclusions, for all rows, each once."""
+        finenesses = {rule.fineness for _, rule, _ in self._rules} | {
+            exclusion.finer_than
+            for _, rule, _ in self._rules
+            for exclusion in rule.exclusions
+            if exclusion.finer_than is not None
+        }
+        found: NDArray[np.float64] = np.unique(
+            np.concatenate([np.zeros(0), *(self._limit(each) for each in finenesses)])
+        )
+        return found * SLACK
 
     def finest(self, rows: Rows) -> NDArray[np.float64]:
         """Give the finest resolution at which something of each of some rows is open."""

@@ -8,7 +8,7 @@ from mosaics.errors import MosaicsError
 from mosaics.models import Scene
 from mosaics.places import DataRoot, ObjectAddress, is_object, lies_below
 from mosaics.tiff.files import LocalFile, RangeFile
-from mosaics.tiff.objects import ObjectStore, ObjectUnreadableError
+from mosaics.tiff.objects import ObjectStore, ObjectUnreadableError, StoreOptions
 
 
 class ObjectReplacedError(MosaicsError, OSError):
@@ -52,3 +52,17 @@ class SceneFiles:
         if file.etag != scene.generation:
             raise ObjectReplacedError(f"{address.name}: it was replaced since it was banked; bank it again")
         return file
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sources:
+    """What it takes to open the files of scenes in another process."""
+
+    roots: tuple[DataRoot, ...] | None
+    """As `SceneFiles` has them."""
+    store: StoreOptions | None = None
+    """Of the store that objects lie in; None: there is none."""
+
+    def files(self) -> SceneFiles:
+        """Give what opens them, in this process."""
+        return SceneFiles(roots=self.roots, objects=None if self.store is None else ObjectStore(self.store))

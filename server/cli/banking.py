@@ -96,7 +96,7 @@ class Banking:
             at_once: How many at the same time.
             sandboxes: Makes where the files of one job after the other are read.
         """
-        with _progress(len(jobs)) as bars:
+        with progress_bars(len(jobs)) as bars:
             if at_once == 1 or len(jobs) == 1:
                 with sandboxes() as sandbox:
                     for job in jobs:
@@ -105,7 +105,7 @@ class Banking:
                 yield from self._run_together(jobs, at_once, sandboxes, bars)
 
     def _run_together(
-        self, jobs: Sequence[Job], at_once: int, sandboxes: Callable[[], Runner], bars: _Bars
+        self, jobs: Sequence[Job], at_once: int, sandboxes: Callable[[], Runner], bars: Bars
     ) -> Iterator[Outcome]:
         free = [sandboxes() for _ in range(at_once)]
         every = tuple(free)
@@ -129,7 +129,7 @@ class Banking:
             for sandbox in every:
                 sandbox.close()
 
-    def _done(self, job: Job, bank: Bank, bars: _Bars) -> Outcome:
+    def _done(self, job: Job, bank: Bank, bars: Bars) -> Outcome:
         with bars.one(job.path.name) as report:
             outcome = self._banked(job, bank, report)
             if self.maker is not None and outcome.result is not None:
@@ -163,7 +163,7 @@ def _drawn(
     return replace(outcome, visual=visual)
 
 
-class _Bars:
+class Bars:
     """Shows how far the jobs are: one bar for all, one for each at hand."""
 
     def __init__(self, bars: Progress, count: int) -> None:
@@ -186,7 +186,8 @@ class _Bars:
 
 
 @contextmanager
-def _progress(count: int) -> Iterator[_Bars]:
+def progress_bars(count: int) -> Iterator[Bars]:
+    """Show how far jobs are, where a person is looking."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=messages, transient=True, disable=not sys.stderr.isatty()) as bars:
-        yield _Bars(bars, count)
+        yield Bars(bars, count)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from server.cli.context import FAILED, USAGE, context_of, fail, messages, print_rows, told
+from server.cli.overviews import make_overviews
 from server.cli.seed_order import Order
 from server.cli.seeding import Seeding
 
@@ -80,6 +81,14 @@ def seed(
             help="All that is banked, whoever may see it. [default for the cache]",
         ),
     ] = False,
+    overviews: Annotated[
+        bool,
+        typer.Option(
+            "--overviews",
+            help="Make the coarse files that low zooms of a wide layer are made of, instead of tiles; what "
+            "is as it was stays.",
+        ),
+    ] = False,
     pmtiles: Annotated[
         Path | None,
         typer.Option(
@@ -97,7 +106,8 @@ def seed(
             min=1,
             max=64,
             rich_help_panel=_WORK,
-            help="Threads. [default: one a processor; of a cluster, its threads]",
+            help="Threads, or overviews at the same time. [default: one a processor (of overviews one); of a "
+            "cluster, its threads]",
         ),
     ] = None,
     scheduler: Annotated[
@@ -124,10 +134,18 @@ def seed(
     one that is there. A file holds what one institution may see, or, with --everything, all: who it was
     made for stands in it, and nothing checks rights once it is copied.
 
+    With --overviews the coarse files that low zooms of wide layers are made of are brought up to date.
+
     What is there is not made again, so the same command goes on where it was interrupted. A tile that fails
     leaves the others be and the exit status is 1; then a file is not written, unless with --incomplete.
     """
     context = context_of(command)
+    if overviews:
+        with told():
+            done_well = make_overviews(context, layer, jobs, scheduler, as_json=as_json)
+        if not done_well:
+            raise typer.Exit(FAILED)
+        return
     order = Order(
         layer_id=layer,
         bbox=_bbox(bbox),

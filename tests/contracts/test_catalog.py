@@ -405,3 +405,21 @@ def test_head_is_alembics_head() -> None:
     config = Config()
     config.set_main_option("script_location", "mosaics:migrations")
     assert ScriptDirectory.from_config(config).get_current_head() == HEAD
+
+
+def test_overviews_are_changes_like_others(catalog: Catalog) -> None:
+    first = catalog.put_overview("c", "2024", {"a": 1})
+    second = catalog.put_overview("c", "2025", {"é": [2]})
+    catalog.put_overview("m", "2024", {})
+    assert catalog.overviews("c") == {"2024": {"a": 1}, "2025": {"é": [2]}}
+    changes = catalog.changes(first)
+    assert changes.overviews.keys() == {("c", "2025"), ("m", "2024")}
+    assert changes.overviews["c", "2025"] == (second, {"é": [2]})
+    third = catalog.put_overview("c", "2024", {"a": 3})
+    assert catalog.changes(second).overviews["c", "2024"] == (third, {"a": 3})
+    assert catalog.remove_overview("c", "2024")
+    assert not catalog.remove_overview("c", "2024")
+    changes = catalog.changes(third)
+    assert [(key, document) for key, (_, document) in changes.overviews.items()] == [(("c", "2024"), None)]
+    assert catalog.changes(0).overviews.keys() == {("c", "2025"), ("m", "2024")}
+    assert catalog.overviews("c") == {"2025": {"é": [2]}}

@@ -31,6 +31,7 @@ from server.cli.banking import Banking, Job, Outcome
 from tests.conftest import free_port, need_program, position_pixels, wait_until, write_raster
 from tests.dask_cluster import DaskCluster, dask_cluster
 from tests.mosaics.ingest.cluster_calls import devour, double, its_log, refuse, work_for_long
+from tests.wide import Wide
 
 SENSORS, STYLES = load_sensors(), load_styles()
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -119,6 +120,18 @@ def children(cluster: DaskCluster) -> list[str]:
     parents = ",".join(str(worker.pid) for worker in cluster.workers)
     command = [need_program("ps"), "-o", "pid=", "--ppid", parents]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+
+
+def test_overviews_are_made_by_workers(runner: ClusterRunner, tmp_path: Path) -> None:
+    wide = Wide(tmp_path)
+    wide.collection("c")
+    wide.field(5, 7, ("l1",))
+    assert {each.status for each in wide.seed(runner=runner)} == {"made"}
+    wide.catalog.remove_scene("c", "l1-0-0")
+    assert {each.status for each in wide.seed(runner=runner)} == {"made"}
+    standing = wide.layer().standing
+    assert standing is not None
+    assert standing.valid.all()
 
 
 def test_the_catalogue_is_the_same_as_without_a_cluster(cluster: DaskCluster, tmp_path: Path) -> None:

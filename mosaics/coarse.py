@@ -1,0 +1,389 @@
+"""What coarse files show of a wide tile, and which scenes are left to be shown as they are.
+
+An overview stands for its scenes where they are all as they were when it was made, all are of the time that
+is asked for, and all that meet the tile are open to the caller wherever they do, whatever is cut from others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from mosaics.catalog.overview import Overview
+from mosaics.catalog.standing import NONE, LayerRows, Standing
+from mosaics.catalog.table import Rows, SceneTable
+from mosaics.catalog.visible import limits_of, openings_of
+from mosaics.filters import Opening, SceneFilter
+from mosaics.geodesy import lonlat_transformer
+from mosaics.grids import MERCATOR
+from mosaics.layers import Layer
+from mosaics.models import Bounds, Frame, Scene
+from mosaics.ordering import Place, in_order, newest_first
+from mosaics.times import ANY_TIME, TimeSpan
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
+
+_FINER: Final = math.sqrt(2) * (1 + 1e-6)
+"""How much coarser than a tile's pixels an overview's may be: half a level."""
+_MARGIN: Final = 16
+"""Pixels around a tile from which something may come into it when files are resampled, with room to spare."""
+T = TypeVar("T")
+Key = tuple[float, ...]
+"""What a scene is ordered by."""
+Keys = NDArray[np.float64]
+"""What scenes are ordered by, shape (n, 3): the rule, then acquisition, then banking; less comes first."""
+_LAST: Final = (math.inf, math.inf, math.inf)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rank:
+    """Where the scenes behind a contribution stand in the order, as far as another one's lie between them."""
+
+    keys: Keys
+    """Of each of its scenes, by its number in the file, infinite for number 0, which is none; without a file
+    of its only one."""
+    numbers: Scene | None
+    """The file that tells which scene a pixel is of; None: there is one scene."""
+    group: int = 0
+    """The same for all that are to be compared with each other."""
+
+    @cached_property
+    def ends(self) -> tuple[Key, Key]:
+        """The keys of the first and of the last of its scenes."""
+        known = self.keys[~np.isinf(self.keys[:, 2])]
+        return _least(known), tuple(-value for value in _least(-known))
+
+    @property
+    def files(self) -> int:
+        """How many more files are read because of it."""
+        return 0 if self.numbers is None else 1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OpenOverview:
+    """An overview as it is open to a caller on a tile."""
+
+    overview: Overview
+    sample: Scene
+    """One of its scenes, which all look alike."""
+    rank: Rank
+    """Where its scenes stand in the order."""
+    openings: tuple[Opening, ...]
+    """What opens its scenes on the tile."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Choice:
+    """What a tile is made of."""
+
+    overviews: tuple[OpenOverview, ...]
+    """Those that the caller may have here."""
+    natives: tuple[Place, ...]
+    """The first scenes, in order, that none of the overviews shows."""
+
+
+class Wanted(NamedTuple):
+    """What is wanted of a layer."""
+
+    opened: SceneFilter
+    """What the caller may see."""
+    frame: Frame
+    outline: BaseGeometry
+    """Of the frame, longitude and latitude."""
+    ground_resolution: float
+    """Of the frame, metres per pixel."""
+    span: TimeSpan
+    fits: Callable[[Overview, Scene], bool]
+    """Tells whether an overview shows what its scenes would, one of which it is given."""
+
+
+class Limits(NamedTuple):
+    """How much a tile may be made of."""
+
+    files: int
+    looked_at: int
+    """Scenes that are given, at most."""
+
+
+def choose(layer: Layer, wanted: Wanted, limits: Limits) -> Choice | None:
+    """Choose the overviews of a tile, and the scenes that are left.
+
+    Args:
+        layer: As the caller sees it.
+        wanted: What is wanted of it.
+        limits: How much the tile may be made of.
+
+    Returns:
+        None: no overview is of use.
+    """
+    standing = layer.standing
+    if standing is None or wanted.span.nearest is not None:  # which orders scenes otherwise than they do
+        return None
+    if not any(_is_coarse_enough(each, wanted) for each in standing.overviews):
+        return None
+    around = _around(wanted)
+    looks = [_Look(standing, part, wanted, around) for part in standing.parts]
+    usable = _usable(layer, standing, wanted, looks)
+    left = _left(layer, looks, usable, wanted)
+    if sum(len(rows) for _, rows in left) > limits.files - int(usable.sum()):
+        # scenes that should be in them can't all be shown: rather nothing than what those would hide
+        usable &= ~standing.touched
+        left = _left(layer, looks, usable, wanted)
+    opened = [_opened(layer, standing, number, looks) for number in np.flatnonzero(usable).tolist()]
+    if not opened:
+        return None
+    return Choice(overviews=tuple(opened), natives=tuple(in_order(left, limits.looked_at, layer.order)))
+
+
+def rank_of(layer: Layer, place: Place) -> Rank:
+    """Give where one scene stands in the order of a layer."""
+    return Rank(keys=_keys(layer, place.table, np.array([place.row])), numbers=None)
+
+
+def woven(
+    coarse: Sequence[tuple[Rank, T]], natives: Sequence[tuple[Rank, T]], most: int
+) -> list[tuple[Rank | None, T]]:
+    """Put overviews and scenes in order, and tell which are to be compared pixel by pixel.
+
+    Args:
+        coarse: Overviews.
+        natives: Scenes, in order.
+        most: Files that they may have; the last scenes are left out, and then the last overviews.
+
+    Returns:
+        In order of their first scenes; without a rank where no scenes of others lie between its own.
+    """
+    coarse, natives = sorted(coarse, key=lambda each: each[0].ends), list(natives)
+    while True:
+        together = sorted([*coarse, *natives], key=lambda each: each[0].ends)
+        groups = _groups_of([rank.ends for rank, _ in together])
+        many = Counter(groups)
+        compared = [
+            replace(rank, group=group) if many[group] > 1 else None
+            for (rank, _), group in zip(together, groups, strict=True)
+        ]
+        if len(together) + sum(rank.files for rank in compared if rank is not None) <= most:
+            return [(rank, each) for rank, (_, each) in zip(compared, together, strict=True)]
+        (natives or coarse).pop()
+
+
+def _least(keys: Keys) -> Key:
+    """Give the first of keys."""
+    for column in range(keys.shape[1]):
+        keys = keys[keys[:, column] == keys[:, column].min()]
+    return tuple(keys[0].tolist())
+
+
+def _groups_of(ends: Sequence[tuple[Key, Key]]) -> list[int]:
+    """Number ranges, in order of their beginnings; those that have something in common alike."""
+    found: list[int] = []
+    last: Key = ()
+    for begin, end in ends:
+        apart = not found or begin > last
+        found.append((found[-1] if found else -1) + apart)
+        last = end if apart else max(last, end)
+    return found
+
+
+class _Look:
+    """The scenes of one part of a layer that meet a tile, whoever may see them."""
+
+    def __init__(self, standing: Standing, part: LayerRows, wanted: Wanted, around: Bounds) -> None:
+        self.part = part
+        near = part.table.near(around)
+        there = np.zeros(len(part.table), bool)
+        there[part.rows] = True
+        self.rows: Rows = near[there[near]]
+        self.overview = standing.held(part.table).overview[self.rows]
+        self._groups = _groups(part, wanted) if (self.overview != NONE).any() else None
+        self._box = shapely.box(*around)
+
+    def closed(self) -> Rows:
+        """Give the overviews that hold a scene here of which not all is open."""
+        if self._groups is None:
+            return np.zeros(0, np.intp)
+        here = self.overview != NONE
+        group = self._groups.of[self.rows[here]]
+        whole = np.array([_is_whole(each, self._box) for each in self._groups.openings], bool)
+        return np.unique(self.overview[here][~whole[group]]).astype(np.intp)
+
+    def openings(self, number: int) -> list[Opening]:
+        """Give what opens the scenes of an overview here."""
+        if self._groups is None:
+            return []
+        found = np.unique(self._groups.of[self.rows[self.overview == number]])
+        openings = (self._groups.openings[group] for group in found.tolist())
+        return [opening for opening in openings if opening is not None]
+
+    def without(self, usable: NDArray[np.bool_]) -> Rows:
+        """Give the rows that none of some overviews shows."""
+        shown: NDArray[np.bool_] = np.append(usable, False)[self.overview]  # NONE is the last
+        return self.rows[~shown]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Groups:
+    """Rows of a table by what opens them at some resolution."""
+
+    opened: SceneFilter
+    """Whose rules these are; held, so that its identity stays its own."""
+    of: NDArray[np.int32]
+    """The group of each row."""
+    openings: tuple[Opening | None, ...]
+    """Of each group; None: nothing is open."""
+
+
+def _groups(part: LayerRows, wanted: Wanted) -> _Groups:
+    table, opened = part.table, wanted.opened
+    limits = table.recall(
+        ("limits", id(opened)), lambda: (opened, limits_of(table, opened)), lambda found: found[1].nbytes
+    )[1]
+    state = int(np.searchsorted(limits, wanted.ground_resolution, side="right"))
+
+    def find() -> _Groups:
+        of = np.zeros(len(table), np.int32)
+        openings: list[Opening | None] = []
+        for places, opening in openings_of(table, np.arange(len(table)), opened, wanted.ground_resolution):
+            of[places] = len(openings)
+            openings.append(opening)
+        return _Groups(opened=opened, of=of, openings=tuple(openings))
+
+    return table.recall(("groups", id(opened), state), find, lambda found: int(found.of.nbytes))
+
+
+def _usable(layer: Layer, standing: Standing, wanted: Wanted, looks: Sequence[_Look]) -> NDArray[np.bool_]:
+    """Tell which overviews show on a tile what their scenes would."""
+    usable = np.zeros(len(standing.overviews), bool)
+    for look in looks:
+        usable[look.overview[look.overview != NONE]] = True
+    usable &= standing.valid
+    for number in np.flatnonzero(usable).tolist():
+        overview, sample = standing.overviews[number], _members(layer, standing, number).sample
+        usable[number] = (
+            sample is not None
+            and _is_coarse_enough(overview, wanted)
+            and _is_of_time(standing, number, wanted.span)
+            and wanted.fits(overview, sample)
+        )
+    for look in looks:
+        usable[look.closed()] = False
+    return usable
+
+
+def _left(
+    layer: Layer, looks: Sequence[_Look], usable: NDArray[np.bool_], wanted: Wanted
+) -> list[tuple[SceneTable, Rows]]:
+    """Give the scenes that the caller sees, of the time that is asked for, in none of some overviews."""
+    seen = {id(each.table): each.seen for each in layer.parts}
+    found = []
+    for look in looks:
+        table = look.part.table
+        if id(table) in seen:
+            rows = seen[id(table)].among(look.without(usable)).rows
+            boxes, (west, south, east, north) = table.bounds[rows], wanted.outline.bounds
+            rows = rows[
+                (boxes[:, 0] <= east)
+                & (boxes[:, 2] >= west)
+                & (boxes[:, 1] <= north)
+                & (boxes[:, 3] >= south)
+            ]
+            found.append((table, rows[wanted.span.flags(table.numbers("datetime")[rows])]))
+    return found
+
+
+def _opened(layer: Layer, standing: Standing, number: int, looks: Sequence[_Look]) -> OpenOverview:
+    overview, members = standing.overviews[number], _members(layer, standing, number)
+    assert members.sample is not None, "else it is of no use"
+    openings = {id(each): each for look in looks for each in look.openings(number)}
+    return OpenOverview(
+        overview=overview,
+        sample=members.sample,
+        rank=members.rank,
+        openings=tuple(openings.values()),
+    )
+
+
+class _Members(NamedTuple):
+    """The scenes of an overview."""
+
+    rank: Rank
+    """Where they stand in the order."""
+    sample: Scene | None
+    """One of them; None: its item is damaged."""
+
+
+def _members(layer: Layer, standing: Standing, number: int) -> _Members:
+    """Give the scenes of an overview, found once for each state of the catalogue."""
+
+    def find() -> _Members:
+        keys = np.full((len(standing.overviews[number].tokens) + 1, len(_LAST)), _LAST)
+        sample = None
+        for part in standing.parts:
+            held = standing.held(part.table)
+            rows = part.rows[held.overview[part.rows] == number]
+            if len(rows):
+                keys[held.member[rows]] = _keys(layer, part.table, rows)
+                sample = part.table.scene(int(rows[0])) if sample is None else sample
+        return _Members(Rank(keys=keys, numbers=standing.overviews[number].numbers), sample)
+
+    found: _Members = standing.recall(("members", number), find)
+    return found
+
+
+def _keys(layer: Layer, table: SceneTable, rows: Rows) -> Keys:
+    columns = layer.order(table, rows), newest_first(table, rows), -table.sequences[rows].astype(float)
+    return np.stack(columns, axis=1)
+
+
+def _is_whole(opening: Opening | None, box: BaseGeometry) -> bool:
+    return opening is not None and (opening.area is None or bool(shapely.covers(opening.area, box)))
+
+
+def _is_of_time(standing: Standing, number: int, span: TimeSpan) -> bool:
+    """Tell whether all scenes of an overview were acquired in a span."""
+    if span == ANY_TIME:
+        return True
+    times = standing.recall(("times", number), lambda: _times(standing, number))
+    return not np.isnan(times).any() and bool(span.flags(times).all())
+
+
+def _times(standing: Standing, number: int) -> NDArray[np.float64]:
+    """Give the first and the last acquisition of an overview's scenes; NaN: of some it isn't known."""
+    acquired = [
+        part.table.numbers("datetime")[part.rows[standing.held(part.table).overview[part.rows] == number]]
+        for part in standing.parts
+    ]
+    found = np.concatenate(acquired)
+    return np.array([found.min(), found.max()])
+
+
+def _is_coarse_enough(overview: Overview, wanted: Wanted) -> bool:
+    """Tell whether a tile's pixels are as large as an overview's, or nearly."""
+    frame = wanted.frame
+    left, bottom, right, top = frame.bounds
+    if frame.crs == MERCATOR:
+        cell = (right - left) / frame.width
+    else:
+        _, latitude = lonlat_transformer(frame.crs).transform((left + right) / 2, (bottom + top) / 2)
+        if not math.isfinite(latitude):
+            return False
+        cell = wanted.ground_resolution / max(math.cos(math.radians(latitude)), 1e-6)
+    return cell * _FINER >= overview.cell
+
+
+def _around(wanted: Wanted) -> Bounds:
+    """Give the box of a tile and what may come into it from around, within the Earth."""
+    west, south, east, north = wanted.outline.bounds
+    dx, dy = ((east - west) * _MARGIN / wanted.frame.width, (north - south) * _MARGIN / wanted.frame.height)
+    return Bounds(
+        max(west - dx, -180.0), max(south - dy, -90.0), min(east + dx, 180.0), min(north + dy, 90.0)
+    )
