@@ -52,6 +52,14 @@ def seed(
         said = f"{layer}: {len(work.plan.buckets)} overviews, {made} made, {len(work.unchanged)} unchanged"
     if work.plan.left_out:
         messages.print(f"{work.plan.left_out} scenes across the antimeridian or at a pole are in none")
+    if work.layer.stretch is None and work.plan.buckets:
+        messages.print(
+            f"{layer}: its scenes have no range of values in common, so overviews are used only in styles "
+            "that need none; see `collection set --stretch` and `mosaic set --stretch`",
+            style="yellow",
+            markup=False,
+            soft_wrap=True,
+        )
     messages.print(said if work.plan.buckets else f"{layer}: so few scenes need no overviews", markup=False)
     if failed:
         raise typer.Exit(FAILED)
