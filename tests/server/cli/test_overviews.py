@@ -31,6 +31,7 @@ def test_overviews_are_made_once(tmp_path: Path) -> None:
     assert sum(row["scenes"] for row in rows) == 50
     assert f"c: {len(rows)} overviews, {len(rows)} made, 0 unchanged" in made.stderr
     assert {json.loads(row)["status"] for row in again.stdout.splitlines()} == {"unchanged"}
+    assert "no range of values in common" in made.stderr
     assert "need no overviews" in few.stderr
     assert "no such layer" in unknown.stderr
     standing = wide.layer().standing
