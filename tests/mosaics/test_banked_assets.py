@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from item_columns import ItemColumns
 
 from mosaics.banked_assets import BankedAssets, these
 from mosaics.cql2 import selected
-from mosaics.item_columns import ItemColumns
 
 
 def item(collection: str, id_: str, href: str | None) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from item_columns import ItemColumns
 
 from mosaics.cql2 import parse_filter, selected
 from mosaics.errors import FilterInvalidError
-from mosaics.item_columns import ItemColumns
 from mosaics.shorthands import Shorthands
 
 
