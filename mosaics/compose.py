@@ -10,6 +10,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
+from mosaics.cropping import Part, wanted
 from mosaics.errors import NobodyWaitsError, SceneUnreadableError
 from mosaics.geodesy import ground_pixel_size, lonlat_transformer, nominal_pixel_size
 from mosaics.levels import channels, ranges
@@ -52,6 +53,7 @@ def compose(
     height, width = tile.frame.height, tile.frame.width
     rgb = np.zeros((height, width, 3), dtype="uint8")
     alpha = np.zeros((height, width), dtype="uint8")
+    whole = slice(0, height), slice(0, width)
     used: list[Contribution] = []
     failures: list[SceneUnreadableError] = []
     pictures = Ranked(
@@ -62,26 +64,43 @@ def compose(
         cut=cut,
         stop=stop,
     )
+    alone = len(tile.contributions) == 1
     for contribution in tile.contributions:
         go_on(stop)
+        part = whole if alone else _part(contribution, tile.frame, alpha == 0)
+        if part is None:
+            continue
         try:
-            picture = pictures.picture(contribution)
+            if part == whole:
+                picture = pictures.picture(contribution)
+            else:
+                picture = _scene_picture(contribution, tile.frame.part(*part), reader, stop)
         except SceneUnreadableError as error:
             failures.append(error)
             on_unreadable(error)
             continue
-        if not used and (len(tile.contributions) == 1 or picture.alpha.all()):
+        if not used and part == whole and (alone or picture.alpha.all()):
             return picture, (contribution,) if picture.alpha.any() else ()
-        fresh = (alpha == 0) & (picture.alpha > 0)
+        fresh = (alpha[part] == 0) & (picture.alpha > 0)
         if fresh.any():
-            rgb[fresh] = picture.rgb[fresh]
-            alpha[fresh] = picture.alpha[fresh]
+            rgb[part][fresh] = picture.rgb[fresh]
+            alpha[part][fresh] = picture.alpha[fresh]
             used.append(contribution)
             if alpha.all():
                 break
     if failures and len(failures) == len(tile.contributions):
         raise failures[0]
     return Picture(rgb=rgb, alpha=alpha), tuple(used)
+
+
+def _part(contribution: Contribution, frame: Frame, missing: NDArray[np.bool_]) -> Part | None:
+    """Give what of a frame a scene should be read for.
+
+    Of kernels all of it, since they look around each pixel; of what is interleaved too, to be compared.
+    """
+    if contribution.rank is not None or contribution.style.algorithm is not None:
+        return slice(0, frame.height), slice(0, frame.width)
+    return wanted(contribution.scene, frame, missing)
 
 
 def compose_reduced(

@@ -263,6 +263,22 @@ class Frame:
     height: int
     """Rows."""
 
+    def part(self, rows: slice, columns: slice) -> Frame:
+        """Give some rows and columns of it, which begin and end within."""
+        left, bottom, right, top = self.bounds
+        dx, dy = (right - left) / self.width, (top - bottom) / self.height
+        return Frame(
+            crs=self.crs,
+            bounds=Bounds(
+                left + columns.start * dx,
+                top - rows.stop * dy,
+                left + columns.stop * dx,
+                top - rows.start * dy,
+            ),
+            width=columns.stop - columns.start,
+            height=rows.stop - rows.start,
+        )
+
     def padded(self, pixels: int) -> Frame:
         """Give the same frame with `pixels` more on each side, at the same resolution."""
         dx = (self.bounds.right - self.bounds.left) / self.width * pixels

@@ -46,9 +46,16 @@ def make_overviews(
     said = f"{layer_id}: {len(work.plan.buckets)} overviews, {made} made, {len(work.unchanged)} unchanged"
     if work.plan.left_out:
         messages.print(f"{work.plan.left_out} scenes across the antimeridian or at a pole are in none")
-    messages.print(
-        said if work.plan.buckets else f"{layer_id}: so few scenes need no overviews", markup=False
-    )
+    if work.layer.stretch is None and work.plan.buckets:
+        messages.print(
+            f"{layer_id}: its scenes have no range of values in common, so overviews are used only in styles "
+            "that need none; see `collection set --stretch` and `mosaic set --stretch`",
+            style="yellow",
+            markup=False,
+            soft_wrap=True,
+        )
+    few = f"{layer_id}: so few scenes need no overviews"
+    messages.print(said if work.plan.buckets else few, markup=False)
     return not failed
 
 
