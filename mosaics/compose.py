@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+import cv2
 import numpy as np
 import shapely
 from numpy.typing import NDArray
@@ -81,16 +82,24 @@ def compose(
             continue
         if not used and part == whole and (alone or picture.alpha.all()):
             return picture, (contribution,) if picture.alpha.any() else ()
-        fresh = (alpha[part] == 0) & (picture.alpha > 0)
-        if fresh.any():
-            rgb[part][fresh] = picture.rgb[fresh]
-            alpha[part][fresh] = picture.alpha[fresh]
+        if _laid_below(rgb, alpha, part, picture):
             used.append(contribution)
             if alpha.all():
                 break
     if failures and len(failures) == len(tile.contributions):
         raise failures[0]
     return Picture(rgb=rgb, alpha=alpha), tuple(used)
+
+
+def _laid_below(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8], part: Part, picture: Picture) -> bool:
+    """Put a picture where nothing is yet, in a part of a frame; False where it has nothing for there."""
+    held = np.ascontiguousarray(alpha[part])
+    fresh = ((held == 0) & (picture.alpha > 0)).view(np.uint8)
+    if not fresh.any():
+        return False
+    rgb[part] = cv2.copyTo(picture.rgb, fresh, np.ascontiguousarray(rgb[part]))
+    alpha[part] = cv2.copyTo(picture.alpha, fresh, held)
+    return True
 
 
 def _part(contribution: Contribution, frame: Frame, missing: NDArray[np.bool_]) -> Part | None:
