@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import pystac
@@ -29,6 +29,8 @@ COG_MEDIA_TYPE: Final = "image/tiff; application=geotiff; profile=cloud-optimize
 SHA256_MULTIHASH: Final = "1220"
 ETAG: Final = "flux:etag"
 """Field of an asset in the store: what the state that was banked is called there."""
+STATE: Final = "flux:state"
+"""Field of an asset whose file was never hashed: its size and time of writing, `BYTES-NANOSECONDS`."""
 DATA: Final = "data"
 """Key of the leading asset."""
 _COMPARED: Final = "flux:relative_reflectance"
@@ -40,6 +42,9 @@ CLASSES: Final = "classification:classes"
 CLOUDY: Final = frozenset({"cloud", "clouds", "cloud_shadow", "haze_heavy", "shadow"})
 """Names of classes that hide the ground or darken it."""
 _PERCENTILES: Final = {"p2": "2", "p50": "50", "p98": "98", "p999": "99.9"}
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+"""Relative paths that need no second look."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,7 +135,7 @@ def mask_from(assets: Mapping[str, Any], root: Path) -> CloudMask | None:
 
 def generation_of(asset: Mapping[str, Any], href: str) -> str:
     """Give what changes whenever the bytes of an asset's file do."""
-    stated: str = asset[ETAG] if is_object(href) else asset["file:checksum"]
+    stated: str = asset[ETAG] if is_object(href) else asset.get(STATE) or asset["file:checksum"]
     return stated if is_object(href) else stated.removeprefix(SHA256_MULTIHASH)
 
 
@@ -200,23 +205,25 @@ def _band_to(band: Band, facts: AssetFacts, place: int) -> dict[str, Any]:
 
 
 def _band_from(document: dict[str, Any]) -> Band:
-    percentiles = document.get("flux:percentiles", {})
-    statistics = document.get("statistics", {})
-    stated = {"scale": document.get("raster:scale", 1.0), "offset": document.get("raster:offset", 0.0)}
-    compared = document.get(_COMPARED, stated)
-    band = Band(
+    stated = (document.get("raster:scale", 1.0), document.get("raster:offset", 0.0))
+    compared = document.get(_COMPARED)
+    statistics, percentiles = document.get("statistics", _NOTHING), document.get("flux:percentiles", _NOTHING)
+    return Band(
         name=document["name"],
         common_name=document.get("eo:common_name") or document.get("flux:common_name"),
         data_type=document["data_type"],
         unit=document.get("unit"),
         minimum=statistics.get("minimum"),
         maximum=statistics.get("maximum"),
+        p2=percentiles.get(_PERCENTILES["p2"]),
+        p50=percentiles.get(_PERCENTILES["p50"]),
+        p98=percentiles.get(_PERCENTILES["p98"]),
+        p999=percentiles.get(_PERCENTILES["p999"]),
         wavelength_um=document.get("eo:center_wavelength"),
         fwhm_um=document.get("eo:full_width_half_max"),
-        scale=compared["scale"],
-        offset=compared["offset"],
+        scale=stated[0] if compared is None else compared["scale"],
+        offset=stated[1] if compared is None else compared["offset"],
     )
-    return dataclasses.replace(band, **{name: percentiles.get(word) for name, word in _PERCENTILES.items()})
 
 
 def href_of(href: str, root: Path) -> str:
@@ -231,6 +238,8 @@ def path_of(href: str, root: Path) -> str:
     """Give the absolute path or address of an href; a relative one may not leave the root."""
     if href.startswith("/"):
         return href
+    if _PLAIN.fullmatch(href):
+        return f"{str(root).rstrip('/')}/{href}"
     if is_object(href):
         return str(ObjectAddress.parse(href))
     if ".." in Path(href).parts or re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", href):

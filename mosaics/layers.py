@@ -368,10 +368,13 @@ class Layer:
         firsts = []
         for part in self.parts:
             codes, _ = part.word_codes(name)
+            newest, sequences = newest_first(part.table, part.seen.rows), part.table.sequences[part.seen.rows]
             rows = []
             for code in _distinct(codes):
-                alike = part.seen.rows[codes == code]
-                rows.append(in_order([(part.table, alike)], most=1)[0].row)
+                alike = np.flatnonzero(codes == code)
+                alike = alike[newest[alike] == newest[alike].min()]
+                alike = part.seen.rows[alike[sequences[alike] == sequences[alike].max()]]
+                rows.append(alike[0] if len(alike) == 1 else in_order([(part.table, alike)], 1)[0].row)
             firsts.append((part.table, np.array(rows, np.intp)))
         return in_order(firsts)
 

@@ -38,7 +38,8 @@ class Place(NamedTuple):
 
 def newest_first(table: SceneTable, rows: Rows) -> NDArray[np.float64]:
     """Give what is less for what was acquired later, and most where that is not known."""
-    return -np.nan_to_num(table.numbers("datetime")[rows], nan=-np.inf)
+    acquired = table.numbers("datetime")[rows]
+    return np.where(np.isnan(acquired), np.inf, -acquired)
 
 
 def by_rule(order: Order) -> ScenesOrder:
@@ -74,7 +75,10 @@ def in_order(
     newest = np.concatenate([newest_first(table, rows) for table, rows in found])[kept]
     sequences = np.concatenate([table.sequences[rows] for table, rows in found])[kept]
     places = [Place(found[n][0], r) for n, r in zip(number.tolist(), row.tolist(), strict=True)]
-    ordered = np.lexsort((_tie_breakers(places), -sequences, newest, keys[kept]))[:most]
+    by: tuple[NDArray[Any], ...] = (-sequences, newest, keys[kept])
+    if len(np.unique(sequences)) < len(sequences):  # of the catalogue each scene has its own
+        by = (_tie_breakers(places), *by)
+    ordered = np.lexsort(by)[:most]
     return [places[place] for place in ordered.tolist()]
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
+from mosaics.catalog.summary import Summary
 from mosaics.catalog.table import SceneColumns
 from mosaics.errors import SceneUnreadableError
 from mosaics.models import Collection
@@ -15,8 +16,11 @@ from mosaics.stretch import Stretch
 MosaicCheck = Callable[[Mosaic | None], None]
 """Is given the mosaic that is there, or None, while nobody else can write; what it raises ends the change."""
 
+SummaryCheck = Callable[[Summary], None]
+"""Is given what the index would hold of a scene; a SceneUnreadableError that it raises makes it broken."""
 
-def unchecked(_held: Mosaic | None) -> None:
+
+def unchecked(_held: Mosaic | Summary | None) -> None:
     """Take whatever is there."""
 
 
@@ -38,6 +42,35 @@ class Changes:
     """By the id of a collection or a named mosaic."""
     mosaics: dict[str, Mosaic | None] = field(default_factory=dict)
     """Named mosaics by id; None: removed, or written so that it can't be read here."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewScene:
+    """A scene that is to be written among others."""
+
+    collection_id: str
+    """Its collection, which must exist."""
+    item: dict[str, Any]
+    """Its STAC item."""
+    digest: str | None
+    """Of its content; None: not known."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Collection id and scene id."""
+        return self.collection_id, self.item["id"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Put:
+    """What became of a scene that was to be written."""
+
+    status: Literal["added", "replaced", "unchanged", "taken", "broken"]
+    """taken: another scene has its content; broken: the item lacks what a scene needs. Neither is written."""
+    holder: tuple[str, str] | None = None
+    """Key of the scene that has its content."""
+    error: SceneUnreadableError | None = None
+    """Why it is broken."""
 
 
 class CatalogReader(Protocol):
@@ -107,8 +140,28 @@ class CatalogWriter(Protocol):
     def put_scene(self, collection_id: str, item: dict[str, Any], digest: str) -> int:
         """Add or replace a scene by its STAC item and give its sequence; the collection must exist."""
 
+    def put_scenes(self, scenes: Sequence[NewScene], check: SummaryCheck = unchecked) -> list[Put]:
+        """Add or replace some hundred scenes in one short transaction; an equal one again changes nothing.
+
+        Each that is written has a sequence of its own, ascending in their order. Of several with one key the
+        last counts.
+
+        Args:
+            scenes: With their items; more at once hold up other writers for longer.
+            check: Looks at each that is new or other than it was.
+
+        Returns:
+            What became of each, in their order.
+
+        Raises:
+            KeyError: If a collection does not exist; none is written that is not written yet.
+        """
+
     def remove_scene(self, collection_id: str, scene_id: str) -> bool:
         """Take a scene out of the catalogue (its file stays); False where there was none."""
+
+    def remove_scenes(self, keys: Sequence[tuple[str, str]]) -> int:
+        """Take scenes out of the catalogue, some hundred in a transaction, and give how many there were."""
 
 
 def data_href(item: dict[str, Any]) -> str | None:

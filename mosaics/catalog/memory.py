@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mosaics.catalog.base import Changes, MosaicCheck, data_href, unchecked
+from mosaics.catalog.base import Changes, MosaicCheck, NewScene, Put, SummaryCheck, data_href, unchecked
 from mosaics.catalog.summary import summary_of
 from mosaics.catalog.table import Gathering
 from mosaics.errors import NameTakenError, SceneUnreadableError
@@ -145,6 +145,34 @@ class MemoryCatalog:
         self._items[collection_id, scene_id] = (self._sequence, None)
         self._forget_digest(collection_id, scene_id)
         return True
+
+    def put_scenes(self, scenes: Sequence[NewScene], check: SummaryCheck = unchecked) -> list[Put]:
+        """Add or replace scenes."""
+        for scene in scenes:
+            if scene.collection_id not in self._collections:
+                raise KeyError(scene.collection_id)
+        return [self._put(scene, check) for scene in scenes]
+
+    def _put(self, scene: NewScene, check: SummaryCheck) -> Put:
+        held, holder = self.item(*scene.key), self._digests.get(scene.digest or "")
+        if held == scene.item:
+            return Put(status="unchanged")
+        try:
+            check(summary_of(scene.item))
+        except SceneUnreadableError as error:
+            return Put(status="broken", error=error)
+        if holder not in {None, scene.key}:
+            return Put(status="taken", holder=holder)
+        self._sequence += 1
+        self._forget_digest(*scene.key)
+        self._items[scene.key] = (self._sequence, scene.item)
+        if scene.digest is not None:
+            self._digests[scene.digest] = scene.key
+        return Put(status="added" if held is None else "replaced")
+
+    def remove_scenes(self, keys: Sequence[tuple[str, str]]) -> int:
+        """Take scenes out."""
+        return sum(self.remove_scene(*key) for key in keys)
 
     def _forget_digest(self, collection_id: str, scene_id: str) -> None:
         gone = [d for d, key in self._digests.items() if key == (collection_id, scene_id)]

@@ -1,8 +1,14 @@
-"""The tables of the catalogue."""
+"""The tables of the catalogue, what its writers share, and how its errors are told."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import sqlalchemy as sa
+from sqlalchemy import exc
+
+from mosaics.errors import CatalogUnavailableError
 
 metadata = sa.MetaData()
 
@@ -56,3 +62,22 @@ sequence_table = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("value", sa.BigInteger, nullable=False),
 )
+
+
+def advance(connection: sa.Connection, by: int = 1) -> int:
+    """Advance the sequence and give it; the row is locked until the end, so numbers are seen in order."""
+    connection.execute(sa.update(sequence_table).values(value=sequence_table.c.value + by))
+    value = connection.scalar(sa.select(sequence_table.c.value))
+    assert value is not None, "the migration makes the row"
+    return int(value)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the errors of a database that does not answer into one that says so."""
+    try:
+        yield
+    except (exc.IntegrityError, exc.DataError):
+        raise
+    except (exc.DatabaseError, exc.InterfaceError, exc.TimeoutError) as error:
+        raise CatalogUnavailableError("the catalogue does not answer") from error

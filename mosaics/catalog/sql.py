@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy import exc
 
-from mosaics.catalog.base import Changes, MosaicCheck, data_href, unchecked
+from mosaics.catalog.base import Changes, MosaicCheck, NewScene, Put, SummaryCheck, data_href, unchecked
+from mosaics.catalog.bulk import put_all, remove_all
 from mosaics.catalog.schema import (
+    advance,
     collections_table,
     mosaics_table,
     scenes_table,
     sequence_table,
     stretches_table,
     summaries_table,
+    translated,
 )
 from mosaics.catalog.summary import summary_from, summary_of
 from mosaics.catalog.table import Gathering
-from mosaics.errors import CatalogUnavailableError, MosaicInvalidError, NameTakenError, SceneUnreadableError
+from mosaics.errors import MosaicInvalidError, NameTakenError, SceneUnreadableError
 from mosaics.models import Collection, Text
 from mosaics.mosaic import Mosaic, mosaic_document, mosaic_from
 from mosaics.stretch import Stretch, stretch_document, stretch_from
@@ -39,7 +40,7 @@ class SqlCatalog:
 
     def changes(self, since: int) -> Changes:
         """Give what became different after `since`."""
-        with _translated(), self._engine.connect() as connection:
+        with translated(), self._engine.connect() as connection:
             newest = connection.scalar(sa.select(sequence_table.c.value)) or 0
             if newest <= since:
                 return Changes(sequence=newest, collections={}, scenes=Gathering().done())
@@ -70,21 +71,21 @@ class SqlCatalog:
     def collections(self) -> dict[str, Collection]:
         """Give all collections."""
         query = sa.select(collections_table.c.id, collections_table.c.document)
-        with _translated(), self._engine.connect() as connection:
+        with translated(), self._engine.connect() as connection:
             return {row.id: _collection_from(row.document) for row in connection.execute(query)}
 
     def items(self) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
         """Give all items, some at a time."""
         table = scenes_table.c
         query = sa.select(table.collection_id, table.id, table.item).where(table.item.is_not(None))
-        with _translated(), self._engine.connect() as connection:
+        with translated(), self._engine.connect() as connection:
             rows = connection.execution_options(yield_per=_AT_ONCE).execute(query)
             for row in rows:
                 yield (row.collection_id, row.id), _item_from(row.id, row.item)
 
     def find_by_digest(self, digest: str) -> tuple[str, str] | None:
         """Give (collection id, scene id) of the scene with this content."""
-        with _translated(), self._engine.connect() as connection:
+        with translated(), self._engine.connect() as connection:
             row = connection.execute(
                 sa.select(scenes_table.c.collection_id, scenes_table.c.id).where(
                     scenes_table.c.digest == digest
@@ -94,7 +95,7 @@ class SqlCatalog:
 
     def scene_exists(self, collection_id: str, scene_id: str) -> bool:
         """Tell whether the scene id is taken."""
-        with _translated(), self._engine.connect() as connection:
+        with translated(), self._engine.connect() as connection:
             return bool(
                 connection.scalar(
                     sa.select(sa.func.count())
@@ -105,7 +106,7 @@ class SqlCatalog:
 
     def item(self, collection_id: str, scene_id: str) -> dict[str, Any] | None:
         """Give the item of a scene."""
-        with _translated(), self._engine.connect() as connection:
+        with translated(), self._engine.connect() as connection:
             text = connection.scalar(sa.select(scenes_table.c.item).where(_is_scene(collection_id, scene_id)))
         return None if text is None else _item_from(scene_id, text)
 
@@ -115,7 +116,7 @@ class SqlCatalog:
         query = sa.select(table.collection_id, table.id, table.item).where(
             table.item.contains(json.dumps(href), autoescape=True)
         )
-        with _translated(), self._engine.connect() as connection:
+        with translated(), self._engine.connect() as connection:
             rows = connection.execute(query).all()
         return [
             (row.collection_id, row.id) for row in rows if data_href(_item_from(row.id, row.item)) == href
@@ -123,7 +124,7 @@ class SqlCatalog:
 
     def collection(self, collection_id: str) -> Collection | None:
         """Give a collection."""
-        with _translated(), self._engine.connect() as connection:
+        with translated(), self._engine.connect() as connection:
             document = connection.scalar(
                 sa.select(collections_table.c.document).where(collections_table.c.id == collection_id)
             )
@@ -133,8 +134,8 @@ class SqlCatalog:
         """Add or replace a collection."""
         if self.collection(collection.id) == collection:
             return
-        with _translated(), self._engine.begin() as connection:
-            values = {"document": json.dumps(dataclasses.asdict(collection)), "sequence": _next(connection)}
+        with translated(), self._engine.begin() as connection:
+            values = {"document": json.dumps(dataclasses.asdict(collection)), "sequence": advance(connection)}
             if _held_mosaic(connection, collection.id) is not None:
                 raise NameTakenError(collection.id, "mosaic")
             where = collections_table.c.id == collection.id
@@ -143,7 +144,7 @@ class SqlCatalog:
 
     def mosaic(self, mosaic_id: str) -> Mosaic | None:
         """Give a named mosaic."""
-        with _translated(), self._engine.connect() as connection:
+        with translated(), self._engine.connect() as connection:
             return _mosaic_from(_held_mosaic(connection, mosaic_id))
 
     def put_mosaic(self, mosaic: Mosaic, check: MosaicCheck = unchecked) -> None:
@@ -152,8 +153,8 @@ class SqlCatalog:
             check(mosaic)
             return
         text = json.dumps(mosaic_document(mosaic))
-        with _translated(), self._engine.begin() as connection:
-            values = {"document": text, "sequence": _next(connection)}
+        with translated(), self._engine.begin() as connection:
+            values = {"document": text, "sequence": advance(connection)}
             check(_mosaic_from(_held_mosaic(connection, mosaic.id)))
             named = sa.select(collections_table.c.id).where(collections_table.c.id == mosaic.id)
             if connection.scalar(named) is not None:
@@ -164,8 +165,8 @@ class SqlCatalog:
 
     def remove_mosaic(self, mosaic_id: str, check: MosaicCheck = unchecked) -> bool:
         """Take a named mosaic away; a row without a document stays so that every worker hears of it."""
-        with _translated(), self._engine.begin() as connection:
-            sequence = _next(connection)
+        with translated(), self._engine.begin() as connection:
+            sequence = advance(connection)
             check(_mosaic_from(_held_mosaic(connection, mosaic_id)))
             return bool(
                 connection.execute(
@@ -183,21 +184,21 @@ class SqlCatalog:
             .select_from(summaries_table)
             .where(table.collection_id == collection_id, table.summary.is_not(None))
         )
-        with _translated(), self._engine.connect() as connection:
+        with translated(), self._engine.connect() as connection:
             return int(connection.scalar(query) or 0)
 
     def stretch(self, layer_id: str) -> Stretch | None:
         """Give the range of values of a mosaic."""
         query = sa.select(stretches_table.c.document).where(stretches_table.c.layer_id == layer_id)
-        with _translated(), self._engine.connect() as connection:
+        with translated(), self._engine.connect() as connection:
             document = connection.scalar(query)
         return None if document is None else _stretch_from(document)
 
     def put_stretch(self, layer_id: str, stretch: Stretch) -> None:
         """Keep the range of values of a mosaic."""
         document, table = json.dumps(stretch_document(stretch)), stretches_table
-        with _translated(), self._engine.begin() as connection:
-            sequence = _next(connection)
+        with translated(), self._engine.begin() as connection:
+            sequence = advance(connection)
             held = connection.scalar(sa.select(table.c.document).where(table.c.layer_id == layer_id))
             if held == document:
                 connection.rollback()
@@ -211,8 +212,8 @@ class SqlCatalog:
         """Add or replace a scene."""
         if self.collection(collection_id) is None:
             raise KeyError(collection_id)
-        with _translated(), self._engine.begin() as connection:
-            sequence = _next(connection)
+        with translated(), self._engine.begin() as connection:
+            sequence = advance(connection)
             key = (collection_id, item["id"])
             values = {"item": json.dumps(item), "digest": digest, "sequence": sequence}
             _put(connection, scenes_table, key, values)
@@ -221,8 +222,8 @@ class SqlCatalog:
 
     def remove_scene(self, collection_id: str, scene_id: str) -> bool:
         """Take a scene out; a row without an item stays so that every worker hears of it."""
-        with _translated(), self._engine.begin() as connection:
-            sequence = _next(connection)
+        with translated(), self._engine.begin() as connection:
+            sequence = advance(connection)
             removed = connection.execute(
                 sa.update(scenes_table)
                 .where(_is_scene(collection_id, scene_id), scenes_table.c.item.is_not(None))
@@ -236,6 +237,14 @@ class SqlCatalog:
                     {"sequence": sequence, "summary": None},
                 )
             return bool(removed)
+
+    def put_scenes(self, scenes: Sequence[NewScene], check: SummaryCheck = unchecked) -> list[Put]:
+        """Add or replace scenes."""
+        return put_all(self._engine, scenes, check)
+
+    def remove_scenes(self, keys: Sequence[tuple[str, str]]) -> int:
+        """Take scenes out."""
+        return remove_all(self._engine, keys)
 
 
 def _scenes_since(
@@ -303,14 +312,6 @@ def _summary_bytes(item: dict[str, Any]) -> bytes | None:
         return None
 
 
-def _next(connection: sa.Connection) -> int:
-    """Advance the sequence; the row is locked until the transaction ends, so numbers are seen in order."""
-    connection.execute(sa.update(sequence_table).values(value=sequence_table.c.value + 1))
-    value = connection.scalar(sa.select(sequence_table.c.value))
-    assert value is not None, "the migration makes the row"
-    return int(value)
-
-
 def _is_scene(collection_id: str, scene_id: str) -> sa.ColumnElement[bool]:
     return sa.and_(scenes_table.c.collection_id == collection_id, scenes_table.c.id == scene_id)
 
@@ -354,13 +355,3 @@ def _collection_from(document: str) -> Collection:
     values["title"] = Text(**values["title"])
     values["description"] = Text(**values["description"])
     return Collection(**values)
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (exc.IntegrityError, exc.DataError):
-        raise
-    except (exc.DatabaseError, exc.InterfaceError, exc.TimeoutError) as error:
-        raise CatalogUnavailableError("the catalogue does not answer") from error

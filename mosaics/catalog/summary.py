@@ -7,11 +7,12 @@ import math
 import struct
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import pydantic_core
 import shapely
-from shapely.geometry import shape
 
 from mosaics.errors import SceneUnreadableError
 from mosaics.item import instant_of, scene_from_item
@@ -19,7 +20,9 @@ from mosaics.item_assets import CLASSES, CLOUDY, DATA, MASK
 from mosaics.queryables import QUERYABLE_NUMBERS, QUERYABLE_WORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+    from shapely.geometry.base import BaseGeometry
 
 VERSION: Final = 1
 """Of the bytes of a summary; those of another are made anew of their items."""
@@ -36,7 +39,7 @@ _PROPERTIES: Final = (
 )
 _ASSET_FIELDS: Final = (
     *("href", "roles", "proj:shape", "raster:spatial_resolution", "bands", "file:checksum"),
-    *("flux:etag", "flux:colormap"),
+    *("flux:etag", "flux:state", "flux:colormap"),
 )
 _ANYWHERE: Final = Path("/")
 """Where files lie is nothing to a summary."""
@@ -80,8 +83,9 @@ def summary_of(item: dict[str, Any]) -> Summary:
     Raises:
         SceneUnreadableError: If the item lacks what a scene needs.
     """
-    scene_from_item(item, root=_ANYWHERE, sequence=0)
     try:
+        outline = outline_of(item["geometry"])
+        scene_from_item(item, root=_ANYWHERE, sequence=0, footprint=outline)
         properties = item["properties"]
         asset = item["assets"][DATA]
         known = {name: _number(properties.get(name)) for name in QUERYABLE_NUMBERS}
@@ -108,7 +112,7 @@ def summary_of(item: dict[str, Any]) -> Summary:
         return Summary(
             numbers=tuple(known[name] for name in QUERYABLE_NUMBERS),
             words=tuple(words[name] for name in WORDS),
-            footprint=shapely.to_wkb(shape(item["geometry"])),
+            footprint=shapely.to_wkb(outline),
             record=_record(item),
         )
     except (AttributeError, KeyError, TypeError, ValueError, struct.error) as error:
@@ -116,9 +120,26 @@ def summary_of(item: dict[str, Any]) -> Summary:
         raise SceneUnreadableError(str(named)) from error
 
 
-def look_of(kind: str, styles: Any, bands: Any) -> str:
+def outline_of(geometry: Any) -> BaseGeometry:
+    """Read a geometry of GeoJSON.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    try:
+        return shapely.from_geojson(pydantic_core.to_json(geometry))
+    except shapely.GEOSException as error:
+        raise ValueError("it has no geometry") from error
+
+
+def look_of(kind: str, styles: Iterable[str], bands: Iterable[tuple[str, str | None, str]]) -> str:
     """Write what styles tell scenes apart by: kind, styles, and name, common name and type of each band."""
-    return json.dumps([kind, list(styles), [list(band) for band in bands]], separators=(",", ":"))
+    return _look(kind, tuple(styles), tuple(bands))
+
+
+@lru_cache(maxsize=4096)
+def _look(kind: str, styles: tuple[str, ...], bands: tuple[tuple[str, str | None, str], ...]) -> str:
+    return json.dumps([kind, styles, bands], separators=(",", ":"))
 
 
 def styles_of_look(look: str) -> tuple[str, ...]:
@@ -190,7 +211,7 @@ def _kept(asset: Mapping[str, Any]) -> dict[str, Any]:
 def packed(value: Any) -> bytes:
     """Write a record: JSON, made small."""
     deflater = zlib.compressobj(zdict=_COMMON)
-    return deflater.compress(json.dumps(value, separators=(",", ":")).encode()) + deflater.flush()
+    return deflater.compress(pydantic_core.to_json(value)) + deflater.flush()
 
 
 def _number(value: Any) -> float:

@@ -194,14 +194,15 @@ def bank(
         return
     if licence is not None:
         with told():
-            _make_licence(context, licence)
+            make_licence(context, licence)
     work = _Work(context, options, sensors, visual_format if visual else None, jobs, scheduler)
     outcomes = [*found.refused, *work.run(found.jobs, quiet=as_json)]
     with told():
         if public:
             _publish(context, outcomes)
         else:
-            _warn_of_public(context, outcomes)
+            banked = {o.result.collection_id for o in outcomes if o.result and o.result.status == "banked"}
+            warn_of_public(context, banked)
     if as_json:
         print(json.dumps([outcome.row() for outcome in outcomes], ensure_ascii=False, indent=1))
     if not outcomes:
@@ -359,7 +360,8 @@ def _tell(outcome: Outcome) -> None:
         messages.print(f"  {words}", markup=False, soft_wrap=True, style="dim")
 
 
-def _make_licence(context: Context, licence: str) -> None:
+def make_licence(context: Context, licence: str) -> None:
+    """Make a licence that is not there yet, and say so."""
     if licence in context.policy.snapshot().licences:
         return
     context.change(add(Licence(id=licence, title=licence)))
@@ -376,9 +378,8 @@ def _publish(context: Context, outcomes: list[Outcome]) -> None:
         messages.print(f"collection {collection_id} is public")
 
 
-def _warn_of_public(context: Context, outcomes: list[Outcome]) -> None:
-    """Say so when a scene was banked into a collection that everybody sees."""
-    banked = {o.result.collection_id for o in outcomes if o.result and o.result.status == "banked"}
+def warn_of_public(context: Context, banked: set[str]) -> None:
+    """Say so when a scene was brought into a collection that everybody sees."""
     for given in context.rights().grants.values():
         if given.grantee == PUBLIC and Action.TILE in given.actions and given.selector.licences is None:
             for collection_id in sorted(banked & (given.selector.collections or banked)):

@@ -29,6 +29,7 @@ from server.cli import (
     parties,
     reports,
     rights,
+    scenes,
     serve,
 )
 from server.cli.context import Context, configure_logging
@@ -76,6 +77,7 @@ app.command("usage")(reports.usage)
 app.command("explain")(reports.explain)
 app.command("bench")(bench.bench)
 app.add_typer(collections.collection, name="collection")
+app.add_typer(scenes.scene, name="scene")
 app.add_typer(mosaics.mosaic, name="mosaic")
 app.add_typer(parties.institution, name="institution")
 app.add_typer(parties.group, name="group")

@@ -11,13 +11,13 @@ import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from mosaics.catalog.base import Catalog, Changes
+from mosaics.catalog.base import Catalog, Changes, NewScene
 from mosaics.catalog.index import CatalogIndex
 from mosaics.catalog.memory import MemoryCatalog
 from mosaics.catalog.migrate import HEAD, migrate
 from mosaics.catalog.sql import SqlCatalog
-from mosaics.catalog.summary import summary_of
-from mosaics.errors import NameTakenError
+from mosaics.catalog.summary import Summary, summary_of
+from mosaics.errors import NameTakenError, SceneUnreadableError
 from mosaics.models import Collection, Text
 from mosaics.mosaic import Mosaic, Order
 from mosaics.sensors import load_sensors
@@ -150,6 +150,87 @@ def test_a_removed_scene_is_told_to_those_who_knew_it(catalog: Catalog) -> None:
     assert catalog.scene_exists("c", "a")
 
 
+def new(id_: str, digest: str | None = None, **properties: Any) -> NewScene:
+    return NewScene(collection_id="c", item=item(id_, **properties), digest=digest)
+
+
+def statuses(catalog: Catalog, *scenes: NewScene) -> list[str]:
+    return [put.status for put in catalog.put_scenes(scenes)]
+
+
+def test_many_scenes_at_once_have_a_sequence_each(catalog: Catalog) -> None:
+    catalog.put_collection(collection())
+    before = catalog.changes(0).sequence
+    assert statuses(catalog, *(new(f"s{n}", f"d{n}") for n in range(1201))) == ["added"] * 1201
+    changes = catalog.changes(before)
+    found = sorted(written(changes).items(), key=lambda each: each[1][0])
+    assert [key for key, _ in found] == [("c", f"s{n}") for n in range(1201)]
+    assert len({sequence for _, (sequence, _) in found}) == 1201
+    assert changes.sequence == found[-1][1][0]
+    assert found[7][1][1] == summary_of(item("s7")).record
+    assert catalog.find_by_digest("d1200") == ("c", "s1200")
+    assert catalog.put_scene("c", item("z"), "dz") > changes.sequence
+
+
+def test_of_many_only_what_is_other_is_written(catalog: Catalog) -> None:
+    catalog.put_collection(collection())
+    statuses(catalog, new("a", "d1"), new("b", "d2"), new("c", "d3"))
+    known = catalog.changes(0).sequence
+    again = [new("a", "d1"), new("b", "d2", license="été"), new("c", "d3")]
+    assert statuses(catalog, *again) == ["unchanged", "replaced", "unchanged"]
+    assert catalog.changes(known).scenes.keys == [("c", "b")]
+    known = catalog.changes(0).sequence
+    assert statuses(catalog, *again) == ["unchanged"] * 3
+    assert catalog.changes(0).sequence == known
+    assert catalog.item("c", "b") == item("b", license="été")
+
+
+def test_of_many_what_cannot_be_is_left_out_alone(catalog: Catalog) -> None:
+    catalog.put_collection(collection())
+    broken = NewScene(collection_id="c", item={"id": "x"}, digest=None)
+    puts = catalog.put_scenes([new("a", "d1"), broken, new("b", "d1"), new("c"), new("d"), new("c", gsd=1)])
+    assert [put.status for put in puts] == ["added", "broken", "taken", "added", "added", "replaced"]
+    assert puts[2].holder == ("c", "a")
+    assert puts[1].error is not None
+    assert sorted(catalog.changes(0).scenes.keys) == [("c", "a"), ("c", "c"), ("c", "d")]
+    assert catalog.changes(0).broken == {}
+    assert catalog.item("c", "c") == item("c", gsd=1)
+    with pytest.raises(KeyError):
+        catalog.put_scenes([NewScene(collection_id="nowhere", item=item("n"), digest=None)])
+    assert statuses(catalog, new("a", "d1"), new("b", "d1")) == ["unchanged", "taken"]
+
+
+def test_many_are_taken_out_and_come_again(catalog: Catalog) -> None:
+    catalog.put_collection(collection())
+    names = [f"s{n}" for n in range(700)]
+    statuses(catalog, *(new(name, name) for name in names))
+    known = catalog.changes(0).sequence
+    keys = [("c", name) for name in names[1:]]
+    assert catalog.remove_scenes([*keys, keys[0], ("c", "nothing"), ("d", "s0")]) == 699
+    assert catalog.remove_scenes(keys) == 0
+    assert sorted(catalog.changes(known).gone) == sorted(keys)
+    assert catalog.changes(0).scenes.keys == [("c", "s0")]
+    assert catalog.find_by_digest("s1") is None
+    assert statuses(catalog, new("s0", "s0"), new("s1", "s1")) == ["unchanged", "added"]
+
+
+def test_others_write_while_many_are_looked_at(catalog: Catalog) -> None:
+    catalog.put_collection(collection())
+    seen = []
+
+    def look(summary: Summary) -> None:
+        name = summary.words[0]
+        seen.append(name)
+        catalog.put_scene("c", item(f"other-{name}"), f"other-{name}")
+        if name == "b":
+            raise SceneUnreadableError("b")
+
+    puts = catalog.put_scenes([new("a"), new("b")], look)
+    assert [put.status for put in puts] == ["added", "broken"]
+    assert seen == ["a", "b"]
+    assert sorted(catalog.changes(0).scenes.keys) == [("c", "a"), ("c", "other-a"), ("c", "other-b")]
+
+
 def test_an_equal_collection_again_changes_nothing(catalog: Catalog) -> None:
     catalog.put_collection(collection())
     before = catalog.changes(0).sequence
@@ -275,7 +356,7 @@ def test_a_home_of_the_first_version_is_upgraded(tmp_path: Path) -> None:
     store.remove_scene("c", "b")
     before = store.changes(0)
     with engine.begin() as connection:
-        for table in ("mosaics_mosaics", "mosaics_summaries"):
+        for table in ("mosaics_mosaics", "mosaics_summaries", "mosaics_stretches"):
             connection.exec_driver_sql(f"DROP TABLE {table}")
         connection.exec_driver_sql("UPDATE mosaics_version SET version_num = '0001'")
     assert migrate(engine)
@@ -296,8 +377,9 @@ def test_writers_at_once_lose_nothing(catalog: Catalog, request: pytest.FixtureR
 
     def write(name: str) -> None:
         try:
-            for n in range(20):
+            for n in range(0, 20, 5):
                 catalog.put_scene("c", item(f"{name}{n}"), f"{name}{n}")
+                catalog.put_scenes([new(f"{name}{m}", f"{name}{m}") for m in range(n + 1, n + 5)])
         except Exception as error:  # noqa: BLE001 - told below
             errors.append(error)
 
