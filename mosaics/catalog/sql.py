@@ -15,6 +15,7 @@ from mosaics.catalog.schema import (
     advance,
     collections_table,
     mosaics_table,
+    reading,
     scenes_table,
     sequence_table,
     stretches_table,
@@ -40,7 +41,7 @@ class SqlCatalog:
 
     def changes(self, since: int) -> Changes:
         """Give what became different after `since`."""
-        with translated(), self._engine.connect() as connection:
+        with translated(), reading(self._engine) as connection:
             newest = connection.scalar(sa.select(sequence_table.c.value)) or 0
             if newest <= since:
                 return Changes(sequence=newest, collections={}, scenes=Gathering().done())
