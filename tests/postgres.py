@@ -15,6 +15,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from mosaics.catalog.pgstac_schema import prepare
+from server.database import open_database
 from tests.loaded import ROOT
 
 _PROGRAMS = Path("/usr/lib/postgresql")
@@ -29,6 +31,7 @@ full_page_writes = off
 max_connections = 60
 shared_buffers = 64MB
 timezone = 'UTC'
+lock_timeout = '10s'
 """
 
 
@@ -56,6 +59,20 @@ class Postgres:
             connection.execute(_TO_EMPTY)
         return address
 
+    def with_pgstac(self, home: Path) -> str:
+        """Give the address of a database with pgSTAC, which is followed, and our own tables; both empty."""
+
+        def fill(address: str) -> None:
+            install_pgstac(address)
+            engine = open_database(address, home)
+            prepare(engine)
+            engine.dispose()
+
+        address = self.made("pgstac", lambda address: (fill(address), self._remember(address)))
+        with psycopg.connect(address, options="-csearch_path=pgstac,public") as connection:
+            connection.execute("DELETE FROM collections")
+        return self.emptied("pgstac", fill)
+
     def _remember(self, address: str) -> None:
         with psycopg.connect(address) as connection:
             connection.execute(_TO_REMEMBER)
@@ -64,7 +81,8 @@ class Postgres:
 _TO_REMEMBER = """
 CREATE SCHEMA remembered;
 DO $$ DECLARE name text; BEGIN
-  FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
+  FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public'
+    AND tablename <> 'spatial_ref_sys' LOOP
     EXECUTE format('CREATE TABLE remembered.%I AS SELECT * FROM public.%I', name, name);
   END LOOP;
 END $$

@@ -59,7 +59,7 @@ class SqlCatalog:
             gathering, gone, broken = _scenes_since(connection, since)
         return Changes(
             sequence=newest,
-            collections={row.id: _collection_from(row.document) for row in collections},
+            collections={row.id: collection_from(row.document) for row in collections},
             scenes=gathering.done(),
             gone=(*gone, *broken),
             broken=broken,
@@ -73,7 +73,7 @@ class SqlCatalog:
         """Give all collections."""
         query = sa.select(collections_table.c.id, collections_table.c.document)
         with translated(), self._engine.connect() as connection:
-            return {row.id: _collection_from(row.document) for row in connection.execute(query)}
+            return {row.id: collection_from(row.document) for row in connection.execute(query)}
 
     def items(self) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
         """Give all items, some at a time."""
@@ -129,7 +129,7 @@ class SqlCatalog:
             document = connection.scalar(
                 sa.select(collections_table.c.document).where(collections_table.c.id == collection_id)
             )
-        return _collection_from(document) if document else None
+        return collection_from(document) if document else None
 
     def put_collection(self, collection: Collection) -> None:
         """Add or replace a collection."""
@@ -351,7 +351,8 @@ def _stretch_from(document: str) -> Stretch | None:
         return None
 
 
-def _collection_from(document: str) -> Collection:
+def collection_from(document: str) -> Collection:
+    """Read a collection as this store keeps it."""
     values = json.loads(document)
     values["title"] = Text(**values["title"])
     values["description"] = Text(**values["description"])

@@ -26,10 +26,11 @@ from auth.errors import AuthError
 from auth.snapshot import PolicySnapshot
 from auth.store import PolicyStore, SqlPolicyStore
 from auth.usage import SqlUsageStore, UsageStore
+from mosaics.catalog.base import Catalog
 from mosaics.catalog.index import CatalogIndex
-from mosaics.catalog.sql import SqlCatalog
 from mosaics.errors import MosaicsError
 from mosaics.sensors import load_sensors
+from server.catalogue import open_catalogue, prepare_catalogue
 from server.database import open_database
 from server.scenes import SceneOfItem
 from server.settings import Settings, SettingsError, load_settings
@@ -60,7 +61,9 @@ class Context:
     @cached_property
     def _engine(self) -> Any:
         with told():
-            return open_database(self.settings.database_url, self.settings.home)
+            engine = open_database(self.settings.database_url, self.settings.home)
+            prepare_catalogue(self.settings, engine)
+            return engine
 
     @cached_property
     def policy(self) -> PolicyStore:
@@ -83,9 +86,9 @@ class Context:
             return self.policy.snapshot()
 
     @cached_property
-    def catalog(self) -> SqlCatalog:
+    def catalog(self) -> Catalog:
         """The catalogue."""
-        return SqlCatalog(self._engine)
+        return open_catalogue(self.settings, self._engine)
 
     @cached_property
     def index(self) -> CatalogIndex:
