@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from mosaics.catalog.base import Catalog
 from mosaics.catalog.pgstac import PgstacCatalog
-from mosaics.catalog.pgstac_schema import prepare
+from mosaics.catalog.pgstac_schema import mark_anew, prepare
 from mosaics.catalog.sql import SqlCatalog
 from mosaics.ingest.foreign import Completing
 from mosaics.ingest.placing import Places
@@ -27,14 +27,21 @@ def open_catalogue(settings: Settings, engine: sa.Engine) -> Catalog:
     return _pgstac(settings, engine) if settings.catalog == "pgstac" else SqlCatalog(engine)
 
 
-def prepare_catalogue(settings: Settings, engine: sa.Engine) -> None:
+def prepare_catalogue(settings: Settings, engine: sa.Engine, *, anew: bool = False) -> None:
     """Make ready a catalogue that is followed, and read all that changed while nobody followed it.
+
+    Args:
+        settings: All settings.
+        engine: The database, migrated.
+        anew: Try also what was not understood before.
 
     Raises:
         CatalogUnavailableError: If the database does not answer, holds no pgSTAC or may not be followed.
     """
     if settings.catalog == "pgstac":
         prepare(engine)
+        if anew:
+            mark_anew(engine)
         _pgstac(settings, engine).follow_all()
 
 

@@ -82,11 +82,11 @@ BEGIN
 END $$;
 """
 _TRIGGERS: Final = """
-CREATE TRIGGER {trigger} AFTER INSERT OR UPDATE OR DELETE ON pgstac.items
+CREATE OR REPLACE TRIGGER {trigger} AFTER INSERT OR UPDATE OR DELETE ON pgstac.items
   FOR EACH ROW EXECUTE FUNCTION {schema}.mosaics_pgstac_items_changed();
-CREATE TRIGGER {trigger}_truncate AFTER TRUNCATE ON pgstac.items
+CREATE OR REPLACE TRIGGER {trigger}_truncate AFTER TRUNCATE ON pgstac.items
   FOR EACH STATEMENT EXECUTE FUNCTION {schema}.mosaics_pgstac_items_changed();
-CREATE TRIGGER {trigger} AFTER INSERT OR UPDATE OR DELETE ON pgstac.collections
+CREATE OR REPLACE TRIGGER {trigger} AFTER INSERT OR UPDATE OR DELETE ON pgstac.collections
   FOR EACH ROW EXECUTE FUNCTION {schema}.mosaics_pgstac_collections_changed();
 """
 _ALL: Final = """
@@ -103,7 +103,7 @@ UPDATE mosaics_pgstac_scenes SET mark = nextval('mosaics_pgstac_marks') WHERE ma
 
 
 def prepare(engine: sa.Engine) -> None:
-    """Make our tables and the triggers where they are missing, and mark what has to be read anew.
+    """Make our tables and the triggers where they are missing; then everything is marked.
 
     Several processes may call it at once. pgSTAC's own rows are never written.
 
@@ -120,8 +120,27 @@ def prepare(engine: sa.Engine) -> None:
         metadata.create_all(connection)
         if not _has_triggers(connection):
             _install(connection)
-    with translated(), engine.begin() as connection:
-        _mark_anew(connection)
+
+
+def mark_anew(engine: sa.Engine) -> None:
+    """Mark what was not understood, since sensors and files change, and summaries of former versions.
+
+    Raises:
+        CatalogUnavailableError: If the database does not answer.
+    """
+    for table, anew in (
+        (followed_collections, followed_collections.c.reason.is_not(None)),
+        (
+            followed_scenes,
+            sa.or_(
+                followed_scenes.c.reason.is_not(None),
+                sa.func.get_byte(followed_scenes.c.summary, 0) != VERSION,
+            ),
+        ),
+    ):
+        unmarked = table.c.mark == table.c.done
+        with translated(), engine.begin() as connection:
+            connection.execute(sa.update(table).where(unmarked, anew).values(mark=marks.next_value()))
 
 
 def _has_pgstac(connection: sa.Connection) -> bool:
@@ -139,32 +158,11 @@ def _has_triggers(connection: sa.Connection) -> bool:
 def _install(connection: sa.Connection) -> None:
     """Make the triggers; that waits for whoever writes to pgSTAC, and nobody writes until all is marked."""
     schema = connection.scalar(sa.select(sa.func.quote_ident(sa.func.current_schema())))
-    former = (
-        "DROP TRIGGER IF EXISTS {trigger} ON pgstac.items;"
-        "DROP TRIGGER IF EXISTS {trigger}_truncate ON pgstac.items;"
-        "DROP TRIGGER IF EXISTS {trigger} ON pgstac.collections;"
-    )
-    statements = (former + _FUNCTIONS + _TRIGGERS).format(schema=schema, trigger=_TRIGGER) + _ALL
+    statements = (_FUNCTIONS + _TRIGGERS).format(schema=schema, trigger=_TRIGGER) + _ALL
     try:
         connection.exec_driver_sql(statements)
     except exc.ProgrammingError as error:
         raise CatalogUnavailableError(
-            "pgSTAC can't be followed: start once with a database_url whose role may make triggers on its "
-            "tables, such as their owner"
+            "pgSTAC can't be followed: the role may make no triggers on its tables; let their owner say "
+            "GRANT TRIGGER ON ALL TABLES IN SCHEMA pgstac"
         ) from error
-
-
-def _mark_anew(connection: sa.Connection) -> None:
-    """Mark what was not understood, since sensors and files change, and summaries of former versions."""
-    for table, anew in (
-        (followed_collections, followed_collections.c.reason.is_not(None)),
-        (
-            followed_scenes,
-            sa.or_(
-                followed_scenes.c.reason.is_not(None),
-                sa.func.get_byte(followed_scenes.c.summary, 0) != VERSION,
-            ),
-        ),
-    ):
-        unmarked = table.c.mark == table.c.done
-        connection.execute(sa.update(table).where(unmarked, anew).values(mark=marks.next_value()))

@@ -46,7 +46,7 @@ def serve(
     with told():
         settings.home.mkdir(parents=True, exist_ok=True)
         engine = open_database(settings.database_url, settings.home)
-        prepare_catalogue(settings, engine)
+        prepare_catalogue(settings, engine, anew=True)
         engine.dispose()
         _prepare(settings)
     raise typer.Exit(_supervise(settings, read))

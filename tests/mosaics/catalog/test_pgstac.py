@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from mosaics.catalog.base import NewScene
 from mosaics.catalog.index import CatalogIndex
 from mosaics.catalog.pgstac import PgstacCatalog
-from mosaics.catalog.pgstac_schema import prepare
+from mosaics.catalog.pgstac_schema import mark_anew, prepare
 from mosaics.catalog.summary import summary_of
 from mosaics.errors import CatalogReadOnlyError, CatalogUnavailableError, NameTakenError
 from mosaics.ingest.foreign import Completing
@@ -222,7 +222,8 @@ def test_what_is_not_understood_is_told_and_left_out_alone(
     assert "bands" in reasons["bandless"]
     assert "not there" in reasons["late"]
     write_raster(tmp_path / "data" / "cogs" / "c" / "late.tif", np.ones((3, 8, 8), "uint8"))
-    prepare(engine)  # as at each start
+    assert catalog.changes(changes.sequence).sequence == changes.sequence
+    mark_anew(engine)  # as at each start
     assert catalog.changes(changes.sequence).scenes.keys == [("c", "late")]
 
 
@@ -307,18 +308,33 @@ def test_a_database_without_pgstac_is_told(database: str, tmp_path: Path) -> Non
     engine.dispose()
 
 
-def test_a_role_that_may_make_no_triggers_is_told(
+def test_a_role_needs_no_more_than_to_make_triggers(
     address: str, pgstac: Pgstac, engine: sa.Engine, tmp_path: Path
 ) -> None:
-    pgstac.connection.execute("DROP TRIGGER flux_follow_1 ON items")
-    pgstac.connection.execute("DROP ROLE IF EXISTS reader")
-    pgstac.connection.execute("CREATE ROLE reader LOGIN IN ROLE pgstac_read")
-    pgstac.connection.execute("GRANT ALL ON SCHEMA public TO reader")
-    pgstac.connection.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO reader")
-    reader = connect(address.replace("postgres@", "reader@") + "&options=-csearch_path%3Dpublic", tmp_path)
-    with pytest.raises(CatalogUnavailableError, match="may make triggers"):
-        prepare(reader)
-    prepare(engine)
-    prepare(reader)
-    reader.dispose()
-    pgstac.connection.execute("DROP OWNED BY reader")
+    execute = pgstac.connection.execute
+    execute("DROP FUNCTION public.mosaics_pgstac_items_changed CASCADE")
+    execute("DROP FUNCTION public.mosaics_pgstac_collections_changed CASCADE")
+    execute("DROP FUNCTION public.mosaics_pgstac_mark")
+    execute("CREATE ROLE flux LOGIN IN ROLE pgstac_read")
+    execute("GRANT ALL ON SCHEMA public TO flux")
+    execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO flux")
+    execute("GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO flux")
+    narrow = connect(address.replace("postgres@", "flux@") + "&options=-csearch_path%3Dpublic", tmp_path)
+    try:
+        with pytest.raises(CatalogUnavailableError, match="GRANT TRIGGER"):
+            prepare(narrow)
+        pgstac.call("create_item", item("a"))
+        execute("GRANT TRIGGER ON ALL TABLES IN SCHEMA pgstac TO flux")
+        prepare(narrow)
+        catalog = opened(narrow, tmp_path)
+        changes = catalog.changes(0)
+        assert changes.scenes.keys == [("c", "a")]
+        pgstac.collection("d")  # with a partition that is new
+        pgstac.call("create_item", item("b", "d"))
+        changes = catalog.changes(changes.sequence)
+        assert changes.broken.keys() | set(changes.scenes.keys) == {("d", "b")}
+    finally:
+        narrow.dispose()
+        execute("DROP OWNED BY flux CASCADE")
+        execute("DROP ROLE flux")
+        prepare(engine)
