@@ -150,7 +150,7 @@ def spent(work: Callable[[], object]) -> tuple[float, float]:
 def finding(home: Path) -> dict[str, Any]:
     """Time what finds the scenes of a tile, milliseconds of the thread's own time, by zoom and in all."""
     index = Context(home).index
-    engine = connect(None, home)
+    engine = connect(Context(home).settings.database_url, home)
     snapshot, peppers = SqlPolicyStore(engine).snapshot(), load_peppers(Context(home).settings)
     now = datetime.now(UTC)
     key = (home / "key").read_text()

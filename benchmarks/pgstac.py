@@ -1,8 +1,8 @@
-"""Compares tiles of a mosaic with titiler-pgstac: the same items, the same tiles, the same machine.
+"""Measures a catalogue in pgSTAC: reading it, finding the scenes of a tile, and tiles beside titiler-pgstac.
 
-`benchmarks/pgstac.py --size 1000` prints a table. Needs PostgreSQL with PostGIS (Debian:
-postgresql-15-postgis-3) and, as root, the user postgres that it brings; titiler.pgstac and pypgstac are
-installed into an environment of their own in benchmarks/.work. Its catalogues are those of catalogue.py.
+`benchmarks/pgstac.py --count 100000` starts a PostgreSQL of its own, fills pgSTAC with the world of
+benchmarks/catalogue_world.py, and serves it with one worker of each; the same tiles are asked for over 8
+connections in turns. titiler-pgstac keeps its own cache of look-ups, as it comes; ours makes each tile anew.
 """
 
 from __future__ import annotations
@@ -10,177 +10,164 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
-import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import psycopg
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.catalogue import GRID, WORK, images_of, make_home, tell, tile_paths
-from benchmarks.catalogue_server import served
-from benchmarks.catalogue_world import COLLECTION, make_pictures
+from benchmarks.catalogue import GRID, finding, tile_paths
+from benchmarks.catalogue_server import flux, served
+from benchmarks.catalogue_world import COLLECTION, LICENCES, ONE, items, link_files, make_pictures
 from benchmarks.load import replay
-from benchmarks.servers import EngineMissingError, free_port, running
+from benchmarks.servers import Engine, free_port, running
+from server.cli.context import Context
+from tests.postgres import install_pgstac, postgres
 
-ENVIRONMENT: Final = WORK.parent / "pgstac-env"
-PACKAGES: Final = ("titiler.pgstac", "pypgstac[psycopg]", "psycopg[binary,pool]", "uvicorn")
-POSTGRES: Final = Path("/usr/lib/postgresql")
-CONNECTIONS: Final = 4
-SECONDS: Final = 5.0
-"""Length of a run."""
+HERE = Path(__file__).resolve().parent
+WORK = HERE / ".work" / "pgstac"
+CONNECTIONS: Final = 8
+_AT_ONCE: Final = 5_000
 
 
-def environment() -> Path:
-    """Give the folder of programs of the environment that has titiler-pgstac, made if it is not there."""
-    programs = ENVIRONMENT / "bin"
-    if not (ENVIRONMENT / "installed").exists():
-        try:
-            subprocess.run([sys.executable, "-m", "venv", "--clear", ENVIRONMENT], check=True, timeout=120)
-            install = [programs / "pip", "install", "-q", *PACKAGES]
-            subprocess.run(install, check=True, timeout=900)
-        except (subprocess.SubprocessError, OSError) as error:
-            raise EngineMissingError(f"titiler-pgstac can't be installed: {error}") from error
-        (ENVIRONMENT / "installed").touch()
-    return programs
+def tell(message: str) -> None:
+    """Say what is going on."""
+    print(f"pgstac: {message}", file=sys.stderr, flush=True)
+
+
+def fill(address: str, count: int, images: Path) -> None:
+    """Put collections and items into pgSTAC, by its own staging table."""
+    with psycopg.connect(address, autocommit=True, options="-csearch_path=pgstac,public") as connection:
+        for name in (COLLECTION, ONE):
+            document = json.dumps({"type": "Collection", "id": name, "title": name})
+            connection.execute("SELECT upsert_collection(%s::jsonb)", [document])
+        batch: list[str] = []
+        for number, item in enumerate(items(count, images), start=1):
+            batch.append(json.dumps(item))
+            if len(batch) == _AT_ONCE or number == count + 1:
+                with connection.cursor().copy("COPY items_staging (content) FROM stdin") as copy:
+                    for each in batch:
+                        copy.write_row((each,))
+                batch = []
+        connection.execute("ANALYZE items")
+
+
+def make_home(home: Path, address: str, images: Path) -> float:
+    """Make a home that serves pgSTAC; give the seconds that its first reading took."""
+    home.mkdir(parents=True)
+    (home / "flux.toml").write_text(
+        f'database_url = "{address}"\ncatalog = "pgstac"\ndata_roots = ["{images}"]\n'
+    )
+    begun = time.perf_counter()
+    flux(home, images, "scene", "list")
+    took = time.perf_counter() - begun
+    flux(home, images, "institution", "add", "bench")
+    for number in range(LICENCES):
+        flux(home, images, "licence", "add", f"bench-{number}", "--title", "Benchmark")
+        flux(home, images, "grant", "add", "bench", "--licence", f"bench-{number}", "--area", "-30,30,40,70")
+    (home / "key").write_text(flux(home, images, "key", "create", "bench").strip())
+    return took
 
 
 @contextlib.contextmanager
-def database(folder: Path) -> Iterator[dict[str, str]]:
-    """Run a PostgreSQL of its own until the block ends; give what says where it is."""
-    found = sorted(POSTGRES.glob("*/bin"))
-    if not found:
-        raise EngineMissingError("PostgreSQL is not installed (Debian: postgresql-15-postgis-3)")
-    as_user: list[str] = []
-    if os.geteuid() == 0:  # it does not run as root
-        as_user = ["runuser", "-u", "postgres", "--"]
-        shutil.chown(folder, "postgres")
-    data, port = folder / "data", str(free_port())
-    initdb = [found[-1] / "initdb", "-D", data, "-U", "bench", "-A", "trust", "-E", "UTF8"]
-    subprocess.run([*as_user, *initdb], check=True, capture_output=True, cwd=folder)
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c shared_buffers=512MB"
-    control = [*as_user, str(found[-1] / "pg_ctl"), "-D", str(data), "-l", str(folder / "log"), "-w"]
-    subprocess.run([*control, "-o", options, "start"], check=True, capture_output=True, cwd=folder)
-    try:
-        yield {
-            "PGHOST": "127.0.0.1",
-            "PGPORT": port,
-            "PGUSER": "bench",
-            "PGDATABASE": "postgres",
-            "PGPASSWORD": "x",
-        }
-    finally:
-        subprocess.run([*control, "-m", "fast", "stop"], check=False, capture_output=True, cwd=folder)
-
-
-def load_items(programs: Path, where: dict[str, str], items: Path, folder: Path) -> None:
-    """Bring the items into pgSTAC, as another catalogue would write them."""
-    given = {**os.environ, **where}
-    collections, plain = folder / "collections.ndjson", folder / "items.ndjson"
-    extent = {"spatial": {"bbox": [[-180, -90, 180, 90]]}, "temporal": {"interval": [[None, None]]}}
-    about = {
-        "type": "Collection",
-        "stac_version": "1.0.0",
-        "description": "",
-        "license": "other",
-        "links": [],
+def titiler_pgstac(address: str, folder: Path) -> Iterator[tuple[Engine, str]]:
+    """Serve with titiler-pgstac; give it and the path of its tiles, of the newest scene first."""
+    place = WORK / "venv"
+    python = place / "bin" / "python"
+    if not (place / "installed").exists():
+        tell("installing titiler-pgstac")
+        subprocess.run([sys.executable, "-m", "venv", "--clear", place], check=True)
+        wanted = HERE / "pgstac-requirements.txt"
+        subprocess.run([python, "-m", "pip", "install", "-q", "-r", wanted], check=True)
+        (place / "installed").touch()
+    port = free_port()
+    command = [python, "-m", "uvicorn", "titiler.pgstac.main:app", "--port", str(port), "--no-access-log"]
+    environment = {
+        "DATABASE_URL": address.replace("@/", "@localhost/"),  # it wants a host; the socket wins
+        "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+        "GDAL_CACHEMAX": "200",
+        "VSI_CACHE": "TRUE",
     }
-    collections.write_text(json.dumps({**about, "id": COLLECTION, "extent": extent}) + "\n")
-    with items.open(encoding="utf-8") as source, plain.open("w", encoding="utf-8") as target:
-        target.writelines(line for line in source if json.loads(line)["collection"] == COLLECTION)
-    for path in (collections, plain):
-        path.chmod(0o644)
-    for line in (
-        ["migrate"],
-        ["load", "collections", str(collections), "--method", "insert"],
-        ["load", "items", str(plain), "--method", "insert_ignore"],
-    ):
-        done = subprocess.run(
-            [programs / "pypgstac", *line], capture_output=True, text=True, env=given, check=False
+    search = {"collections": [COLLECTION], "sortby": [{"field": "datetime", "direction": "desc"}]}
+    ready = "/healthz"
+    with running("titiler-pgstac", [command], port, ready, environment=environment, folder=folder) as engine:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/searches/register",
+            data=json.dumps({**search, "filter-lang": "cql2-json"}).encode(),
+            headers={"Content-Type": "application/json"},
         )
-        if done.returncode:
-            raise EngineMissingError(f"pypgstac {' '.join(line)}: {done.stderr[-1500:]}")
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - likewise
+            yield engine, f"/searches/{json.load(answer)['id']}/tiles/{GRID}"
 
 
-def theirs(tile: tuple[int, int, int]) -> str:
-    """Give the address of a tile of titiler-pgstac, in the colours and the range that ours shows."""
-    zoom, column, row = tile
-    asked = "assets=data%7Cbidx%3D1,2,3&rescale=300,2300&resampling=bilinear"
-    return f"/collections/{COLLECTION}/tiles/{GRID}/{zoom}/{column}/{row}.jpg?{asked}"
-
-
-def ours(tile: tuple[int, int, int]) -> str:
-    """Give the address of a tile of ours."""
-    zoom, column, row = tile
-    return f"/tiles/{COLLECTION}/{GRID}/{zoom}/{column}/{row}.jpg"
-
-
-def compare(size: int, runs: int) -> dict[str, Any]:
-    """Ask both for the same tiles, in turns; give tiles a second and the medians of the ratios."""
-    make_pictures(WORK / "pictures")
-    home, _ = make_home(size, anew=False)
-    programs = environment()
-    result: dict[str, Any] = {"load": os.getloadavg()[0], "size": size}
-    with tempfile.TemporaryDirectory(prefix="flux-pgstac-") as name, contextlib.ExitStack() as stack:
-        folder = Path(name)
-        folder.chmod(0o755)
-        place = folder / "postgres"
-        place.mkdir()
-        where = stack.enter_context(database(place))
-        tell("loading pgSTAC")
-        load_items(programs, where, WORK / f"items-{size}.ndjson", folder)
-        port = free_port()
-        server = [programs / "python", "-m", "uvicorn", "titiler.pgstac.main:app", "--port", str(port)]
-        engine = stack.enter_context(
-            running(
-                "titiler-pgstac",
-                [[*server, "--workers", "1", "--log-level", "warning"]],
-                port,
-                theirs(tile_paths()["one"][0]),
-                environment={**where, "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "VSI_CACHE": "TRUE"},
-                folder=folder,
-            )
-        )
-        flux = stack.enter_context(served(home, images_of(home)))
-        for kind, tiles in tile_paths().items():
-            rates: dict[str, list[float]] = {"ours": [], "theirs": []}
-            for _ in range(runs):
-                for who, port_of, path, headers in (
-                    ("ours", flux.port, ours, (("X-API-Key", flux.key),)),
-                    ("theirs", engine.port, theirs, ()),
-                ):
-                    lanes = [[path(tile) for tile in tiles]] * CONNECTIONS
-                    run = replay(port_of, lanes, headers, at_least=SECONDS, at_most=20 * SECONDS)
-                    if run.failed:
-                        tell(f"{who}, {kind}: {run.failed} failed")
-                    rates[who].append(run.rate)
-            result[kind] = {
-                **{who: statistics.median(found) for who, found in rates.items()},
-                "ratio": statistics.median(
-                    a / b for a, b in zip(rates["ours"], rates["theirs"], strict=True)
-                ),
-            }
-    return result
+def beside(home: Path, address: str, images: Path, seconds: float, rounds: int) -> dict[str, Any]:
+    """Ask both for the same tiles in turns; give the rates and the median of their ratios."""
+    tiles = [tile for some in tile_paths().values() for tile in some]
+    rates: dict[str, list[float]] = {"flux": [], "titiler-pgstac": []}
+    with served(home, images) as ours, titiler_pgstac(address, home) as (theirs, path):
+        how = "assets=data&asset_bidx=data%7C1,2,3&rescale=200,2400"
+        paths = {
+            "flux": [f"/tiles/{COLLECTION}/{GRID}/{z}/{x}/{y}.jpg" for z, x, y in tiles],
+            "titiler-pgstac": [f"{path}/{z}/{x}/{y}.jpg?{how}" for z, x, y in tiles],
+        }
+        ports = {"flux": ours.port, "titiler-pgstac": theirs.port}
+        headers = (("X-API-Key", ours.key),)
+        found: dict[str, Any] = {"ready after, s": ours.ready_after, "MB of our worker": ours.resident()}
+        for turn in range(rounds + 1):
+            for name in ("flux", "titiler-pgstac") if turn % 2 else ("titiler-pgstac", "flux"):
+                lanes = [paths[name][n:] + paths[name][:n] for n in range(CONNECTIONS)]
+                run = replay(
+                    ports[name], lanes, headers if name == "flux" else (), at_least=seconds, at_most=120
+                )
+                if run.failed:
+                    raise SystemExit(f"{name}: {run.failed} of {run.answered + run.failed} failed")
+                if turn:  # the first is for warming up
+                    rates[name].append(run.rate)
+                found[f"{name}, p99 ms"] = 1000 * run.p99
+                found[f"{name}, bytes a tile"] = run.received / run.answered
+                tell(f"{name}: {run.rate:.0f} tiles/s")
+    ratios = [mine / other for mine, other in zip(rates["flux"], rates["titiler-pgstac"], strict=True)]
+    return found | {
+        "flux, tiles/s": statistics.median(rates["flux"]),
+        "titiler-pgstac, tiles/s": statistics.median(rates["titiler-pgstac"]),
+        "ratio, median of pairs": statistics.median(ratios),
+    }
 
 
 def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--size", type=int, default=10_000, help="scenes of the catalogue")
-    parser.add_argument("--runs", type=int, default=3)
-    options = parser.parse_args()
-    result = compare(options.size, options.runs)
-    print(f"| {options.size:,} scenes, tiles/s | ours | titiler-pgstac | faster by | bar |")
-    print("|---|---|---|---|---|")
-    for kind, words in (("one", "one scene covers"), ("four", "four scenes meet")):
-        row = result[kind]
-        print(f"| {words} | {row['ours']:.3g} | {row['theirs']:.3g} | x {row['ratio']:.3g} | >= 10 |")
-    print(f"\nLoad of the machine before: {result['load']:.1f}.")
+    """Measure and print JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=100_000)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--rounds", type=int, default=5)
+    asked = parser.parse_args()
+    images = WORK / f"images-{asked.count}"
+    make_pictures(WORK / "pictures")
+    link_files(WORK / "pictures", images, asked.count)
+    with postgres() as server, tempfile.TemporaryDirectory(dir=WORK) as folder:
+        tell(f"filling pgSTAC with {asked.count} items")
+        begun = time.perf_counter()
+        address = server.made("world", install_pgstac)
+        fill(address, asked.count, images)
+        figures: dict[str, Any] = {"items": asked.count, "filled in, s": time.perf_counter() - begun}
+        home = Path(folder) / "home"
+        tell("reading it")
+        figures["first reading, s"] = make_home(home, address, images)
+        begun = time.perf_counter()
+        Context(home).index  # noqa: B018 - read when it is asked for
+        figures["reading again, s"] = time.perf_counter() - begun
+        figures["finding, ms"] = finding(home)
+        tell(json.dumps(figures))
+        figures |= beside(home, address, images, asked.seconds, asked.rounds)
+    print(json.dumps(figures, indent=1))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 MosaicsError
 ├── CatalogUnavailableError
+├── CatalogReadOnlyError        scenes and collections are kept in pgSTAC
 ├── LayerNotFoundError
 ├── StyleNotFoundError
 ├── StyleFormatError             the style's pixels mean numbers, which that format would change
@@ -39,6 +40,13 @@ class MosaicsError(Exception):
 
 class CatalogUnavailableError(MosaicsError):
     """The catalogue's store does not answer."""
+
+
+class CatalogReadOnlyError(MosaicsError):
+    """Scenes and collections are kept by others, and are not changed here."""
+
+    def __init__(self) -> None:
+        super().__init__("scenes and collections are kept in pgSTAC: change them with its own tools")
 
 
 class LayerNotFoundError(MosaicsError):

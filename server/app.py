@@ -17,7 +17,6 @@ from auth.models import Rate
 from auth.store import SqlPolicyStore
 from auth.tokens import TrustedIssuer
 from auth.usage import SqlUsageStore, UsageStore
-from mosaics.catalog.sql import SqlCatalog
 from mosaics.change_look import load_changes
 from mosaics.fast import FastReader
 from mosaics.grids import load_grids
@@ -36,6 +35,7 @@ from server.cache.disk import DiskTileCache
 from server.cache.layered import LayeredTileCache
 from server.cache.memory import MemoryTileCache
 from server.cache.single_flight import SingleFlight
+from server.catalogue import open_catalogue
 from server.decisions import Decisions
 from server.dispatcher import Dispatcher
 from server.fetch import fetch_json
@@ -97,7 +97,7 @@ def build_services(
         settings=settings,
         knowledge=Knowledge(
             policy_store=SqlPolicyStore(engine),
-            catalog=SqlCatalog(engine),
+            catalog=open_catalogue(settings, engine),
             scene_from=SceneOfItem(root=settings.data, sensors=sensors),
             stale_seconds=settings.auth.stale_seconds,
         ),

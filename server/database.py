@@ -37,7 +37,7 @@ def open_database(url: str | None, home: Path) -> sa.Engine:
 def connect(url: str | None, home: Path) -> sa.Engine:
     """Open the database as it is; workers do this after the supervisor has migrated it."""
     if url is not None and not url.startswith("sqlite"):
-        return sa.create_engine(url, pool_pre_ping=True)
+        return _connect_to_server(url)
     if url is None:
         home.mkdir(parents=True, exist_ok=True)
         url = f"sqlite:///{(home / 'flux.db').resolve()}"
@@ -48,6 +48,14 @@ def connect(url: str | None, home: Path) -> sa.Engine:
         _watch(engine, Path(file))
     sa.event.listen(engine, "begin", _on_begin)
     return engine
+
+
+def _connect_to_server(url: str) -> sa.Engine:
+    """Open a database that is a server's."""
+    address = sa.make_url(url)
+    if address.drivername in {"postgresql", "postgres"}:  # whatever SQLAlchemy's own choice is
+        address = address.set(drivername="postgresql+psycopg")
+    return sa.create_engine(address, pool_pre_ping=True)
 
 
 def _watch(engine: sa.Engine, file: Path) -> None:

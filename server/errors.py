@@ -17,6 +17,7 @@ from auth.errors import (
 )
 from mosaics.errors import (
     BandsNotFoundError,
+    CatalogReadOnlyError,
     CatalogUnavailableError,
     ChangeUnsuitableError,
     ColormapNotFoundError,
@@ -237,6 +238,12 @@ FACTS: dict[type[Exception], Fact] = {
         "Les droits ne peuvent pas être lus en ce moment.",
         "The rights can't be read just now.",
         headers=RETRY,
+    ),
+    CatalogReadOnlyError: _fact(
+        409,
+        "catalogue_read_only",
+        "Les scènes et les collections sont tenues dans pgSTAC : changez-les avec ses propres outils.",
+        "Scenes and collections are kept in pgSTAC: change them with its own tools.",
     ),
     CatalogUnavailableError: _fact(
         503,

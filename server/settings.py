@@ -291,7 +291,10 @@ class Settings(BaseSettings):
     home: Path = Path("flux-home")
     """Folder of the embedded database, COGs, quicklooks and secrets."""
     database_url: str | None = None
-    """SQLAlchemy address of the database; without it SQLite in the home."""
+    """SQLAlchemy address of the database, as `postgresql://flux@db/flux`; without it SQLite in the home."""
+    catalog: Literal["own", "pgstac"] = "own"
+    """Where scenes and collections are kept: in our own tables, or in the pgSTAC of the same database, which
+    is followed and never written to."""
     data_roots: Annotated[tuple[Root, ...], NoDecode] = ()
     """Folders, and prefixes `s3://bucket/prefix/` of the store, whose valid COGs are served in place; nothing
     outside of them and the home is opened."""
@@ -319,6 +322,12 @@ class Settings(BaseSettings):
             for root in value
             if root != ""
         ]
+
+    @model_validator(mode="after")
+    def _held(self) -> Settings:
+        if self.catalog == "pgstac" and not (self.database_url or "").startswith("postgresql"):
+            raise ValueError("catalog pgstac needs a database_url of PostgreSQL")
+        return self
 
     @property
     def data(self) -> Path:

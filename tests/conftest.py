@@ -26,7 +26,9 @@ from hypothesis import settings as hypothesis_settings
 from rasterio.transform import from_origin
 
 from mosaics.gdal import configure
+from server.database import open_database
 from tests.loaded import ROOT, loaded
+from tests.postgres import Postgres, postgres
 
 configure()
 
@@ -66,6 +68,19 @@ def need_program(name: str) -> str:
             pytest.fail(message)
         pytest.skip(message)
     return found
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """Run a PostgreSQL server for all tests of this process."""
+    with postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres_server: Postgres, tmp_path: Path) -> str:
+    """Give the address of a database with our own tables, as they are in the beginning."""
+    return postgres_server.emptied("flux", lambda address: open_database(address, tmp_path).dispose())
 
 
 def imagery(path: str) -> Path:

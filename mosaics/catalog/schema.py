@@ -84,6 +84,15 @@ def advance(connection: sa.Connection, by: int = 1) -> int:
 
 
 @contextmanager
+def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Open a connection whose queries all see the same state, as those of SQLite do by themselves."""
+    with engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execution_options(isolation_level="REPEATABLE READ")
+        yield connection
+
+
+@contextmanager
 def translated() -> Iterator[None]:
     """Turn the errors of a database that does not answer into one that says so."""
     try:

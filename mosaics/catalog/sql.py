@@ -16,6 +16,7 @@ from mosaics.catalog.schema import (
     collections_table,
     mosaics_table,
     overviews_table,
+    reading,
     scenes_table,
     sequence_table,
     stretches_table,
@@ -41,7 +42,7 @@ class SqlCatalog:
 
     def changes(self, since: int) -> Changes:
         """Give what became different after `since`."""
-        with translated(), self._engine.connect() as connection:
+        with translated(), reading(self._engine) as connection:
             newest = connection.scalar(sa.select(sequence_table.c.value)) or 0
             if newest <= since:
                 return Changes(sequence=newest, collections={}, scenes=Gathering().done())
@@ -60,7 +61,7 @@ class SqlCatalog:
             overviews = connection.execute(_overviews_since(since)).all()
         return Changes(
             sequence=newest,
-            collections={row.id: _collection_from(row.document) for row in collections},
+            collections={row.id: collection_from(row.document) for row in collections},
             scenes=gathering.done(),
             gone=(*gone, *broken),
             broken=broken,
@@ -81,7 +82,7 @@ class SqlCatalog:
         """Give all collections."""
         query = sa.select(collections_table.c.id, collections_table.c.document)
         with translated(), self._engine.connect() as connection:
-            return {row.id: _collection_from(row.document) for row in connection.execute(query)}
+            return {row.id: collection_from(row.document) for row in connection.execute(query)}
 
     def items(self) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
         """Give all items, some at a time."""
@@ -137,7 +138,7 @@ class SqlCatalog:
             document = connection.scalar(
                 sa.select(collections_table.c.document).where(collections_table.c.id == collection_id)
             )
-        return _collection_from(document) if document else None
+        return collection_from(document) if document else None
 
     def put_collection(self, collection: Collection) -> None:
         """Add or replace a collection."""
@@ -400,7 +401,8 @@ def _stretch_from(document: str) -> Stretch | None:
         return None
 
 
-def _collection_from(document: str) -> Collection:
+def collection_from(document: str) -> Collection:
+    """Read a collection as this store keeps it."""
     values = json.loads(document)
     values["title"] = Text(**values["title"])
     values["description"] = Text(**values["description"])

@@ -6,25 +6,20 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, get_args
-
-import shapely
+from typing import Any, Final
 
 from mosaics.catalog.base import CatalogWriter, NewScene, Put
-from mosaics.catalog.summary import WORDS, Summary
-from mosaics.errors import IngestError, NameTakenError, SceneUnreadableError
+from mosaics.errors import IngestError, NameTakenError
 from mosaics.ingest.collection_documents import collection_from_document
-from mosaics.ingest.foreign import Completing, is_whole
+from mosaics.ingest.foreign import Completing
 from mosaics.ingest.item_files import Entry, read_items
 from mosaics.ingest.naming import check_collection_id
-from mosaics.item_assets import DATA
-from mosaics.models import Collection, Kind, Text
+from mosaics.ingest.whole_items import check_outline, whole_item
+from mosaics.models import Collection, Text
 
 _BATCH: Final = 400
 """Scenes of one transaction: some hundredths of a second, in which no other writer gets in."""
-_SCENE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
-_KINDS: Final = frozenset(get_args(Kind))
 _MOST_REASONS: Final = 20
 
 
@@ -133,22 +128,12 @@ class Importing:
         Raises:
             IngestError: If it can't be imported.
         """
-        whole = is_whole(document)
-        item = dict(document) if whole else self.completing.completed(document, start)
-        if not isinstance(item.get("id"), str) or _SCENE_ID.fullmatch(item["id"]) is None:
-            raise IngestError(
-                "its id can't name a scene: up to 128 letters, digits, dots, hyphens and underscores"
-            )
+        item, whole = whole_item(document, self.completing, start)
         collection_id = self.collection_id or item.get("collection")
         if collection_id is None:
             raise IngestError("it names no collection: name one with --collection")
         item["collection"] = collection_id
-        properties = item["properties"] = dict(item["properties"])
-        if whole:
-            _check_whole(properties)
-            for key, asset in item["assets"].items():
-                is_image = key == DATA or "data" in asset.get("roles", ())
-                self.completing.places.check(asset["href"], is_there=is_image)
+        properties = item["properties"]
         self._make_new(check_collection_id(str(collection_id)))
         if self.licence_id is not None:
             properties["license"] = self.licence_id
@@ -181,7 +166,7 @@ class Importing:
         if not self._batch:
             return
         batch, self._batch = self._batch, []
-        puts = self.catalog.put_scenes([scene for _, scene in batch], _check_outline)
+        puts = self.catalog.put_scenes([scene for _, scene in batch], check_outline)
         for (place, scene), put in zip(batch, puts, strict=True):
             self._count(place, scene, put)
 
@@ -201,38 +186,3 @@ class Importing:
             report.refuse(place, scene.key[1], said)
         if put.status in {"added", "replaced"}:
             report.touched.add(scene.collection_id)
-
-
-def _check_whole(properties: Mapping[str, Any]) -> None:
-    """Check what of an item that has everything could still not be shown."""
-    if properties["flux:kind"] not in _KINDS:
-        raise IngestError(f"its flux:kind is none of {', '.join(sorted(_KINDS))}")
-    styles, sensor = properties["flux:styles"], properties["flux:sensor"]
-    if not isinstance(sensor, str) or not isinstance(styles, list) or not all(map(_is_text, styles)):
-        raise IngestError("its flux:sensor or flux:styles can't be understood")
-    licence = properties.get("license")
-    if licence is not None and not isinstance(licence, str):
-        raise IngestError("its license is no word")
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _check_outline(summary: Summary) -> None:
-    """Check that the outline is an area on the Earth.
-
-    Raises:
-        SceneUnreadableError: If it is not; its cause says why.
-    """
-    outline = shapely.from_wkb(summary.footprint)
-    west, south, east, north = outline.bounds
-    if outline.geom_type not in {"Polygon", "MultiPolygon"} or outline.is_empty:
-        reason = "its geometry is no area"
-    elif not outline.is_valid:
-        reason = f"its geometry is not valid: {shapely.is_valid_reason(outline)}"
-    elif west < -180 or east > 180 or south < -90 or north > 90:
-        reason = "its geometry lies beyond longitudes of -180 to 180 and latitudes of -90 to 90"
-    else:
-        return
-    raise SceneUnreadableError(str(summary.words[WORDS.index("id")])) from IngestError(reason)

@@ -26,10 +26,11 @@ from auth.errors import AuthError
 from auth.snapshot import PolicySnapshot
 from auth.store import PolicyStore, SqlPolicyStore
 from auth.usage import SqlUsageStore, UsageStore
+from mosaics.catalog.base import Catalog
 from mosaics.catalog.index import CatalogIndex
-from mosaics.catalog.sql import SqlCatalog
 from mosaics.errors import MosaicsError
 from mosaics.sensors import load_sensors
+from server.catalogue import open_catalogue, prepare_catalogue
 from server.database import open_database
 from server.scenes import SceneOfItem
 from server.settings import Settings, SettingsError, load_settings
@@ -61,7 +62,9 @@ class Context:
     def engine(self) -> Any:
         """The database, migrated."""
         with told():
-            return open_database(self.settings.database_url, self.settings.home)
+            engine = open_database(self.settings.database_url, self.settings.home)
+            prepare_catalogue(self.settings, engine)
+            return engine
 
     @cached_property
     def policy(self) -> PolicyStore:
@@ -84,9 +87,9 @@ class Context:
             return self.policy.snapshot()
 
     @cached_property
-    def catalog(self) -> SqlCatalog:
+    def catalog(self) -> Catalog:
         """The catalogue."""
-        return SqlCatalog(self.engine)
+        return open_catalogue(self.settings, self.engine)
 
     @cached_property
     def index(self) -> CatalogIndex:

@@ -12,6 +12,7 @@ from mosaics.gdal import configure, self_test
 from mosaics.grids import load_grids
 from mosaics.sensors import load_sensors
 from mosaics.styles import load_styles
+from server.catalogue import prepare_catalogue
 from server.cli.context import context_of, fail, messages, told
 from server.database import open_database
 from server.pepper import load_peppers
@@ -44,7 +45,9 @@ def serve(
         fail(f"settings: {error}", 2)
     with told():
         settings.home.mkdir(parents=True, exist_ok=True)
-        open_database(settings.database_url, settings.home).dispose()
+        engine = open_database(settings.database_url, settings.home)
+        prepare_catalogue(settings, engine, anew=True)
+        engine.dispose()
         _prepare(settings)
     raise typer.Exit(_supervise(settings, read))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +37,17 @@ def _sqlite(folder: Path) -> SqlCatalog:
     return SqlCatalog(engine)
 
 
-STORES: dict[str, Callable[[Path], Catalog]] = {
-    "memory": lambda _folder: MemoryCatalog(),
-    "sqlite": _sqlite,
-}
-
-
-@pytest.fixture(params=STORES)
-def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Catalog:
-    return STORES[request.param](tmp_path)
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Catalog]:
+    if request.param == "memory":
+        yield MemoryCatalog()
+    elif request.param == "sqlite":
+        yield _sqlite(tmp_path)
+    else:
+        database = request.getfixturevalue("database")
+        engine = connect(database, tmp_path)
+        yield SqlCatalog(engine)
+        engine.dispose()
 
 
 def collection(id_: str = "c", title: str = "t") -> Collection:

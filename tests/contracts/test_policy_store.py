@@ -37,6 +37,7 @@ from auth.models import (
 )
 from auth.reach import EVERYWHERE, Conditions, Selector, Window, new_area
 from auth.store import SqlPolicyStore
+from server.database import connect
 
 NOW = datetime(2026, 5, 1, 12, 30, 15, 123456, tzinfo=UTC)
 PEPPERS = Peppers(by_version={1: b"a pepper for the tests"})
@@ -52,12 +53,15 @@ def sqlite_engine(path):
     return engine
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def store(request, tmp_path):
     if request.param == "memory":
         yield MemoryPolicyStore()
         return
-    engine = sqlite_engine(tmp_path / "flux.db")
+    if request.param == "sqlite":
+        engine = sqlite_engine(tmp_path / "flux.db")
+    else:
+        engine = connect(request.getfixturevalue("database"), tmp_path)
     yield SqlPolicyStore(engine)
     engine.dispose()
 

@@ -12,15 +12,19 @@ from sqlalchemy import create_engine
 from auth.migrate import migrate
 from auth.models import Quota
 from auth.usage import Counts, LeaseKey, SqlUsageStore, UsageRecord, period_of, seconds_left, totals_of
+from server.database import connect
 
 DAY = "2026-05-01"
 KEY = LeaseKey("g1", "2026-05")
 
 
-@pytest.fixture
-def store(tmp_path):
-    engine = create_engine(f"sqlite:///{tmp_path / 'flux.db'}", module=pysqlite3)
-    migrate(engine)
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request, tmp_path):
+    if request.param == "sqlite":
+        engine = create_engine(f"sqlite:///{tmp_path / 'flux.db'}", module=pysqlite3)
+        migrate(engine)
+    else:
+        engine = connect(request.getfixturevalue("database"), tmp_path)
     yield SqlUsageStore(engine)
     engine.dispose()
 
