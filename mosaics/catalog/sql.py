@@ -89,7 +89,7 @@ class SqlCatalog:
         table = scenes_table.c
         query = sa.select(table.collection_id, table.id, table.item).where(table.item.is_not(None))
         with translated(), self._engine.connect() as connection:
-            rows = connection.execution_options(yield_per=_AT_ONCE).execute(query)
+            rows = connection.execute(query.execution_options(yield_per=_AT_ONCE))
             for row in rows:
                 yield (row.collection_id, row.id), _item_from(row.id, row.item)
 

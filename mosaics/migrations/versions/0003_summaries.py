@@ -28,7 +28,7 @@ def upgrade() -> None:
         sa.column("sequence"),
         sa.column("item"),
     )
-    for row in connection.execution_options(yield_per=500).execute(sa.select(scenes)):
+    for row in connection.execute(sa.select(scenes).execution_options(yield_per=500)):
         connection.execute(
             sa.insert(summaries).values(
                 collection_id=row.collection_id,
