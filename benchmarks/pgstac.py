@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import json
 import statistics
 import subprocess
@@ -20,7 +21,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import psycopg
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -113,7 +116,7 @@ def beside(home: Path, address: str, images: Path, seconds: float, rounds: int) 
     tiles = [tile for some in tile_paths().values() for tile in some]
     rates: dict[str, list[float]] = {"flux": [], "titiler-pgstac": []}
     with served(home, images) as ours, titiler_pgstac(address, home) as (theirs, path):
-        how = "assets=data&asset_bidx=data%7C1,2,3&rescale=200,2400"
+        how = "tilesize=256&assets=data&asset_bidx=data%7C1,2,3&rescale=200,2400"
         paths = {
             "flux": [f"/tiles/{COLLECTION}/{GRID}/{z}/{x}/{y}.jpg" for z, x, y in tiles],
             "titiler-pgstac": [f"{path}/{z}/{x}/{y}.jpg?{how}" for z, x, y in tiles],
@@ -121,6 +124,9 @@ def beside(home: Path, address: str, images: Path, seconds: float, rounds: int) 
         ports = {"flux": ours.port, "titiler-pgstac": theirs.port}
         headers = (("X-API-Key", ours.key),)
         found: dict[str, Any] = {"ready after, s": ours.ready_after, "MB of our worker": ours.resident()}
+        found["pictures"] = {
+            name: _seen(ports[name], paths[name][0], headers if name == "flux" else ()) for name in ports
+        }
         for turn in range(rounds + 1):
             for name in ("flux", "titiler-pgstac") if turn % 2 else ("titiler-pgstac", "flux"):
                 lanes = [paths[name][n:] + paths[name][:n] for n in range(CONNECTIONS)]
@@ -139,6 +145,21 @@ def beside(home: Path, address: str, images: Path, seconds: float, rounds: int) 
         "flux, tiles/s": statistics.median(rates["flux"]),
         "titiler-pgstac, tiles/s": statistics.median(rates["titiler-pgstac"]),
         "ratio, median of pairs": statistics.median(ratios),
+    }
+
+
+def _seen(port: int, path: str, headers: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+    """Give what tells whether two pictures are alike: size, mean and spread of the pixels, coarseness."""
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=dict(headers))
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - our own machine, by http
+        picture = Image.open(io.BytesIO(answer.read()))
+    pixels = np.asarray(picture.convert("RGB"), float)
+    coarseness = sum(picture.quantization[0])  # type: ignore[attr-defined] # of JPEG
+    return {
+        "size": picture.size,
+        "mean": pixels.mean(),
+        "spread": pixels.std(),
+        "JPEG quantization": coarseness,
     }
 
 
