@@ -14,7 +14,6 @@ import typer
 from server.cli.context import FAILED, USAGE, context_of, fail, messages, print_rows, told
 from server.cli.overviews import make_overviews
 from server.cli.seed_order import Order
-from server.cli.seeding import Seeding
 
 _ZOOMS: Final = re.compile(r"(?P<first>\d{1,2})?(?:(?P<dash>-)(?P<last>\d{1,2})?)?")
 _WHOSE = "As whom"
@@ -139,6 +138,9 @@ def seed(
     What is there is not made again, so the same command goes on where it was interrupted. A tile that fails
     leaves the others be and the exit status is 1; then a file is not written, unless with --incomplete.
     """
+    # the library of metrics reads its folder when it is loaded, which `serve` names first
+    from server.cli.seeding import Seeding  # noqa: PLC0415 - see above
+
     context = context_of(command)
     if overviews:
         with told():

@@ -77,6 +77,7 @@ def open_gallery(folder: Path, started: Callable[..., Asgi]) -> Gallery:
         ]
         for name, path in paths.items()
     ]
+    lines.append(["mosaic", "create", "apart", "--collection", "pair", "--stretch", "scene"])
     names = ("whole", "shown", "cut")
     lines += [
         *(["institution", "add", name] for name in names),

@@ -123,11 +123,12 @@ def test_a_style_of_ones_own_has_a_legend(gallery: Gallery) -> None:
 
 
 def test_scenes_that_are_stretched_apart_have_words(gallery: Gallery) -> None:
-    told = document(gallery, "/legend/pair/grey.json")
+    told = document(gallery, "/legend/apart/grey.json")
     assert (numbers(told), told["note"]) == ([], WORDS)
+    assert numbers(document(gallery, "/legend/pair/grey.json")), "a collection has one range"
     assert numbers(document(gallery, "/legend/pair:pairnew_20240517/grey.json"))
-    assert numbers(document(gallery, "/legend/pair/ndvi.json")), "its numbers are the style's"
-    svg = gallery.asgi.get("/legend/pair/grey.svg?lang=en")
+    assert numbers(document(gallery, "/legend/apart/ndvi.json")), "its numbers are the style's"
+    svg = gallery.asgi.get("/legend/apart/grey.svg?lang=en")
     texts = [each.text for each in etree.fromstring(svg.body).iter(f"{SVG}text")]
     assert {"low", "high", STRETCHED.en} <= set(texts)
 
