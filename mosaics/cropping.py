@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 from pyproj.enums import TransformDirection
 
 from mosaics.geodesy import lonlat_transformer
-from mosaics.models import Bounds, Frame, Scene
+from mosaics.models import FOOTPRINT_SLACK, Bounds, Frame, Scene
 
-_SLACK: Final = 0.01
-"""By which part of its width a scene may reach over its footprint, which is simplified."""
 _PIXELS: Final = 4
 """More on each side: kernels of resampling, and boxes whose sides are not straight in the frame."""
 _WORTH_IT: Final = 0.8
@@ -72,7 +70,7 @@ def _box(crs: str, footprint: Bounds) -> Bounds | None:
     west, south, east, north = footprint
     if east - west > 180:
         return None
-    slack = max(east - west, north - south) * _SLACK
+    slack = max(east - west, north - south) * FOOTPRINT_SLACK
     found = lonlat_transformer(crs).transform_bounds(
         west - slack,
         max(south - slack, -90.0),

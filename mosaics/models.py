@@ -75,6 +75,8 @@ class Band:
     """See `scale`."""
 
 
+FOOTPRINT_SLACK: Final = 0.01
+"""By which part of its width a scene may reach over its footprint, which is simplified."""
 VISUAL_BLOCK: Final = 256
 """Pixels along the side of a block of a companion."""
 

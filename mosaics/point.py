@@ -6,12 +6,9 @@ from dataclasses import dataclass
 
 from mosaics.filters import SceneFilter
 from mosaics.layers import Layer, TimeSpan
-from mosaics.models import Bounds, Scene
+from mosaics.models import FOOTPRINT_SLACK, Bounds, Scene
 from mosaics.ordering import Place
 from mosaics.read import SceneReader
-
-_SLACK = 0.01
-"""By which part of its width a scene may reach over its footprint, which is simplified."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +46,7 @@ def values_at(
     Raises:
         SceneUnreadableError: If the scene that has the say can't be read.
     """
-    slack = layer.widest * _SLACK
+    slack = layer.widest * FOOTPRINT_SLACK
     box = Bounds(longitude - slack, latitude - slack, longitude + slack, latitude + slack)
     for place in layer.places(box, span):
         scene = place.scene if _near(place, longitude, latitude) else None
@@ -99,5 +96,5 @@ def _of_others(
 def _near(place: Place, longitude: float, latitude: float) -> bool:
     """Tell whether the point is within the footprint's box (the outline itself is simplified)."""
     west, south, east, north = place.bounds
-    slack = max(east - west, north - south) * _SLACK
+    slack = max(east - west, north - south) * FOOTPRINT_SLACK
     return bool(west - slack <= longitude <= east + slack and south - slack <= latitude <= north + slack)

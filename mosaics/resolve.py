@@ -64,9 +64,10 @@ class Contribution:
     def is_stretched(self) -> bool:
         """True where the range of its mosaic makes another picture of it than its own would."""
         bands = None if self.stretch is None else bands_bound(self.style, self.scene)
-        if self.stretch is None or bands is None or self.stretch.of(bands) == bands:
+        if self.stretch is None or bands is None:
             return False
-        return uses_statistics(Recipe(style=self.style, bands=bands))
+        # most styles of 8 bits, and those of fixed ranges, are told by the first, which costs less
+        return uses_statistics(Recipe(style=self.style, bands=bands)) and self.stretch.of(bands) != bands
 
     @property
     def recipe(self) -> Recipe | None:
