@@ -18,7 +18,7 @@ from mosaics.ingest.deliveries.bank import DeliveryBank
 from mosaics.ingest.deliveries.plan import inspected, planned, planned_image
 from mosaics.ingest.deliveries.raw import RawImage, look_at, raw_delivery
 from mosaics.ingest.describe import Description, describe
-from mosaics.ingest.digests import digests, file_sha256
+from mosaics.ingest.digests import Digesting, file_sha256
 from mosaics.ingest.examine import Examination, examine
 from mosaics.ingest.fetch import fetched
 from mosaics.ingest.inspect import Inspection
@@ -44,6 +44,10 @@ from mosaics.tiff.objects import ObjectStore
 _NODATA_OF_DELIVERIES: Final = "--nodata is not used: a delivery says itself what means nothing"
 
 
+class _KnownError(Exception):
+    """The content is banked already, so it needs no looking at."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Handed:
     """A file that is handed in."""
@@ -56,6 +60,8 @@ class _Handed:
     """Of the state of an object."""
     is_same: Callable[[], bool]
     """Tells whether it is still what it was."""
+    digesting: Digesting
+    """Finds its digests meanwhile."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,14 +116,19 @@ class Bank:
             before = _state(path)
         except OSError as error:
             raise IngestError(f"{path}: no such file") from error
-        raw: RawImage | None = self.sandbox.run(path.name, look_at, path, report=progress)
-        if raw is not None:
-            delivery = raw_delivery(raw, options.sensor, self.sensors, options.nodata)
-            return self.bank_delivery(delivery, dataclasses.replace(options, nodata=None), progress)
-        roots = [root.resolve() if isinstance(root, Path) else root for root in self.data_roots]
-        href = str(path) if lies_below(str(path), roots) else None
-        handed = _Handed(path=path, href=href, is_same=lambda: _state(path) == before)
-        return self._bank(handed, options, progress)
+        with Digesting(path) as digesting:
+            raw: RawImage | None = self.sandbox.run(path.name, look_at, path, report=progress)
+            if raw is None:
+                roots = [root.resolve() if isinstance(root, Path) else root for root in self.data_roots]
+                handed = _Handed(
+                    path=path,
+                    href=str(path) if lies_below(str(path), roots) else None,
+                    is_same=lambda: _state(path) == before,
+                    digesting=digesting,
+                )
+                return self._bank(handed, options, progress)
+        delivery = raw_delivery(raw, options.sensor, self.sensors, options.nodata)
+        return self.bank_delivery(delivery, dataclasses.replace(options, nodata=None), progress)
 
     def bank_delivery(self, delivery: Delivery, options: BankOptions, progress: Progress) -> BankResult:
         """Bank a whole delivery, unless its content is banked already; see `DeliveryBank.bank`."""
@@ -173,21 +184,30 @@ class Bank:
                 f"{address.name}: it lies below no data root; name one that holds it in data_roots, such as "
                 f"s3://{address.bucket}/, or download it and bank the file"
             )
-        with fetched(self.objects, address, self.home_data.resolve(), progress) as copy:
-            handed = _Handed(path=copy.path, href=str(address), etag=copy.etag, is_same=copy.is_current)
+        with (
+            fetched(self.objects, address, self.home_data.resolve(), progress) as copy,
+            Digesting(copy.path) as digesting,
+        ):
+            handed = _Handed(
+                path=copy.path,
+                href=str(address),
+                etag=copy.etag,
+                is_same=copy.is_current,
+                digesting=digesting,
+            )
             return self._bank(handed, options, progress)
 
     def _bank(self, handed: _Handed, options: BankOptions, progress: Progress) -> BankResult:
         if options.collection_id is not None:
             check_collection_id(options.collection_id)
         path = handed.path
-        digest, sha256 = digests(path, progress)
+        examination = self._examined(handed, options, progress)
+        digest, sha256 = handed.digesting.result(progress)
         known = self.catalog.find_by_digest(digest)
         if known is not None:
             clear_away(self.keeping.folder(known[0]), digest)
             return self._unchanged(known, handed, digest)
-        look = partial(examine, nodata=options.nodata)
-        examination: Examination = self.sandbox.run(path.name, look, path, handed.href, report=progress)
+        assert examination is not None, "only what is known is not examined"
         description = describe(examination, options.sensor, self.sensors, self.styles)
         collection = collection_of(self.catalog, options, description.sensor)
         if not handed.is_same():
@@ -236,6 +256,35 @@ class Bank:
             in_place=reason is None,
             messages=notes if reason is None else (f"converted, since {reason}", *notes),
         )
+
+    def _examined(self, handed: _Handed, options: BankOptions, progress: Progress) -> Examination | None:
+        """Examine a file, unless its digest, found meanwhile, says that it is banked already."""
+        is_new = False
+
+        def is_known() -> bool:
+            return self.catalog.find_by_digest(handed.digesting.result(progress)[0]) is not None
+
+        def go_on(stage: str, done: float) -> None:
+            nonlocal is_new
+            if not is_new and handed.digesting.is_done:
+                if is_known():
+                    raise _KnownError
+                is_new = True
+            progress(stage, done)
+
+        look = partial(examine, nodata=options.nodata)
+        try:
+            go_on("reading", 0.0)
+            found: Examination = self.sandbox.run(
+                handed.path.name, look, handed.path, handed.href, report=go_on
+            )
+        except _KnownError:
+            return None
+        except IngestError:
+            if is_known():  # it was good enough then
+                return None
+            raise
+        return found
 
     @contextmanager
     def _result(

@@ -4,10 +4,67 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
 
 from mosaics.errors import IngestError
 from mosaics.ingest.source import Progress
+
+_REPORT_SECONDS: Final = 0.1
+
+
+class _GivenUpError(Exception):
+    """Nobody wants the digest any more."""
+
+
+class Digesting:
+    """Finds the digests of a file beside other work; a context manager, at whose end it gives up."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._done = 0.0
+        self._is_wanted = True
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="digests")
+        self._found: Future[tuple[str, str]]
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        self._found = self._thread.submit(digests, self._path, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give up, unless it is found."""
+        self._is_wanted = False
+        self._thread.shutdown()
+
+    @property
+    def is_done(self) -> bool:
+        """`result` would not wait."""
+        return self._found.done()
+
+    def result(self, progress: Progress) -> tuple[str, str]:
+        """Wait for what `digests` gives.
+
+        Args:
+            progress: Told in this thread how far it is.
+
+        Raises:
+            IngestError: If the file can't be read.
+        """
+        while True:
+            try:
+                return self._found.result(_REPORT_SECONDS)
+            except TimeoutError:
+                progress("hashing", self._done)
+
+    def _note(self, _stage: str, done: float) -> None:
+        if not self._is_wanted:
+            raise _GivenUpError
+        self._done = done
 
 
 def digests(path: Path, progress: Progress) -> tuple[str, str]:

@@ -11,13 +11,13 @@ import pyproj
 from pyproj.exceptions import ProjError
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
-from rio_cogeo.cogeo import cog_validate
 
 from mosaics.errors import IngestError
 from mosaics.gdal import RasterOpenError, open_raster, unplaced_files_expected
 from mosaics.geodesy import scene_ground_resolution
 from mosaics.ingest.limits import check_blocks, check_data_types, check_not_truncated, check_size
 from mosaics.ingest.signature import file_format
+from mosaics.ingest.validity import cog_errors
 
 MaskKind = Literal["none", "nodata", "alpha", "internal", "external"]
 Transform = tuple[float, float, float, float, float, float]
@@ -143,7 +143,7 @@ def inspect(path: Path) -> Inspection:
             file_size = path.stat().st_size
             if kind == "tiff":
                 check_not_truncated(name, source, file_size)
-            errors = _cog_errors(path) if kind == "tiff" else ("JPEG 2000, not a GeoTIFF",)
+            errors = cog_errors(path) if kind == "tiff" else ("JPEG 2000, not a GeoTIFF",)
             return _inspection(path, source, (crs, epsg), file_size, errors)
 
 
@@ -293,18 +293,6 @@ def _unplaceable(name: str, why: str) -> IngestError:
         f"{name}: its CRS can't be turned into longitude and latitude ({why}); state the right one with: "
         "gdal_translate -a_srs EPSG:XXXX INPUT OUTPUT.tif"
     )
-
-
-def _cog_errors(path: Path) -> tuple[str, ...]:
-    """Give rio-cogeo's reasons why the file is no valid COG, none if it is one.
-
-    It opens the file without naming a driver, so it comes after the guarded opening has shown a GeoTIFF.
-    """
-    try:
-        valid, errors, _ = cog_validate(path, quiet=True)
-    except (OSError, TypeError, ValueError) as error:
-        return (f"it can't be checked: {error}",)
-    return () if valid else tuple(errors)
 
 
 def _alpha_band(source: DatasetReader) -> int | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import numpy as np
 from rasterio.errors import RasterioError
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, float], None]
 """Called with the name of the stage and how far it is, 0 to 1."""
+
+Read = TypeVar("Read")
+"""What is read of a window."""
 
 WINDOW_BYTES: Final = 24 << 20
 """Values that are read at once, all bands together."""
@@ -42,7 +46,7 @@ class Pixels:
 
 
 class Source:
-    """An inspected file, open; a context manager for one thread."""
+    """An inspected file, open; a context manager for one thread at a time."""
 
     def __init__(self, inspection: Inspection) -> None:
         self.inspection = inspection
@@ -121,6 +125,27 @@ def windows(width: int, height: int, pixel_bytes: int, step: int) -> Iterator[Wi
     for top in range(0, height, rows):
         for left in range(0, width, columns):
             yield Window(left, top, min(columns, width - left), min(rows, height - top))
+
+
+def read_ahead(windows: Iterable[Window], read: Callable[[Window], Read]) -> Iterator[tuple[Window, Read]]:
+    """Read windows in a thread, one further than the caller has come.
+
+    Args:
+        windows: Which, in which order.
+        read: Reads one; it is never called twice at the same time, and has its dataset to itself.
+
+    Yields:
+        Each window and what was read of it.
+    """
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="reading") as thread:
+        before: tuple[Window, Future[Read]] | None = None
+        for window in windows:
+            coming = window, thread.submit(read, window)
+            if before is not None:
+                yield before[0], before[1].result()
+            before = coming
+        if before is not None:
+            yield before[0], before[1].result()
 
 
 def check_overviews(inspection: Inspection) -> None:

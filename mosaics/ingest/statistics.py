@@ -13,7 +13,7 @@ import numpy as np
 from mosaics.errors import IngestError
 from mosaics.ingest.footprint import Coverage
 from mosaics.ingest.inspect import Inspection
-from mosaics.ingest.source import Progress, Source, windows
+from mosaics.ingest.source import Progress, Source, read_ahead, windows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -168,9 +168,9 @@ def measure(inspection: Inspection, report: Progress) -> Statistics:
     has_unfinite = False
     total = inspection.width * inspection.height
     done = 0
+    areas = windows(inspection.width, inspection.height, inspection.pixel_bytes, _step(inspection))
     with Source(inspection) as source:
-        for window in windows(inspection.width, inspection.height, inspection.pixel_bytes, _step(inspection)):
-            pixels = source.read(window)
+        for window, pixels in read_ahead(areas, source.read):
             for distribution, values, valid in zip(distributions, pixels.values, pixels.valid, strict=True):
                 distribution.add(values.ravel() if valid.all() else values[valid])
             if not has_unfinite and pixels.values.dtype.kind == "f":

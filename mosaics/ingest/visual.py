@@ -14,7 +14,6 @@ from typing import BinaryIO, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from rio_cogeo.cogeo import cog_validate
 
 from mosaics.catalog.base import CatalogWriter
 from mosaics.compose import compose
@@ -24,6 +23,7 @@ from mosaics.filters import EVERYTHING
 from mosaics.grids import Grid, TileRange
 from mosaics.ingest.source import Progress
 from mosaics.ingest.turn import one_at_a_time
+from mosaics.ingest.validity import cog_errors
 from mosaics.ingest.workplace import flush_folder, is_disk_full, temporary_folder
 from mosaics.item import scene_from_item, with_visual
 from mosaics.layers import ANY_TIME, Layer
@@ -329,8 +329,8 @@ def _layer(scene: Scene) -> Layer:
 
 def _check(name: str, path: Path) -> None:
     """Refuse a result that GDAL does not take for a COG."""
-    valid, errors, _ = cog_validate(path, quiet=True)
-    if not valid:
+    errors = cog_errors(path)
+    if errors:
         raise IngestError(f"{name}: its drawn tiles are no valid COG: {'; '.join(errors)}")
 
 

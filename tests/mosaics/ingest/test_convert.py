@@ -92,6 +92,22 @@ def test_small_image_has_no_overviews(
         assert made.overviews(1) == []
 
 
+@pytest.mark.parametrize("size", [(1100, 512), (2048, 1024), (600, 512)])
+def test_levels_of_one_column_of_blocks_are_tiled(
+    make_image: Callable[..., Path], converted: Callable[..., Path], positions: Any, size: tuple[int, int]
+) -> None:
+    values = positions(1, *size).astype("uint16")
+    result = converted(make_image(values))
+    assert inspect(result).cog_errors == ()
+    with open_raster(result) as made:
+        assert (made.read() == values).all()
+
+
+def test_strips_of_one_row_are_no_tiles(make_image: Callable[..., Path], positions: Any) -> None:
+    strips = make_image(positions(1, 1100, 512).astype("uint16"), blockysize=1)
+    assert "not tiled" in inspect(strips).cog_errors[0]
+
+
 def test_overviews_are_averages_of_valid_pixels(
     make_image: Callable[..., Path], converted: Callable[..., Path]
 ) -> None:
