@@ -1,7 +1,7 @@
 """A crisis: new scenes come in while many look; who may see them does soon, others see the old ones.
 
 Forty scenes are banked by the command line over an area that a mosaic shows, while twenty clients ask for its
-tiles: half of them for an institution with the crisis grant, half for one without.
+tiles: half of them for an institution with the crisis grant, half for one without. Then the new ones go.
 """
 
 from __future__ import annotations
@@ -64,19 +64,26 @@ class Client(threading.Thread):
         line.close()
 
     def _ask(self, line: http.client.HTTPConnection, number: int) -> None:
-        column, row = LEFT + number % COLUMNS, TOP + number // COLUMNS
-        address = f"/tiles/area/WebMercatorQuad/{ZOOM}/{column}/{row}.png"
-        line.request("GET", address, headers={"X-API-Key": self.key})
-        answer = line.getresponse()
-        body = answer.read()
-        self.statuses.append(answer.status)
-        if answer.status != 200:
+        status, level = shown(line, self.key, number)
+        self.statuses.append(status)
+        if status != 200:
             return
-        level = int(np.median(np.asarray(Image.open(io.BytesIO(body)).convert("L"))))
         if abs(level - NEW) <= 2:
             self.seen_new.setdefault(number, time.monotonic())
         elif abs(level - OLD) > 2 or number in self.seen_new:
             self.wrong.append(f"tile {number}: {level}")
+
+
+def shown(line: http.client.HTTPConnection, key: str, number: int) -> tuple[int, int]:
+    """Ask for one of the tiles; gives the status, and the grey level where there is a picture."""
+    column, row = LEFT + number % COLUMNS, TOP + number // COLUMNS
+    address = f"/tiles/area/WebMercatorQuad/{ZOOM}/{column}/{row}.png"
+    line.request("GET", address, headers={"X-API-Key": key})
+    answer = line.getresponse()
+    body = answer.read()
+    if answer.status != 200:
+        return answer.status, -1
+    return answer.status, int(np.median(np.asarray(Image.open(io.BytesIO(body)).convert("L"))))
 
 
 def grey(level: int, seed: int, size: int = 64) -> np.ndarray:
@@ -151,6 +158,34 @@ def test_forty_scenes_come_in_while_twenty_look(
         f"at most {max(waits):.2f} s"
     )
     assert max(waits) <= SECONDS
+    flux(
+        server.home,
+        "scene",
+        "remove",
+        "--collection",
+        "crisis",
+        "--where",
+        "datetime > '2024-02-01'",
+        "--yes",
+    )
+    waited = until_old(server, keys[0], len(files))
+    show(f"{len(files)} scenes taken out are seen no more after {waited:.2f} s")
+    assert waited <= SECONDS
+
+
+def until_old(server: Server, key: str, tiles: int) -> float:
+    """Wait until the old scene shows in all tiles again; gives seconds."""
+    begun = time.monotonic()
+    line = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+
+    def is_old() -> bool:
+        seen = [shown(line, key, number) for number in range(tiles)]
+        assert {status for status, _ in seen} == {200}
+        return all(abs(level - OLD) <= 2 for _, level in seen)
+
+    wait_until(is_old, seconds=60)
+    line.close()
+    return time.monotonic() - begun
 
 
 def bank(home: Path, files: list[Path]) -> dict[int, float]:
