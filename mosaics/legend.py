@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 from rio_tiler.colormap import cmap
 
 from mosaics.band_words import meaning
+from mosaics.change_look import Look
 from mosaics.levels import Recipe, is_stretched, ranges
 from mosaics.models import Scene, Text
 from mosaics.readings import bands_bound
@@ -116,6 +117,12 @@ def legend_of(first: Shown, others: Iterable[Shown], title: Text) -> Legend:
     return _ramp(first, known, title) if style.channels == 1 else _composite(first, known, title)
 
 
+def legend_of_change(look: Look) -> Legend:
+    """Give the legend of the difference of two dates."""
+    ramp = _named_colours(look.colormap_name)
+    return _between(ramp, look.rescale, title=look.title, unit=look.value.unit)
+
+
 def document_of(legend: Legend) -> dict[str, Any]:
     """Give a legend as JSON; colours are #rrggbb."""
     return {
@@ -192,7 +199,15 @@ def _ramp(first: Shown, known: Ranges | None, title: Text) -> Legend:
     if known is None:
         ends = (Entry(label=LOW, colour=colours[0]), Entry(label=HIGH, colour=colours[-1]))
         return Legend(kind="ramp", title=title, colours=colours, entries=ends, note=STRETCHED)
-    ((low, high),) = known
+    (span,) = known
+    return _between(colours, span, title=title, unit=_unit(first))
+
+
+def _between(
+    colours: tuple[Colour, ...], span: tuple[float, float], *, title: Text, unit: str | None
+) -> Legend:
+    """Give a ramp whose ends have values."""
+    low, high = span
     entries = tuple(
         Entry(
             label=number_in_words(value, high - low),
@@ -201,8 +216,7 @@ def _ramp(first: Shown, known: Ranges | None, title: Text) -> Legend:
         )
         for value in _ticks(low, high)
     )
-    unit = _unit(first)
-    return Legend(kind="ramp", title=title, unit=unit, colours=colours, span=(low, high), entries=entries)
+    return Legend(kind="ramp", title=title, unit=unit, colours=colours, span=span, entries=entries)
 
 
 def _unit(each: Shown) -> str | None:
@@ -216,7 +230,11 @@ def _unit(each: Shown) -> str | None:
 def _colours(style: Style) -> tuple[Colour, ...]:
     if style.colormap_name is None:
         return tuple((level, level, level) for level in range(256))
-    named: Any = cmap.get(style.colormap_name)
+    return _named_colours(style.colormap_name)
+
+
+def _named_colours(name: str) -> tuple[Colour, ...]:
+    named: Any = cmap.get(name)
     return tuple((int(r), int(g), int(b)) for r, g, b, _ in (named[level] for level in range(256)))
 
 

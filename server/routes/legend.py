@@ -15,7 +15,7 @@ from auth.models import Action
 from mosaics.band_words import meaning
 from mosaics.filters import SceneFilter
 from mosaics.layers import Layer
-from mosaics.legend import Legend, Shown, document_of, legend_of
+from mosaics.legend import Legend, Shown, document_of, legend_of, legend_of_change
 from mosaics.legend_picture import Language, Size, as_png, as_svg, draw
 from mosaics.models import Scene, Text
 from mosaics.own_style import UNFIT, OwnStyle
@@ -23,9 +23,10 @@ from mosaics.readings import bands_bound
 from mosaics.styles import Style
 from server.answers import JSON, Answer, digest
 from server.call import Call
+from server.changes import layer_look
 from server.errors import RouteNotFoundError
 from server.making import in_turn
-from server.requests import language
+from server.requests import language, single
 from server.services import Services
 from server.style_query import legend_size, own_style_of
 
@@ -46,6 +47,8 @@ class LegendRequest:
     """A style of the layer; None, or `default`: its default."""
     own: OwnStyle | None
     """What is wanted otherwise."""
+    compare: str | None
+    """The legend is that of the difference to this date; which it is makes none to its colours."""
     form: str
     """png, svg or json."""
     size: Size
@@ -62,6 +65,7 @@ async def legend(call: Call) -> Answer:
         layer_id=call.path["layer"],
         style=last["style"],
         own=own_style_of(call.query, call.services.indices),
+        compare=single(call.query, "compare"),
         form=last["png"] or last["other"],
         size=legend_size(call.query),
         scale=2 if last["twice"] else 1,
@@ -73,12 +77,16 @@ async def legend_answer(call: Call, request: LegendRequest) -> Answer:
     """Answer with a legend: of what the caller sees, with numbers of what the caller may read.
 
     Raises:
-        LayerNotFoundError, AccessDeniedError, StyleNotFoundError: See their names.
+        LayerNotFoundError, AccessDeniedError, StyleNotFoundError, TimeNotFoundError: See their names.
         BandsNotFoundError, StyleUnsuitableError: If no scene can be shown as it is wanted.
+        ChangeUnsuitableError: If there is no one value whose dates can be compared.
     """
     layer, _ = call.layer(request.layer_id, Action.TILE)
     style_id = layer.style_id(request.style)
-    if request.own is None:
+    if request.compare is not None:
+        layer.span(request.compare)
+        layer_look(call.services, layer, style_id, request.own)
+    elif request.own is None:
         style_id = style_id or layer.styles[0]
     else:
         call.services.own_styles.check(request.own, layer, style_id)
@@ -122,7 +130,10 @@ def _made(  # noqa: PLR0917 - private, the parts of one question
     language: Language,
 ) -> bytes:
     """Make the bytes of a legend, in a thread."""
-    found = _legend(services, layer, style_id, readable, request.own)
+    if request.compare is not None:
+        found = legend_of_change(layer_look(services, layer, style_id, request.own))
+    else:
+        found = _legend(services, layer, style_id, readable, request.own)
     if request.form == "json":
         return json.dumps(document_of(found), ensure_ascii=False, separators=(",", ":")).encode()
     drawing = draw(found, language, request.size)

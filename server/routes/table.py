@@ -227,6 +227,7 @@ def _layer_routes() -> tuple[Route, ...]:
                 LAYER,
                 in_path("picture", "A style, or `default`, then .png, @2x.png, .svg or .json."),
                 *OWN,
+                COMPARE,
                 Parameter(name="lang", where="query", description="fr or en, of a picture."),
                 Parameter(name="width", where="query", description="Pixels, 80 to 1000; 240 without."),
                 Parameter(

@@ -92,8 +92,7 @@ async def tilejson(call: Call) -> Answer:
     elif own is not None:
         call.services.own_styles.check(own, layer, style)
     named = {"style": style, "time": time, "compare": compare, "g": layer.generation}
-    shown = urlencode({name: value for name, value in named.items() if value}, safe="/:")
-    query = "&".join(part for part in (written(own), shown) if part)
+    query = _joined(written(own), _written(named))
     minzoom, maxzoom = zoom_range(grid, layer)
     west, south, east, north = layer.bounds
     return json_answer(
@@ -110,7 +109,18 @@ async def tilejson(call: Call) -> Answer:
             "minzoom": minzoom,
             "maxzoom": maxzoom,
             "style": style or DEFAULT,
-            # the colours of a change are not those of the style
-            "links": [] if compare else [legend_link(call, layer, style or DEFAULT, written(own))],
+            "links": [
+                legend_link(
+                    call, layer, style or DEFAULT, _joined(written(own), _written({"compare": compare}))
+                )
+            ],
         }
     )
+
+
+def _written(named: dict[str, str | None]) -> str:
+    return urlencode({name: value for name, value in named.items() if value}, safe="/:")
+
+
+def _joined(*queries: str) -> str:
+    return "&".join(query for query in queries if query)

@@ -68,6 +68,22 @@ def test_range_and_colours_are_of_the_difference(album: Album) -> None:
     assert at(band, 100, 100) == colour("rdbu", 400, -1000, 1000)
 
 
+def test_its_legend_is_that_of_the_difference(album: Album) -> None:
+    told = album.get("/legend/field/ndvi.json?compare=2024-05-01").json
+    assert (told["kind"], told["range"]) == ("ramp", [-0.5, 0.5])
+    assert told["title"]["en"] == "Difference of vegetation index"
+    assert told["colours"][0] == "#{:02x}{:02x}{:02x}".format(*cmap.get("rdylgn")[0][:3])
+    heights = album.get("/legend/ground/default.json?compare=2023-05-10&rescale=-4,4").json
+    assert (heights["unit"], heights["range"]) == ("m", [-4, 4])
+    document = album.get("/tiles/field/WebMercatorQuad/tilejson.json?index=ndvi&compare=2024-05-01").json
+    (link,) = document["links"]
+    picture = album.get(link["href"][link["href"].index("/legend") :])
+    assert (picture.status, picture.body[:4]) == (200, b"\x89PNG")
+    assert picture.body != album.get("/legend/field/ndvi.png").body
+    assert album.get("/legend/field/natural.json?compare=2024-05-01").status == 400
+    assert album.get("/legend/field/ndvi.json?compare=1999-05-01").status == 400
+
+
 def test_heights_are_subtracted_in_metres(album: Album) -> None:
     found = pixels(album.get(f"/tiles/ground/{TILE}.png?time=2024-05-10&compare=2023-05-10"))
     assert at(found, 60, 50) == pytest.approx(colour("rdbu", 4.3, -10, 10), abs=8)
