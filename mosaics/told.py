@@ -128,7 +128,8 @@ class Told:
         (own, lines), (of, collections) = self._words("attribution"), self._words("collection")
         bare = np.flatnonzero(~np.array([bool(line) for line in lines], bool)[own])
         found: list[list[tuple[tuple[str | None, str], ...]]] = []
-        for places in (self._firsts("attribution"), self._firsts("collection", bare)):
+        more = self._firsts("collection", bare) if len(bare) else bare
+        for places in (self._firsts("attribution"), more):
             pairs = zip(own[places].tolist(), of[places].tolist(), strict=True)
             told = [(lines[line], str(collections[collection])) for line, collection in pairs]
             found.append(self._split(told, self._owners[places]))
