@@ -62,6 +62,11 @@ class Rank:
         known = self.keys[~np.isinf(self.keys[:, 2])]
         return _least(known), tuple(-value for value in _least(-known))
 
+    @cached_property
+    def columns(self) -> Keys:
+        """The keys, shape (3, n): each of the three in one piece."""
+        return np.ascontiguousarray(self.keys.T)
+
     @property
     def files(self) -> int:
         """How many more files are read because of it."""

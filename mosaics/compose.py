@@ -11,6 +11,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
+from mosaics.channels import blanked
 from mosaics.cropping import Part, wanted
 from mosaics.errors import NobodyWaitsError, SceneUnreadableError
 from mosaics.geodesy import ground_pixel_size, lonlat_transformer, nominal_pixel_size
@@ -259,7 +260,7 @@ def cut(picture: Picture, keep: NDArray[np.bool_]) -> Picture:
     """Give the picture blanked, colours and index too, wherever `keep` is False."""
     indexed = picture.indexed
     return Picture(
-        rgb=picture.rgb * keep[..., np.newaxis],
+        rgb=blanked(picture.rgb, keep),
         alpha=picture.alpha * keep,
         indexed=None if indexed is None else replace(indexed, values=indexed.values * keep),
     )

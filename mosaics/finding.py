@@ -15,6 +15,7 @@ from mosaics.layers import Layer, LayerPart
 from mosaics.models import Collection
 from mosaics.mosaic import Mosaic
 from mosaics.stretch import Stretch
+from mosaics.told import Told
 
 
 def find_layer(index: CatalogIndex, layer_id: str, scene_filter: SceneFilter) -> Layer:
@@ -40,14 +41,27 @@ def find_layer(index: CatalogIndex, layer_id: str, scene_filter: SceneFilter) ->
         parts = ()
     if collection is None or not parts:
         raise LayerNotFoundError(layer_id)
+    if not colon:
+        return _collection_layer(index, name, parts, scene_filter)
+    return Layer(id=layer_id, collection=collection, parts=parts, single=True, rights=scene_filter.digest)
+
+
+def _collection_layer(
+    index: CatalogIndex,
+    name: str,
+    parts: tuple[LayerPart, ...],
+    scene_filter: SceneFilter,
+    among: tuple[Told, int] | None = None,
+) -> Layer:
     return Layer(
-        id=layer_id,
-        collection=collection,
+        id=name,
+        collection=index.collections[name],
         parts=parts,
-        single=bool(colon),
+        single=False,
         rights=scene_filter.digest,
-        standing=None if colon else index.standing(name),
-        stretch=None if colon else _stretch(index, name),
+        standing=index.standing(name),
+        stretch=_stretch(index, name),
+        among=among,
     )
 
 
@@ -57,9 +71,23 @@ def mosaic_layer(index: CatalogIndex, mosaic: Mosaic, scene_filter: SceneFilter)
     Raises:
         LayerNotFoundError: If the filter leaves nothing of it.
     """
-    parts = _parts(index, scene_filter, lambda part: part.selected_by(mosaic.where))
+    parts = _parts_of_mosaic(index, mosaic, scene_filter)
     if not parts:
         raise LayerNotFoundError(mosaic.id)
+    return _mosaic_layer(index, mosaic, parts, scene_filter)
+
+
+def _parts_of_mosaic(index: CatalogIndex, mosaic: Mosaic, scene_filter: SceneFilter) -> tuple[LayerPart, ...]:
+    return _parts(index, scene_filter, lambda part: part.selected_by(mosaic.where))
+
+
+def _mosaic_layer(
+    index: CatalogIndex,
+    mosaic: Mosaic,
+    parts: tuple[LayerPart, ...],
+    scene_filter: SceneFilter,
+    among: tuple[Told, int] | None = None,
+) -> Layer:
     return Layer(
         id=mosaic.id,
         collection=Collection(
@@ -75,6 +103,7 @@ def mosaic_layer(index: CatalogIndex, mosaic: Mosaic, scene_filter: SceneFilter)
         mosaic=mosaic,
         standing=index.standing(mosaic.id),
         attributions={id_: each.attribution for id_, each in index.collections.items()},
+        among=among,
     )
 
 
@@ -108,9 +137,31 @@ def visible_layers(index: CatalogIndex, scene_filter: SceneFilter) -> frozenset[
 
 def list_layers(index: CatalogIndex, scene_filter: SceneFilter) -> tuple[Layer, ...]:
     """Give the collections and named mosaics of which the filter leaves something, ordered by id."""
+    found = _parts_of_collections(index, scene_filter)
+    for id_, mosaic in index.mosaics.items():
+        if id_ not in index.collections and (parts := _parts_of_mosaic(index, mosaic, scene_filter)):
+            found[id_] = parts
+    ids = sorted(found)
+    told = Told([found[id_] for id_ in ids])
     return tuple(
-        find_layer(index, layer_id, scene_filter) for layer_id in sorted(visible_layers(index, scene_filter))
+        _collection_layer(index, id_, found[id_], scene_filter, (told, number))
+        if id_ in index.collections
+        else _mosaic_layer(index, index.mosaics[id_], found[id_], scene_filter, (told, number))
+        for number, id_ in enumerate(ids)
     )
+
+
+def _parts_of_collections(index: CatalogIndex, scene_filter: SceneFilter) -> dict[str, tuple[LayerPart, ...]]:
+    """Give the parts of all collections of which the filter leaves something."""
+    found: dict[str, tuple[LayerPart, ...]] = {}
+    for part in index.parts:
+        seen = part.seen_by(scene_filter)
+        codes, values = part.table.words("collection")
+        for code, some in seen.grouped(codes[seen.rows]):
+            id_ = str(values[code])
+            if id_ in index.collections:
+                found[id_] = (*found.get(id_, ()), LayerPart(part=part, seen=some))
+    return found
 
 
 def _parts(

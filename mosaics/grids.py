@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import morecantile
+import numpy as np
 from pydantic import ValidationError
 from pyproj import CRS, Transformer
 
@@ -390,9 +392,25 @@ def grids_meeting(registry: Registry[Grid], bounds: Bounds) -> tuple[Grid, ...]:
 
     Web Mercator, then the local grids, then plate carrée, and those with 512 px tiles after all others.
     """
+    return grids_meeting_each(registry, [bounds])[0]
+
+
+def grids_meeting_each(registry: Registry[Grid], bounds: Sequence[Bounds]) -> list[tuple[Grid, ...]]:
+    """Give what `grids_meeting` gives for each of many bounds."""
     first = {"WebMercatorQuad": 0, "WorldCRS84Quad": 2}
 
     def order(grid: Grid) -> tuple[bool, int, str]:
         return grid.tile_size != 256, first.get(grid.id.removesuffix("_512"), 1), grid.id
 
-    return tuple(sorted((grid for grid in registry.values() if grid.intersects(bounds)), key=order))
+    grids = sorted(registry.values(), key=order)
+    boxes = np.array(bounds, float).reshape(-1, 4, 1)
+    west, south, east, north = boxes[:, 0], boxes[:, 1], boxes[:, 2], boxes[:, 3]
+    left, bottom, right, top = np.array([grid.area for grid in grids], float).reshape(-1, 4).T
+    from_west, from_east = west <= right, left <= east
+    beside = np.where(west <= east, from_west & from_east, from_west | from_east)
+    meeting = beside & (south <= top) & (bottom <= north) & (south <= north)
+    known: dict[bytes, tuple[Grid, ...]] = {}
+    for flags in meeting:
+        if flags.tobytes() not in known:
+            known[flags.tobytes()] = tuple(grids[number] for number in np.flatnonzero(flags))
+    return [known[flags.tobytes()] for flags in meeting]

@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 
 from mosaics.catalog.index import Part
 from mosaics.catalog.standing import Standing
-from mosaics.catalog.summary import styles_of_look
-from mosaics.catalog.table import Rows, SceneTable
-from mosaics.catalog.visible import Visible, rows_held, rules_open
+from mosaics.catalog.table import SceneTable
+from mosaics.catalog.visible import rows_held, rules_open
 from mosaics.errors import StyleNotFoundError, TimeNotFoundError
 from mosaics.filters import EVERYTHING, SLACK, SceneFilter, SceneRule, SceneSet
 from mosaics.models import Bounds, Collection, Scene, Text
@@ -28,6 +27,7 @@ from mosaics.ordering import Place, ScenesOrder, by_rule, in_order, newest_first
 from mosaics.outlines import raster_outline
 from mosaics.stretch import Stretch
 from mosaics.times import ANY_TIME, DEFAULT, LATEST, TimeSpan, parse_time
+from mosaics.told import LayerPart, Told
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
@@ -36,43 +36,8 @@ __all__ = ["ANY_TIME", "COLLECTION_ID", "DEFAULT", "LATEST", "SCENE_ID", "Layer"
 
 COLLECTION_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 SCENE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_DAY: Final = 86_400
-"""Seconds of a day."""
 _MANY: Final = 1_000
 """Scenes beyond which their outlines are no longer exact, which is slow."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class LayerPart:
-    """Some scenes of a layer."""
-
-    part: Part
-    seen: Visible
-    """Those of its rows that the caller sees."""
-
-    @property
-    def table(self) -> SceneTable:
-        """The columns of all its rows."""
-        return self.part.table
-
-    def word_codes(self, name: str) -> tuple[NDArray[np.int32], tuple[str | None, ...]]:
-        """Give a column of words for the rows that are seen."""
-        codes, values = self.table.words(name)
-        return codes[self.seen.rows], values
-
-    def numbers(self, name: str) -> NDArray[np.float64]:
-        """Give a column of numbers for the rows that are seen."""
-        return self.table.numbers(name)[self.seen.rows]
-
-    def among(self, rows: Rows) -> LayerPart:
-        """Leave only what is among some rows, ascending."""
-        seen = self.seen.among(rows)
-        return self if seen is self.seen else LayerPart(part=self.part, seen=seen)
-
-
-def _distinct(codes: NDArray[np.int32]) -> NDArray[np.intp]:
-    """Give the distinct codes, ascending; np.unique would sort them all."""
-    return np.flatnonzero(np.bincount(codes)) if len(codes) else np.array([], np.intp)
 
 
 class Listed(NamedTuple):
@@ -109,6 +74,8 @@ class Layer:
     """Copyright lines of the collections that a named mosaic may be of, by their ids."""
     standing: Standing | None = None
     """The coarse files that may stand for its scenes at low zooms; None: there are none."""
+    among: tuple[Told, int] | None = None
+    """Layers that are told of together, and its number among them; None: it alone."""
 
     @classmethod
     def of(
@@ -150,9 +117,7 @@ class Layer:
     @cached_property
     def bounds(self) -> Bounds:
         """Longitudes and latitudes around all that is open; -180..180 where that crosses the antimeridian."""
-        least = np.fmin.reduce([np.fmin.reduce(part.seen.extents, axis=0) for part in self.parts])
-        most = np.fmax.reduce([np.fmax.reduce(part.seen.extents, axis=0) for part in self.parts])
-        return Bounds(float(least[0]), float(least[1]), float(most[2]), float(most[3]))
+        return self._told.bounds[self._number]
 
     @cached_property
     def widest(self) -> float:
@@ -163,37 +128,21 @@ class Layer:
     @cached_property
     def times(self) -> tuple[str, ...]:
         """Distinct acquisition dates (UTC), ascending, as YYYY-MM-DD."""
-        acquired = np.concatenate([part.numbers("datetime") for part in self.parts])
-        days = (acquired[~np.isnan(acquired)] // _DAY).astype(np.int64)
-        if not len(days):
-            return ()
-        first = int(days.min())
-        known = np.flatnonzero(np.bincount(days - first)) + first
-        return tuple(np.datetime_as_string(known.astype("datetime64[D]")).tolist())
+        return self._told.times[self._number]
 
     @cached_property
     def styles(self) -> tuple[str, ...]:
         """Style ids, the default first: those of the scene banked first, then what others add."""
-        first: dict[str, int] = {}
-        for part in self.parts:
-            codes, looks = part.word_codes("look")
-            sequences = part.table.sequences[part.seen.rows]
-            for code in _distinct(codes):
-                least = int(sequences[codes == code].min())
-                look = str(looks[code])
-                first[look] = min(first.get(look, least), least)
-        ordered: dict[str, None] = {}
-        for look in sorted(first, key=lambda look: first[look]):
-            ordered.update(dict.fromkeys(styles_of_look(look)))
+        found = self._told.styles[self._number]
         chosen = () if self.mosaic is None else self.mosaic.styles
-        return tuple(style for style in chosen if style in ordered) or tuple(ordered)
+        return tuple(style for style in chosen if style in found) or found
 
     @cached_property
     def examples(self) -> tuple[Scene, ...]:
         """One scene, the newest, of each sort that styles tell apart: by kind, bands and styles."""
         found: dict[str, None] = {}
         scenes = []
-        for place in self._first_of_each("look"):
+        for place in self._alone.firsts("look")[0]:
             look = str(place.table.word("look", place.row))
             scene = place.scene
             if look not in found and scene is not None:
@@ -204,7 +153,7 @@ class Layer:
     @cached_property
     def limit(self) -> float:
         """Finest detail that rights open of any of its scenes, metres per pixel; 0: no limit."""
-        return min(float(part.seen.finest.min(initial=np.inf)) for part in self.parts)
+        return self._told.limits[self._number]
 
     @cached_property
     def ground_resolution(self) -> float:
@@ -214,26 +163,21 @@ class Layer:
     @cached_property
     def attribution(self) -> str:
         """The distinct copyright lines of its scenes and collection."""
-        places = self._first_of_each("attribution")
-        if any(not place.table.word("attribution", place.row) for place in places):
-            places += self._first_of_each("collection")
+        own, others = self.collection.attribution, self.attributions
         lines = dict.fromkeys(
-            place.table.word("attribution", place.row)
-            or self.collection.attribution
-            or self.attributions.get(str(place.table.word("collection", place.row)), "")
-            for place in places
+            line or own or others.get(collection, "") for line, collection in self._told.lines[self._number]
         )
         return " · ".join(line for line in lines if line)
 
     @cached_property
     def licences(self) -> tuple[str, ...]:
         """The distinct licence ids of its scenes."""
-        return self._distinct("license")
+        return self._told.licences[self._number]
 
     @cached_property
     def sensors(self) -> tuple[str, ...]:
         """The distinct sensor ids of its scenes."""
-        return self._distinct("flux:sensor")
+        return self._told.sensors[self._number]
 
     @cached_property
     def generation(self) -> str:
@@ -341,15 +285,11 @@ class Layer:
             met = rows[shapely.intersects(part.table.footprints(rows), area)]
             if len(met):
                 parts.append(part.among(met))
-        return replace(self, parts=tuple(parts), standing=None) if parts else None
+        return replace(self, parts=tuple(parts), standing=None, among=None) if parts else None
 
     def holds_any(self, held: SceneSet) -> bool:
         """Tell whether any of its scenes is one of a set."""
         return any(bool(rows_held(held, part.table)[part.seen.rows].any()) for part in self.parts)
-
-    def sees_any(self, opened: SceneFilter) -> bool:
-        """Tell whether a filter leaves any of its scenes."""
-        return any(len(each.part.seen_by(opened).among(each.seen.rows).rows) > 0 for each in self.parts)
 
     def has(self, span: TimeSpan) -> bool:
         """Tell whether any of its scenes was acquired in a span."""
@@ -363,27 +303,17 @@ class Layer:
         """Tell whether anything of it is open at a resolution, metres per pixel."""
         return ground_resolution >= self.limit * SLACK
 
-    def _distinct(self, name: str) -> tuple[str, ...]:
-        found: set[str | None] = set()
-        for part in self.parts:
-            codes, values = part.word_codes(name)
-            found.update(values[code] for code in _distinct(codes))
-        return tuple(sorted(value for value in found if value))
+    @property
+    def _told(self) -> Told:
+        return self._alone if self.among is None else self.among[0]
 
-    def _first_of_each(self, name: str) -> list[Place]:
-        """Give for each value of a word, in each part, the scene with it that comes first; these in order."""
-        firsts = []
-        for part in self.parts:
-            codes, _ = part.word_codes(name)
-            newest, sequences = newest_first(part.table, part.seen.rows), part.table.sequences[part.seen.rows]
-            rows = []
-            for code in _distinct(codes):
-                alike = np.flatnonzero(codes == code)
-                alike = alike[newest[alike] == newest[alike].min()]
-                alike = part.seen.rows[alike[sequences[alike] == sequences[alike].max()]]
-                rows.append(alike[0] if len(alike) == 1 else in_order([(part.table, alike)], 1)[0].row)
-            firsts.append((part.table, np.array(rows, np.intp)))
-        return in_order(firsts)
+    @property
+    def _number(self) -> int:
+        return 0 if self.among is None else self.among[1]
+
+    @cached_property
+    def _alone(self) -> Told:
+        return Told((self.parts,))
 
     def style_id(self, asked: str | None) -> str | None:
         """Check a style name; None stands for each scene's default.

@@ -70,37 +70,39 @@ class Ranked:
                 pictures.append((contribution, self.render(contribution)))
             except SceneUnreadableError as error:
                 self._made[id(contribution)] = error
-        shape = (self.frame.height, self.frame.width)
-        many = np.sum([picture.alpha > 0 for _, picture in pictures], axis=0, dtype=np.int32)
-        least, first = np.full((_KEYS, *shape), np.inf), np.full(shape, -1)
+        counts = np.zeros((self.frame.height, self.frame.width), np.uint8)
+        for _, picture in pictures:
+            counts += picture.alpha > 0
+        several = counts > 1
+        at = np.flatnonzero(several)
+        least, first = np.full((_KEYS, len(at)), np.inf), np.full(len(at), -1)
         for number, (contribution, picture) in enumerate(pictures):
-            there = picture.alpha > 0
+            there = picture.alpha.ravel()[at] > 0
+            if not there.any():  # who is alone at all its pixels need not be compared
+                continue
             try:
-                # who is alone at all its pixels need not be compared
-                keys = self._keys(contribution.rank) if (there & (many > 1)).any() else _alone(shape)
+                keys = self._keys(contribution.rank, at)
             except SceneUnreadableError as error:
                 self._made[id(contribution)] = error
                 continue
             before = there & ((first < 0) | _less(keys, least))
-            least[:, before] = keys[:, before]
+            np.copyto(least, keys, where=before)
             first[before] = number
+        keep = np.empty(several.shape, bool)
         for number, (contribution, picture) in enumerate(pictures):
-            self._made.setdefault(id(contribution), self.cut(picture, first == number))
+            np.logical_not(several, out=keep)
+            keep.ravel()[at] = first == number
+            self._made.setdefault(id(contribution), self.cut(picture, keep) if len(at) else picture)
 
-    def _keys(self, rank: Rank | None) -> NDArray[np.float64]:
-        """Give what each pixel's scene is ordered by, shape (3, height, width)."""
+    def _keys(self, rank: Rank | None, at: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Give what the scenes of some pixels are ordered by, shape (3, n)."""
         assert rank is not None, "else it is not compared"
-        shape = (self.frame.height, self.frame.width)
         if rank.numbers is None:
-            return np.broadcast_to(rank.keys[0][:, np.newaxis, np.newaxis], (_KEYS, *shape))
+            return np.broadcast_to(rank.keys[0][:, np.newaxis], (_KEYS, len(at)))
         raster = self.reader.read(rank.numbers, [1], self.frame, "nearest", self.stop)
-        numbers = np.where(raster.valid, raster.data[0], 0).astype(np.intp)
+        numbers = np.where(raster.valid.ravel()[at], raster.data[0].ravel()[at], 0).astype(np.intp)
         numbers[numbers >= len(rank.keys)] = 0
-        return np.moveaxis(rank.keys[numbers], -1, 0)
-
-
-def _alone(shape: tuple[int, int]) -> NDArray[np.float64]:
-    return np.broadcast_to(np.inf, (_KEYS, *shape))
+        return rank.columns.take(numbers, axis=1)
 
 
 def _less(keys: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:

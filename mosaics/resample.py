@@ -31,6 +31,11 @@ _FURTHEST: Final = 16.0
 other: each two more are a look more at all pixels."""
 _OUTSIDE: Final = -1e6
 """A position that lies nowhere."""
+_EXACT: Final = 1e6
+"""Whole numbers up to which positions are exact, and a frame further."""
+Part = tuple[slice, slice]
+"""Rows and columns."""
+_EVERYWHERE: Final[Part] = (slice(None), slice(None))
 
 
 def resample(
@@ -60,18 +65,126 @@ def resample(
         Values of the samples' type, shape (height, width, len(bands)), 0 where there is nothing; and where
         there is something, shape (height, width), None: everywhere.
     """
-    if valid is not None:
-        on_data = _nearest(valid, at) > 0
+    if resampling == "nearest" or not becomes_fewer(spread):
+        moved = _moved(samples, bands, valid, at, there)
+        if moved is not None:
+            return moved
+    shape, part = at.shape[:2], _EVERYWHERE
+    if there is not None:
+        part = _around(there)
+        at, there = at[part], there[part]
+    places = None
+    if valid is not None or resampling == "nearest":
+        places = _places(samples.shape, at)
+    if valid is not None and places is not None:
+        on_data = valid[places] > 0
         there = on_data if there is None else there & on_data
+        inner = _around(there)
+        part = _part_of(part, inner)
+        at, there, places = at[inner], there[inner], (places[0][inner], places[1][inner])
+    if not at.size:
+        return np.zeros((*shape, len(bands)), samples.dtype), np.zeros(shape, bool)
+    out, there = _resampled(samples, bands, valid, at, places, resampling, spread, there)
+    if at.shape[:2] == shape:
+        return out, there
+    data, known = np.zeros((*shape, len(bands)), samples.dtype), np.zeros(shape, bool)
+    data[part], known[part] = out, True if there is None else there
+    return data, known
+
+
+def _moved(
+    samples: NDArray[Any],
+    bands: Sequence[int],
+    valid: NDArray[np.uint8] | None,
+    at: Positions,
+    there: NDArray[np.bool_] | None,
+) -> tuple[NDArray[Any], NDArray[np.bool_] | None] | None:
+    """Copy samples whose pixels lie on one sample each, side by side: no kernel makes anything else of them.
+
+    So do tiles of files that were made in their grid.
+
+    Returns:
+        As `resample`; None: they lie otherwise, beyond the samples, or their type is one of which kernels
+        keep less than all bits.
+    """
+    first = _first_of_steps(at) if samples.dtype.itemsize <= 2 or samples.dtype == np.float32 else None
+    if first is None:
+        return None
+    (height, width), (row, column) = at.shape[:2], first
+    top, bottom = max(-row, 0), min(samples.shape[0] - row, height)
+    left, right = max(-column, 0), min(samples.shape[1] - column, width)
+    if top >= bottom or left >= right:
+        return None
+    part, source = (
+        (slice(top, bottom), slice(left, right)),
+        (slice(row + top, row + bottom), slice(column + left, column + right)),
+    )
+    known = np.ones((height, width), bool) if there is None else there
+    if np.count_nonzero(known[part]) != np.count_nonzero(known):
+        return None  # some lie at the edges
+    if valid is not None:
+        known = np.zeros((height, width), bool)
+        known[part] = valid[source] > 0
+        known = known if there is None else known & there
+    found = chosen(samples[source], bands)
+    if known.all():
+        return (found.copy() if np.may_share_memory(found, samples) else found), None
+    data = np.zeros((height, width, len(bands)), samples.dtype)
+    data[part] = blanked(found, known[part])
+    return data, known
+
+
+def _first_of_steps(at: Positions) -> tuple[int, int] | None:
+    """Give row and column of the first position, if all are whole and a sample apart; None: they are not."""
+    height, width = at.shape[:2]
+    column, row = float(at[0, 0, 0]), float(at[0, 0, 1])
+    if not (column.is_integer() and row.is_integer() and abs(column) + abs(row) < _EXACT):
+        return None
+    columns, rows = column + np.arange(width), row + np.arange(height)
+    apart = (at[0, :, 0] == columns).all() and (at[:, 0, 1] == rows).all()
+    if not (apart and (at[..., 0] == columns).all() and (at[..., 1] == rows[:, np.newaxis]).all()):
+        return None
+    return int(row), int(column)
+
+
+def _around(there: NDArray[np.bool_]) -> Part:
+    """Give the rows and columns in which anything is."""
+    spans = []
+    for axis in (1, 0):
+        found = np.flatnonzero(there.any(axis=axis))
+        spans.append(slice(int(found[0]), int(found[-1]) + 1) if len(found) else slice(0, 0))
+    return spans[0], spans[1]
+
+
+def _part_of(outer: Part, inner: Part) -> Part:
+    """Give a part of a part."""
+    rows, columns = (
+        slice((large.start or 0) + small.start, (large.start or 0) + small.stop)
+        for large, small in zip(outer, inner, strict=True)
+    )
+    return rows, columns
+
+
+def _resampled(  # noqa: PLR0917 - private, called once
+    samples: NDArray[Any],
+    bands: Sequence[int],
+    valid: NDArray[np.uint8] | None,
+    at: Positions,
+    places: tuple[NDArray[np.intp], NDArray[np.intp]] | None,
+    resampling: Resampling,
+    spread: tuple[float, float],
+    there: NDArray[np.bool_] | None,
+) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    """Resample what is worth a look, as `resample` does."""
     if there is not None and there.all():
         there = None
-    if there is not None:
-        # what lies elsewhere or nowhere is blanked in the end; until then it lies on the first sample: OpenCV
-        # takes five times as long for what it must look for outside
-        at = blanked(at, there)
-    if resampling == "nearest":
-        out = _nearest(chosen(samples, bands), at)
-    elif valid is None:
+    if resampling == "nearest" and places is not None:
+        out: NDArray[Any] = chosen(samples, bands)[places]
+        return (out, None) if there is None else (blanked(out, there), there)
+    # what lies elsewhere or nowhere is blanked in the end; until then it lies on the first sample: OpenCV
+    # takes five times as long for what it must look for outside
+    at = np.ascontiguousarray(at) if there is None else blanked(at, there)
+    if valid is None:
         out = _interpolated(samples, bands, at, resampling, spread)
     else:
         out = _weighted(samples, bands, valid, at, resampling, spread)
@@ -122,13 +235,18 @@ def inside(shape: tuple[int, ...], at: Positions) -> NDArray[np.bool_]:
     return found
 
 
-def _nearest(samples: NDArray[Any], at: Positions) -> NDArray[Any]:
-    """Give the samples on which the positions lie; of positions outside, those at the edge."""
-    known = np.nan_to_num(at, nan=_OUTSIDE, posinf=_OUTSIDE, neginf=_OUTSIDE)
-    known += np.float32(0.5)
-    places = np.floor(known, out=known).clip(0, (samples.shape[1] - 1, samples.shape[0] - 1)).astype("intp")
-    found: NDArray[Any] = samples[places[..., 1], places[..., 0]]
-    return found
+def _places(shape: tuple[int, ...], at: Positions) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Give row and column of the samples on which positions lie; of those outside, of those at the edge."""
+    known = (
+        at
+        if math.isfinite(float(at.sum()))
+        else np.nan_to_num(at, nan=_OUTSIDE, posinf=_OUTSIDE, neginf=_OUTSIDE)
+    )
+    columns, rows = (
+        np.floor(known[..., axis] + np.float32(0.5)).clip(0, shape[1 - axis] - 1).astype(np.intp)
+        for axis in (0, 1)
+    )
+    return rows, columns
 
 
 def _interpolated(
@@ -268,5 +386,7 @@ def _as(dtype: np.dtype[Any], values: NDArray[Any]) -> NDArray[Any]:
     if values.dtype == dtype or dtype.kind == "f":
         return values.astype(dtype, copy=False)
     limits = np.iinfo(dtype)
-    rounded: NDArray[Any] = np.rint(values).clip(limits.min, limits.max).astype(dtype)
-    return rounded
+    rounded: NDArray[Any] = np.rint(values)
+    np.clip(rounded, limits.min, limits.max, out=rounded)
+    found: NDArray[Any] = rounded.astype(dtype)
+    return found

@@ -69,6 +69,25 @@ class Visible:
             return self._at(slice(int(kept[0]), int(kept[-1]) + 1))
         return self._at(kept)
 
+    def grouped(self, numbers: NDArray[np.int32]) -> list[tuple[int, Visible]]:
+        """Part it by a number that each of its rows has; what is one piece is not copied."""
+        order = np.argsort(numbers, kind="stable")
+        held = numbers[order]
+        begins = np.flatnonzero(np.diff(held, prepend=-1))
+        counts = np.diff(begins, append=len(order))
+        first = order[begins]
+        pieces = order[begins + counts - 1] - first + 1 == counts
+        scattered = self._at(order[np.repeat(~pieces, counts)])
+        # of each number: what holds it, from where on, and how many rows
+        begin = np.where(pieces, first, np.cumsum(np.where(pieces, 0, counts)) - counts)
+        spans = [
+            slice(start, start + count) for start, count in zip(begin.tolist(), counts.tolist(), strict=True)
+        ]
+        return [
+            (number, self._at(span) if piece else scattered._at(span))  # noqa: SLF001 - one of its own
+            for number, span, piece in zip(held[begins].tolist(), spans, pieces.tolist(), strict=True)
+        ]
+
     @property
     def _is_piece(self) -> bool:
         """True where its rows are one after the other."""

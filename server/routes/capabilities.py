@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from urllib.parse import urlencode
 
 from cachetools import LRUCache
@@ -11,9 +12,10 @@ from auth.models import Action
 from mosaics.errors import GridNotFoundError, LayerNotFoundError
 from mosaics.filters import SceneFilter
 from mosaics.finding import visible_layers
-from mosaics.grids import Grid, find_grid, grids_meeting
+from mosaics.grids import Grid, find_grid, grids_meeting_each
 from mosaics.layers import Layer
 from mosaics.models import Text
+from mosaics.told import Told
 from mosaics.zooms import zoom_range
 from server.access import AccessDeniedError
 from server.answers import Answer, digest
@@ -37,6 +39,8 @@ from server.wmts.exceptions import MEDIA_TYPE
 from server.wmts.kvp import GetCapabilities
 
 _PLACEHOLDER = "FLUX-KEY-PLACEHOLDER"
+_FORMATS = tuple(TILE_EXTENSIONS)
+_INFO_FORMATS = tuple(INFO_EXTENSIONS)
 
 
 class CapabilitiesCache:
@@ -99,7 +103,7 @@ def _render(call: Call, request: GetCapabilities, events: tuple[str, ...], seque
     filters = [(n, ",".join(sorted(shown[n]))) for n in shown if asked[n] is not None and shown[n]]
     return render_capabilities(
         _service_info(call.services.settings.service, events),
-        [_layer_info(call, layer) for layer in layers],
+        _layer_infos(call, layers),
         grids,
         language=request.language,
         base_url=base,
@@ -128,30 +132,31 @@ def _layers(call: Call, wanted: frozenset[str] | None) -> tuple[Layer, ...]:
     return tuple(found)
 
 
-def _layer_info(call: Call, layer: Layer) -> LayerInfo:
+def _layer_infos(call: Call, layers: Sequence[Layer]) -> list[LayerInfo]:
+    """Tell of layers; what they have in common is looked up once."""
     services = call.services
-    grids = grids_meeting(services.grids, layer.bounds)
-    return LayerInfo(
-        id=layer.id,
-        title=layer.title,
-        abstract=layer.collection.description,
-        bounds=layer.bounds,
-        styles=tuple(
-            StyleInfo(id_, services.styles.get(id_).title, f"legend/{layer.id}/{id_}.png")
-            for id_ in layer.styles
-        ),
-        formats=tuple(TILE_EXTENSIONS),
-        info_formats=tuple(INFO_EXTENSIONS) if _gives_values(call, layer) else (),
-        times=layer.times,
-        grids=tuple(grid.id for grid in grids),
-        keywords=layer.sensors,
-        attribution=layer.attribution,
-        limits={grid.id: _limits(grid, layer) for grid in grids} if layer.limit else {},
-    )
-
-
-def _gives_values(call: Call, layer: Layer) -> bool:
-    return layer.sees_any(call.filter(Action.INFO))
+    values = Told([layer.parts for layer in layers]).seeing(call.filter(Action.INFO)) if layers else []
+    titles = {id_: style.title for id_, style in services.styles.items.items()}
+    grids = grids_meeting_each(services.grids, [layer.bounds for layer in layers])
+    return [
+        LayerInfo(
+            id=layer.id,
+            title=layer.title,
+            abstract=layer.collection.description,
+            bounds=layer.bounds,
+            styles=tuple(
+                [StyleInfo(id_, titles[id_], f"legend/{layer.id}/{id_}.png") for id_ in layer.styles]
+            ),
+            formats=_FORMATS,
+            info_formats=_INFO_FORMATS if gives_values else (),
+            times=layer.times,
+            grids=tuple([grid.id for grid in meeting]),
+            keywords=layer.sensors,
+            attribution=layer.attribution,
+            limits={grid.id: _limits(grid, layer) for grid in meeting} if layer.limit else {},
+        )
+        for layer, gives_values, meeting in zip(layers, values, grids, strict=True)
+    ]
 
 
 def _limits(grid: Grid, layer: Layer) -> tuple[MatrixLimit, ...]:

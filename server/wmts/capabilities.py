@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
 import pyproj
+from markupsafe import Markup
 
 from mosaics.grids import Grid, Matrix
 from mosaics.models import Bounds, Text
 from server.wmts.exceptions import invalid_update_sequence
 from server.wmts.kvp import SECTIONS, VERSION
 from server.wmts.language import DEFAULT_LANGUAGE, Language, in_language
-from server.wmts.templating import render
+from server.wmts.templating import joined, macro, render
 
 TILE_EXTENSIONS: Mapping[str, str] = MappingProxyType(
     {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/avif": "avif"}
@@ -164,8 +165,10 @@ def render_capabilities(
     offered = {grid.id: grid for grid in grids}
     shown = [layer for layer in layers if not offered.keys().isdisjoint(layer.grids)]
     full = len(shown) <= FULL_TEMPLATES_UP_TO
-    entries = [_entry(layer, offered, addresses, language, full=full) for layer in shown]
-    used = {grid for entry in entries for grid in entry.grids}
+    parts = _Parts(addresses, language, full=full)
+    listed = {ids: _grids_of(ids, offered, full=full) for ids in {layer.grids for layer in shown}}
+    entries = [_entry(layer, listed[layer.grids], parts) for layer in shown]
+    used = {grid.id for grids_of_some in listed.values() for grid in grids_of_some}
     write = functools.partial(
         render,
         "capabilities.xml",
@@ -278,45 +281,76 @@ class _Box(NamedTuple):
 class _Entry(NamedTuple):
     """A layer as the template needs it."""
 
-    info: LayerInfo
+    id: str
+    title: str
     abstract: str
+    keywords: tuple[str, ...]
     lower_corner: str
     upper_corner: str
     boxes: Sequence[_Box]
-    times: tuple[str, ...]
-    grids: list[str]
-    limits: Mapping[str, tuple[MatrixLimit, ...]]
+    styles: Markup
+    formats: Markup
+    times: Markup
+    """Its dates, but for the first and last tag; empty: it has no Dimension."""
+    grid_links: Markup
     tile_templates: list[tuple[str, str]]
     info_templates: list[tuple[str, str]]
-    full: bool
-    """Whether it has keywords, and its styles the addresses of their legends."""
 
 
-def _entry(
-    layer: LayerInfo,
-    offered: Mapping[str, Grid],
-    addresses: _Addresses,
-    language: Language,
-    *,
-    full: bool,
-) -> _Entry:
+class _Parts:
+    """Parts of layers in one document: what is the same of many is written once."""
+
+    def __init__(self, addresses: _Addresses, language: Language, *, full: bool) -> None:
+        self.addresses, self.language, self.full = addresses, language, full
+        self._text = functools.partial(in_language, language=language)
+        self._styles, self._formats, self._grid_links = (
+            macro("layer_parts.xml", name) for name in ("styles", "formats", "grid_links")
+        )
+        self._made: dict[Hashable, Markup] = {}
+
+    def styles(self, layer: LayerInfo) -> Markup:
+        """Write the styles of a layer, in full with the addresses of their legends."""
+        key = ("styles", layer.styles if self.full else tuple([style[:2] for style in layer.styles]))
+        return self._once(key, lambda: self._styles(layer.styles, self._text, self.addresses, self.full))
+
+    def formats(self, layer: LayerInfo) -> Markup:
+        """Write the media types of a layer."""
+        key = ("formats", layer.formats, layer.info_formats)
+        return self._once(key, lambda: self._formats(layer.formats, layer.info_formats))
+
+    def grid_links(self, layer: LayerInfo, grids: tuple[str, ...]) -> Markup:
+        """Write the grids of a layer, and which of their levels are served."""
+        if layer.limits:
+            return self._grid_links(grids, layer.limits)
+        return self._once(("grids", grids), lambda: self._grid_links(grids, {}))
+
+    def _once(self, key: Hashable, write: Callable[[], Markup]) -> Markup:
+        found = self._made.get(key)
+        if found is None:
+            found = self._made[key] = write()
+        return found
+
+
+def _entry(layer: LayerInfo, grids: Sequence[Grid], parts: _Parts) -> _Entry:
     """Prepare a layer, in full or with what it can't do without."""
-    grids = [offered[grid] for grid in layer.grids if grid in offered]
+    addresses, full = parts.addresses, parts.full
     # OpenLayers fills {Time} from a Dimension of the same case, and writes `undefined` where there is none.
     time = "{Time}" if layer.has_dimension else "default"
     tile = f"wmts/1.0.0/{layer.id}/{{Style}}/{time}/{{TileMatrixSet}}/{{TileMatrix}}/{{TileRow}}/{{TileCol}}"
     west, south, east, north = layer.bounds
+    abstract = in_language(layer.abstract, parts.language)
     return _Entry(
-        info=layer,
-        abstract=" ".join(
-            part for part in (in_language(layer.abstract, language), layer.attribution) if part
-        ),
+        id=layer.id,
+        title=in_language(layer.title, parts.language),
+        abstract=" ".join(part for part in (abstract, layer.attribution) if part),
+        keywords=layer.keywords if full else (),
         lower_corner=f"{_degrees(west)} {_degrees(south)}",
         upper_corner=f"{_degrees(east)} {_degrees(north)}",
         boxes=_boxes(layer, grids) if full else (),
-        times=layer.times if layer.has_dimension else (),
-        limits=layer.limits,
-        grids=[grid.id for grid in (grids if full else _one_a_system(grids))],
+        styles=parts.styles(layer),
+        formats=parts.formats(layer),
+        times=joined(layer.times if layer.has_dimension else (), "</Value><Value>"),
+        grid_links=parts.grid_links(layer, tuple([grid.id for grid in grids])),
         tile_templates=[
             (format_, addresses.resource(f"{tile}.{TILE_EXTENSIONS[format_]}"))
             for format_ in layer.formats[: None if full else 1]
@@ -325,8 +359,13 @@ def _entry(
             (format_, addresses.resource(f"{tile}/{{J}}/{{I}}.{INFO_EXTENSIONS[format_]}"))
             for format_ in layer.info_formats[: None if full else 0]
         ],
-        full=full,
     )
+
+
+def _grids_of(ids: tuple[str, ...], offered: Mapping[str, Grid], *, full: bool) -> Sequence[Grid]:
+    """Give the grids on offer that a layer is listed with."""
+    grids = [offered[id_] for id_ in ids if id_ in offered]
+    return grids if full else _one_a_system(grids)
 
 
 def _one_a_system(grids: Sequence[Grid]) -> list[Grid]:

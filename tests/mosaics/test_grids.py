@@ -9,7 +9,7 @@ import pytest
 
 from mosaics.errors import DataFileInvalidError, GridNotFoundError, TileOutsideGridError
 from mosaics.geodesy import ground_resolution, lonlat_transformer
-from mosaics.grids import TileRange, find_grid, load_grids, parse_grid
+from mosaics.grids import TileRange, find_grid, grids_meeting, grids_meeting_each, load_grids, parse_grid
 from mosaics.models import Bounds
 from mosaics.registry import BUILT_IN
 
@@ -277,3 +277,20 @@ def test_there_is_no_extent_off_the_area_or_across_the_antimeridian():
 def test_the_world_s_extent_is_the_grid():
     grid = GRIDS.get("WebMercatorQuad")
     assert grid.extent(Bounds(-180, -85.06, 180, 85.06)) == pytest.approx(grid.matrix(0).bounds)
+
+
+def test_grids_of_many_rectangles_are_those_that_each_touches():
+    france, pacific, across = Bounds(1, 43, 2, 44), Bounds(150, 0, 151, 1), Bounds(179, -22, -61, 47)
+    edge, pole, upside_down = Bounds(-9.86, 41.15, -9.86, 41.15), Bounds(0, 89, 1, 90), Bounds(1, 44, 2, 43)
+    bounds = [france, pacific, across, edge, pole, upside_down, france]
+    found = grids_meeting_each(GRIDS, bounds)
+    for some, box in zip(found, bounds, strict=True):
+        assert set(some) == {grid for grid in GRIDS.values() if grid.intersects(box)}
+        assert some == grids_meeting(GRIDS, box)
+    assert [grid.id for grid in found[0]] == [
+        *("WebMercatorQuad", "2154_50cm", "WorldCRS84Quad"),
+        *("WebMercatorQuad_512", "2154_50cm_512", "WorldCRS84Quad_512"),
+    ]
+    assert "5490_50cm" in {grid.id for grid in found[2]}, "on one side of the antimeridian"
+    assert found[5] == ()
+    assert grids_meeting_each(GRIDS, []) == []

@@ -11,6 +11,7 @@ from server.wmts.capabilities import (
     INFO_EXTENSIONS,
     TILE_EXTENSIONS,
     LayerInfo,
+    MatrixLimit,
     StyleInfo,
     is_unchanged,
     render_unchanged,
@@ -439,3 +440,30 @@ def test_layer_without_abstract_has_its_attribution(make_document, single_layer)
     assert find(root, "string(//w:Layer[1]/ows:Title)") == "A"
     assert find(root, "//w:Layer/ows:Abstract/text()") == ["© CNES"]
     assert find(root, "string(//w:Layer[1]//ows:LowerCorner)") == "0.123457 0"
+
+
+@pytest.mark.parametrize("many", [1, 201], ids=["in full", "short"])
+def test_what_layers_have_in_common_is_not_taken_from_another(make_document, dated_layer, many):
+    other = {
+        "id": "other",
+        "styles": (dated_layer.styles[0]._replace(title=Text(fr="Autre & <b>", en="Other")),),
+        "formats": ("image/webp",),
+        "info_formats": (),
+        "times": ("2020-01-01", "2020-01-02"),
+        "grids": ("2154_50cm",),
+        "limits": {"2154_50cm": (MatrixLimit(matrix="3", min_row=0, max_row=1, min_col=2, max_col=4),)},
+    }
+    layers = [dated_layer] * many + [dataclasses.replace(dated_layer, **other), dated_layer]
+    root = parse(make_document(layers=layers))
+    last, first = "//w:Layer[last()]", "//w:Layer[1]"
+    for path in ("/w:Style", "/w:Format", "/w:InfoFormat", "/w:Dimension", "/w:TileMatrixSetLink"):
+        written = [[etree.tostring(each) for each in find(root, place + path)] for place in (first, last)]
+        assert written[0] == written[1] != []
+    alone = f"//w:Layer[{many + 1}]"
+    assert find(root, f"{alone}/w:Style/ows:Title/text()") == ["Autre & <b>", "natural"]
+    assert find(root, f"{alone}/w:Format/text()") == ["image/webp"]
+    assert find(root, f"{alone}/w:InfoFormat") == []
+    assert find(root, f"{alone}/w:Dimension/w:Value/text()") == ["latest", "2020-01-01", "2020-01-02"]
+    assert find(root, f"{alone}/w:TileMatrixSetLink/w:TileMatrixSet/text()") == ["2154_50cm"]
+    assert find(root, f"{alone}//w:MaxTileCol/text()") == ["4"]
+    assert find(root, "count(//w:TileMatrixSetLimits)") == 1
