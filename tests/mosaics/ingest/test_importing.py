@@ -239,6 +239,11 @@ REFUSED: list[tuple[Callable[[], dict[str, Any]], str]] = [
     (lambda: changed(foreign(), POINT, "geometry"), "its geometry is no area"),
     (lambda: changed(foreign(), None, "geometry"), "lacks what a scene needs"),
     (lambda: changed(foreign(), "soon", "properties", "datetime"), "it can't be understood"),
+    (
+        lambda: changed(foreign(), "0001-01-01T00:00:00+14:00", "properties", "datetime"),
+        "it can't be understood: OverflowError",
+    ),
+    (lambda: item(datetime="0001-01-01T00:00:00+14:00"), "lacks what a scene needs: OverflowError"),
     (lambda: changed(foreign(), "missing.tif", *HREF), "its file 'missing.tif' is not there"),
     (lambda: changed(foreign(), "../outside/a.tif", *HREF), "lies below no data root"),
     (lambda: changed(foreign(), "/etc/passwd", *HREF), "lies below no data root"),
