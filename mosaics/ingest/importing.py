@@ -141,7 +141,9 @@ class Importing:
             raise IngestError("it names no collection: name one with --collection")
         item["collection"] = collection_id
         properties = item["properties"]
-        self._make_new(check_collection_id(str(collection_id)))
+        if check_collection_id(str(collection_id)) != collection_id:
+            raise IngestError("its collection is no word")
+        self._make_new(collection_id)
         if self.licence_id is not None:
             properties["license"] = self.licence_id
         elif not whole and self._known[collection_id] is not None:

@@ -233,6 +233,8 @@ REFUSED: list[tuple[Callable[[], dict[str, Any]], str]] = [
     ),
     (lambda: changed(foreign(), "a b", "id"), "its id can't name a scene"),
     (lambda: changed(foreign(), "Bad Name", "collection"), "can't name a collection"),
+    (lambda: changed(foreign(), 3, "collection"), "its collection is no word"),
+    (lambda: changed(item(), 3, "collection"), "its collection is no word"),
     (lambda: changed(foreign(), "m", "collection"), "'m' is the id of a mosaic"),
     (lambda: changed(foreign(), BOW, "geometry"), "its geometry is not valid: Self-intersection"),
     (lambda: changed(foreign(), FAR, "geometry"), "its geometry lies beyond"),
