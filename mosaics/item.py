@@ -46,6 +46,8 @@ _EO: Final = "https://stac-extensions.github.io/eo/v2.0.0/schema.json"
 RENDER_SCHEMA: Final = "https://stac-extensions.github.io/render/v2.0.0/schema.json"
 _COLLECTION_LINK: Final = {"rel": "collection", "href": "./collection.json", "type": "application/json"}
 """STAC asks for one of every item that names its collection."""
+_MOST_LEVELS: Final = 64
+"""Of a companion; no grid has as many."""
 UNDATED: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Start of the interval that STAC asks for where the acquisition time isn't known."""
 
@@ -176,7 +178,7 @@ def scene_from_item(
             others=others_from(item["assets"], root),
             mask=mask_from(item["assets"], root),
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         named = item.get("id") if isinstance(item, dict) else None
         raise SceneUnreadableError(str(named)) from error
 
@@ -255,7 +257,7 @@ def _visual_from(item: dict[str, Any], root: Path) -> Visual | None:
             return None
         cell, _, left, _, _, top = asset["proj:transform"]
         coarsest, finest = asset["flux:zooms"]
-        if asset["flux:format"] not in {"jpg", "webp"}:
+        if asset["flux:format"] not in {"jpg", "webp"} or not 0 <= finest - coarsest < _MOST_LEVELS:
             return None
         side = VISUAL_BLOCK * 2 ** (finest - coarsest)
         state = asset.get("flux:source_state")
@@ -278,7 +280,7 @@ def _visual_from(item: dict[str, Any], root: Path) -> Visual | None:
             columns=width // side,
             rows=height // side,
         )
-    except (AttributeError, KeyError, TypeError, ValueError, IndexError):
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError, IndexError):
         return None
 
 

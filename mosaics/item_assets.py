@@ -33,7 +33,7 @@ STATE: Final = "flux:state"
 """Field of an asset whose file was never hashed: its size and time of writing, `BYTES-NANOSECONDS`."""
 DATA: Final = "data"
 """Key of the leading asset."""
-_COMPARED: Final = "flux:relative_reflectance"
+COMPARED: Final = "flux:relative_reflectance"
 """Field of a band: what makes its values reflectance but for a factor of all bands, if not raster:scale."""
 MASK: Final = "mask"
 """Key of the asset that tells of clouds."""
@@ -186,7 +186,7 @@ def _band_to(band: Band, facts: AssetFacts, place: int) -> dict[str, Any]:
     if facts.scales[place] != 1 or facts.offsets[place] != 0:
         document["raster:scale"], document["raster:offset"] = facts.scales[place], facts.offsets[place]
     if (band.scale, band.offset) not in {(1.0, 0.0), (facts.scales[place], facts.offsets[place])}:
-        document[_COMPARED] = {"scale": band.scale, "offset": band.offset}
+        document[COMPARED] = {"scale": band.scale, "offset": band.offset}
     if band.common_name:
         prefix = "eo" if band.common_name in EO_COMMON_NAMES else "flux"
         document[f"{prefix}:common_name"] = band.common_name
@@ -206,7 +206,7 @@ def _band_to(band: Band, facts: AssetFacts, place: int) -> dict[str, Any]:
 
 def _band_from(document: dict[str, Any]) -> Band:
     stated = (document.get("raster:scale", 1.0), document.get("raster:offset", 0.0))
-    compared = document.get(_COMPARED)
+    compared = document.get(COMPARED)
     statistics, percentiles = document.get("statistics", _NOTHING), document.get("flux:percentiles", _NOTHING)
     return Band(
         name=document["name"],
@@ -232,6 +232,11 @@ def href_of(href: str, root: Path) -> str:
     if is_object(href) or not path.is_relative_to(root):
         return href
     return path.relative_to(root).as_posix()
+
+
+def is_plain_href(href: Any) -> bool:
+    """Tell whether an href is an absolute path, or a relative one that leaves no folder."""
+    return isinstance(href, str) and (href.startswith("/") or _PLAIN.fullmatch(href) is not None)
 
 
 def path_of(href: str, root: Path) -> str:

@@ -16,12 +16,17 @@ from mosaics.stretch import Stretch
 MosaicCheck = Callable[[Mosaic | None], None]
 """Is given the mosaic that is there, or None, while nobody else can write; what it raises ends the change."""
 
-SummaryCheck = Callable[[Summary], None]
-"""Is given what the index would hold of a scene; a SceneUnreadableError that it raises makes it broken."""
+SummaryCheck = Callable[[Sequence[Summary]], Sequence[SceneUnreadableError | None]]
+"""Is given what the index would hold of some scenes, and gives of each why it is broken, or None."""
 
 
-def unchecked(_held: Mosaic | Summary | None) -> None:
+def unchecked(_held: Mosaic | None) -> None:
     """Take whatever is there."""
+
+
+def none_broken(summaries: Sequence[Summary]) -> list[SceneUnreadableError | None]:
+    """Take whatever can be read."""
+    return [None] * len(summaries)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +156,7 @@ class CatalogWriter(Protocol):
     def put_scene(self, collection_id: str, item: dict[str, Any], digest: str) -> int:
         """Add or replace a scene by its STAC item and give its sequence; the collection must exist."""
 
-    def put_scenes(self, scenes: Sequence[NewScene], check: SummaryCheck = unchecked) -> list[Put]:
+    def put_scenes(self, scenes: Sequence[NewScene], check: SummaryCheck = none_broken) -> list[Put]:
         """Add or replace some hundred scenes in one short transaction; an equal one again changes nothing.
 
         Each that is written has a sequence of its own, ascending in their order. Of several with one key the
@@ -159,7 +164,7 @@ class CatalogWriter(Protocol):
 
         Args:
             scenes: With their items; more at once hold up other writers for longer.
-            check: Looks at each that is new or other than it was.
+            check: Looks at those that are new or other than they were, some hundred at a time.
 
         Returns:
             What became of each, in their order.

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from mosaics.catalog.base import NewScene, Put, SummaryCheck
 from mosaics.catalog.schema import advance, collections_table, scenes_table, summaries_table, translated
-from mosaics.catalog.summary import summary_of
+from mosaics.catalog.summary import Summary, summaries_of
 from mosaics.errors import SceneUnreadableError
 
 _AT_ONCE: Final = 500
@@ -46,12 +46,13 @@ def _runs(scenes: Sequence[NewScene]) -> Iterator[list[NewScene]]:
     keys: set[_Key] = set()
     digests: set[str | None] = set()
     for scene in scenes:
-        twin = scene.key in keys or (scene.digest is not None and scene.digest in digests)
+        key = scene.key
+        twin = key in keys or (scene.digest is not None and scene.digest in digests)
         if twin or len(run) == _AT_ONCE:
             yield run
             run, keys, digests = [], set(), set()
         run.append(scene)
-        keys.add(scene.key)
+        keys.add(key)
         digests.add(scene.digest)
     if run:
         yield run
@@ -61,24 +62,36 @@ def _put_run(engine: sa.Engine, scenes: list[NewScene], check: SummaryCheck) -> 
     """Write scenes of different keys; all that takes time is done before the lock is."""
     found: dict[_Key, Put] = {}
     rows: dict[_Key, _Row] = {}
+    keys = [scene.key for scene in scenes]
     with translated(), engine.connect() as connection:
-        held = _texts(connection, [scene.key for scene in scenes])
-    for scene in scenes:
+        held = _texts(connection, keys)
+    new: list[tuple[_Key, NewScene, str]] = []
+    for key, scene in zip(keys, scenes, strict=True):
         text = pydantic_core.to_json(scene.item).decode()
-        known = held.get(scene.key)
+        known = held.get(key)
         if known is not None and (known == text or _read(known) == scene.item):
-            found[scene.key] = Put(status="unchanged")
-            continue
-        try:
-            summary = summary_of(scene.item)
-            check(summary)
-            rows[scene.key] = (scene.key, text, scene.digest, bytes(summary))
-        except SceneUnreadableError as error:
-            found[scene.key] = Put(status="broken", error=error)
+            found[key] = Put(status="unchanged")
+        else:
+            new.append((key, scene, text))
+    summaries = _summaries([scene for _, scene, _ in new], check)
+    for (key, scene, text), summary in zip(new, summaries, strict=True):
+        if isinstance(summary, SceneUnreadableError):
+            found[key] = Put(status="broken", error=summary)
+        else:
+            rows[key] = (key, text, scene.digest, bytes(summary))
     if rows:
         with translated(), engine.begin() as connection:
             found |= _put_rows(connection, rows)
-    return [found[scene.key] for scene in scenes]
+    return [found[key] for key in keys]
+
+
+def _summaries(scenes: Sequence[NewScene], check: SummaryCheck) -> Iterator[Summary | SceneUnreadableError]:
+    """Give what the index will hold of scenes; in place of one that is broken, why."""
+    found = summaries_of([scene.item for scene in scenes])
+    made = [summary for summary in found if isinstance(summary, Summary)]
+    errors = iter(check(made))
+    for summary in found:
+        yield summary if isinstance(summary, SceneUnreadableError) else next(errors) or summary
 
 
 def _read(text: str) -> Any:

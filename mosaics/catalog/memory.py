@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mosaics.catalog.base import Changes, MosaicCheck, NewScene, Put, SummaryCheck, data_href, unchecked
+from mosaics.catalog.base import (
+    Changes,
+    MosaicCheck,
+    NewScene,
+    Put,
+    SummaryCheck,
+    data_href,
+    none_broken,
+    unchecked,
+)
 from mosaics.catalog.summary import summary_of
 from mosaics.catalog.table import Gathering
 from mosaics.errors import NameTakenError, SceneUnreadableError
@@ -174,7 +183,7 @@ class MemoryCatalog:
         self._forget_digest(collection_id, scene_id)
         return True
 
-    def put_scenes(self, scenes: Sequence[NewScene], check: SummaryCheck = unchecked) -> list[Put]:
+    def put_scenes(self, scenes: Sequence[NewScene], check: SummaryCheck = none_broken) -> list[Put]:
         """Add or replace scenes."""
         for scene in scenes:
             if scene.collection_id not in self._collections:
@@ -186,9 +195,11 @@ class MemoryCatalog:
         if held == scene.item:
             return Put(status="unchanged")
         try:
-            check(summary_of(scene.item))
+            (broken,) = check([summary_of(scene.item)])
         except SceneUnreadableError as error:
-            return Put(status="broken", error=error)
+            broken = error
+        if broken is not None:
+            return Put(status="broken", error=broken)
         if holder not in {None, scene.key}:
             return Put(status="taken", holder=holder)
         self._sequence += 1

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from mosaics.catalog.base import Changes, MosaicCheck, NewScene, Put, SummaryCheck, unchecked
+from mosaics.catalog.base import Changes, MosaicCheck, NewScene, Put, SummaryCheck, none_broken, unchecked
 from mosaics.catalog.pgstac_follow import BROKEN, HYDRATED, Understanding, follow, hydrating
 from mosaics.catalog.pgstac_schema import followed_collections, followed_scenes
 from mosaics.catalog.schema import reading, translated
@@ -169,7 +169,7 @@ class PgstacCatalog:
     def put_scenes(
         self,
         scenes: Sequence[NewScene],  # noqa: ARG002 - it is refused
-        check: SummaryCheck = unchecked,  # noqa: ARG002 - likewise
+        check: SummaryCheck = none_broken,  # noqa: ARG002 - likewise
     ) -> list[Put]:
         """Refuse: pgSTAC has its own tools."""
         raise CatalogReadOnlyError

@@ -9,7 +9,16 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from mosaics.catalog.base import Changes, MosaicCheck, NewScene, Put, SummaryCheck, data_href, unchecked
+from mosaics.catalog.base import (
+    Changes,
+    MosaicCheck,
+    NewScene,
+    Put,
+    SummaryCheck,
+    data_href,
+    none_broken,
+    unchecked,
+)
 from mosaics.catalog.bulk import put_all, remove_all
 from mosaics.catalog.schema import (
     advance,
@@ -279,7 +288,7 @@ class SqlCatalog:
                 )
             return bool(removed)
 
-    def put_scenes(self, scenes: Sequence[NewScene], check: SummaryCheck = unchecked) -> list[Put]:
+    def put_scenes(self, scenes: Sequence[NewScene], check: SummaryCheck = none_broken) -> list[Put]:
         """Add or replace scenes."""
         return put_all(self._engine, scenes, check)
 

@@ -11,17 +11,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import pydantic_core
 import shapely
 
 from mosaics.errors import SceneUnreadableError
 from mosaics.item import instant_of, scene_from_item
 from mosaics.item_assets import CLASSES, CLOUDY, DATA, MASK
+from mosaics.plain_item import is_plain
 from mosaics.queryables import QUERYABLE_NUMBERS, QUERYABLE_WORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from numpy.typing import NDArray
     from shapely.geometry.base import BaseGeometry
 
 VERSION: Final = 1
@@ -34,6 +37,12 @@ _BETWEEN: Final = "\x1f"
 """Between words; no STAC word holds this control character."""
 _ABSENT: Final = "\x00"
 _MOST_WORDS: Final = 65_535
+_SURELY_SHORT: Final = 1000
+"""Characters of a word that is not too long, whatever they are."""
+_ID, _COLLECTION = WORDS.index("id"), WORDS.index("collection")
+_DATETIME, _GSD = QUERYABLE_NUMBERS.index("datetime"), QUERYABLE_NUMBERS.index("gsd")
+_BROKEN: Final = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError, struct.error)
+"""What reading an item raises that lacks what a scene needs."""
 _PROPERTIES: Final = (
     *("license", "flux:sensor", "flux:kind", "flux:styles", "flux:attribution", "datetime", "proj:shape"),
 )
@@ -85,39 +94,72 @@ def summary_of(item: dict[str, Any]) -> Summary:
     """
     try:
         outline = outline_of(item["geometry"])
-        scene_from_item(item, root=_ANYWHERE, sequence=0, footprint=outline)
-        properties = item["properties"]
-        asset = item["assets"][DATA]
-        known = {name: _number(properties.get(name)) for name in QUERYABLE_NUMBERS}
-        known["datetime"] = _seconds(properties.get("datetime"))
-        known["gsd"] = min(
+    except _BROKEN as error:
+        raise _unreadable(item) from error
+    return _summary(item, outline, shapely.to_wkb(outline))
+
+
+def summaries_of(items: Sequence[dict[str, Any]]) -> list[Summary | SceneUnreadableError]:
+    """Make the summaries of items, whose geometries are read together; in place of a broken one is why."""
+    outlines = _outlines_of(items)
+    footprints = shapely.to_wkb(outlines)
+    found: list[Summary | SceneUnreadableError] = []
+    for item, outline, footprint in zip(items, outlines, footprints, strict=True):
+        try:
+            # a geometry that can't be read is read again alone, which tells what is wrong with it
+            found.append(summary_of(item) if outline is None else _summary(item, outline, footprint))
+        except SceneUnreadableError as error:
+            found.append(error)
+    return found
+
+
+def _outlines_of(items: Sequence[dict[str, Any]]) -> NDArray[np.object_]:
+    """Read the geometries of items; None: it can't be read."""
+    texts = np.array([_geometry_text(item) for item in items], object)
+    found: NDArray[np.object_] = shapely.from_geojson(texts, on_invalid="ignore")
+    return found
+
+
+def _geometry_text(item: dict[str, Any]) -> bytes | None:
+    try:
+        return pydantic_core.to_json(item["geometry"])
+    except _BROKEN:
+        return None
+
+
+def _summary(item: dict[str, Any], outline: BaseGeometry, footprint: bytes) -> Summary:
+    try:
+        if not is_plain(item):
+            scene_from_item(item, root=_ANYWHERE, sequence=0, footprint=outline)
+        properties, assets = item["properties"], item["assets"]
+        acquired = _seconds(properties.get("datetime"))
+        numbers = [_number(properties.get(name)) for name in QUERYABLE_NUMBERS]
+        numbers[_DATETIME] = acquired
+        numbers[_GSD] = min(
             float(each["raster:spatial_resolution"])
-            for key, each in item["assets"].items()
+            for key, each in assets.items()
             if key == DATA or "data" in each.get("roles", ())
         )
-        words = {name: _word(properties.get(name)) for name in QUERYABLE_WORDS}
-        words |= {
-            "id": str(item["id"]),
-            "collection": str(item["collection"]),
-            "attribution": _word(properties.get("flux:attribution")),
-            "look": look_of(
-                properties["flux:kind"],
-                properties["flux:styles"],
-                [
-                    (b["name"], b.get("eo:common_name") or b.get("flux:common_name"), b["data_type"])
-                    for b in asset["bands"]
-                ],
-            ),
-        }
+        words = [_word(properties.get(name)) for name in QUERYABLE_WORDS]
+        words[_ID], words[_COLLECTION] = str(item["id"]), str(item["collection"])
+        attribution = _word(properties.get("flux:attribution"))
+        bands = [
+            (band["name"], band.get("eo:common_name") or band.get("flux:common_name"), band["data_type"])
+            for band in assets[DATA]["bands"]
+        ]
+        look = look_of(properties["flux:kind"], properties["flux:styles"], bands)
         return Summary(
-            numbers=tuple(known[name] for name in QUERYABLE_NUMBERS),
-            words=tuple(words[name] for name in WORDS),
-            footprint=shapely.to_wkb(outline),
+            numbers=tuple(numbers),
+            words=(*words, attribution, look),
+            footprint=footprint,
             record=_record(item),
         )
-    except (AttributeError, KeyError, TypeError, ValueError, struct.error) as error:
-        named = item.get("id") if isinstance(item, dict) else None
-        raise SceneUnreadableError(str(named)) from error
+    except _BROKEN as error:
+        raise _unreadable(item) from error
+
+
+def _unreadable(item: Any) -> SceneUnreadableError:
+    return SceneUnreadableError(str(item.get("id") if isinstance(item, dict) else None))
 
 
 def outline_of(geometry: Any) -> BaseGeometry:
@@ -222,15 +264,21 @@ def packed(value: Any) -> bytes:
 
 def _number(value: Any) -> float:
     """Give a number that is one; text and what is not finite are unknown."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return math.nan
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        return math.nan
+    return number if math.isfinite(number) else math.nan
 
 
 def _word(value: Any) -> str | None:
     if value is None:
         return None
     word = str(value)
+    if len(word) < _SURELY_SHORT and word.isprintable():
+        return word
     if _BETWEEN in word or _ABSENT in word or len(word.encode()) > _MOST_WORDS // len(WORDS):
         raise ValueError("a property is too long or holds control characters")
     return word

@@ -22,7 +22,7 @@ from mosaics.registry import Registry
 from mosaics.sensors import COLOURS, Layout, Sensor, guess_sensor
 from mosaics.styles import Style
 
-_NEEDED: Final = ("flux:sensor", "flux:kind", "flux:styles", "proj:shape")
+_NEEDED: Final = frozenset({"flux:sensor", "flux:kind", "flux:styles", "proj:shape"})
 _TIFF: Final = (".tif", ".tiff", ".cog")
 _NO_IMAGE: Final = frozenset({"thumbnail", "overview", "metadata", "cloud", "snow-ice", "data-mask"})
 """Roles of assets that are not what an item shows."""
@@ -43,7 +43,7 @@ def is_whole(item: Mapping[str, Any]) -> bool:
     if not isinstance(properties, Mapping) or not isinstance(assets, Mapping):
         return False
     data = assets.get(DATA)
-    if not isinstance(data, Mapping) or any(name not in properties for name in _NEEDED):
+    if not isinstance(data, Mapping) or not properties.keys() >= _NEEDED:
         return False
     known = "file:checksum" in data or STATE in data or ETAG in data
     return known and "bands" in data and "raster:spatial_resolution" in data

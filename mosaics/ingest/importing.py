@@ -14,7 +14,7 @@ from mosaics.ingest.collection_documents import collection_from_document
 from mosaics.ingest.foreign import Completing
 from mosaics.ingest.item_files import Entry, read_items
 from mosaics.ingest.naming import check_collection_id
-from mosaics.ingest.whole_items import check_outline, whole_item
+from mosaics.ingest.whole_items import check_outlines, whole_item
 from mosaics.models import Collection, Text
 
 _BATCH: Final = 400
@@ -95,9 +95,10 @@ class Importing:
             IngestError: If the file can't be read further; what was read before is imported.
             CatalogUnavailableError: If the catalogue does not answer.
         """
+        start = path.parent.resolve()
         try:
             for entry in read_items(path):
-                self._take(entry, f"{path.name}, {entry.place}", path.parent.resolve())
+                self._take(entry, f"{path.name}, {entry.place}", start)
                 if len(self._batch) >= _BATCH:
                     self._write()
                     progress(entry.done, self.report)
@@ -119,7 +120,13 @@ class Importing:
                 self._batch.append((place, self._scene(entry.document, start)))
         except (IngestError, NameTakenError) as error:
             self.report.refuse(place, entry.document.get("id"), str(error))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:  # whatever else others wrote
+        except (
+            ArithmeticError,
+            AttributeError,
+            KeyError,
+            TypeError,
+            ValueError,
+        ) as error:  # whatever else others wrote
             self.report.refuse(place, entry.document.get("id"), f"it can't be understood: {error!r}")
 
     def _scene(self, document: Mapping[str, Any], start: Path) -> NewScene:
@@ -134,7 +141,9 @@ class Importing:
             raise IngestError("it names no collection: name one with --collection")
         item["collection"] = collection_id
         properties = item["properties"]
-        self._make_new(check_collection_id(str(collection_id)))
+        if check_collection_id(str(collection_id)) != collection_id:
+            raise IngestError("its collection is no word")
+        self._make_new(collection_id)
         if self.licence_id is not None:
             properties["license"] = self.licence_id
         elif not whole and self._known[collection_id] is not None:
@@ -166,7 +175,7 @@ class Importing:
         if not self._batch:
             return
         batch, self._batch = self._batch, []
-        puts = self.catalog.put_scenes([scene for _, scene in batch], check_outline)
+        puts = self.catalog.put_scenes([scene for _, scene in batch], check_outlines)
         for (place, scene), put in zip(batch, puts, strict=True):
             self._count(place, scene, put)
 

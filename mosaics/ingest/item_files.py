@@ -21,6 +21,8 @@ _LONGEST_DOCUMENT: Final = 500_000_000
 _PARQUET: Final = b"PAR1"
 _AT_ONCE: Final = 1000
 """Rows of GeoParquet that are read together."""
+_KINDS: Final = ("Feature", "Collection")
+"""What an item or a collection calls itself; no set, as what others wrote may be unhashable."""
 _TOP: Final = frozenset(
     {"type", "stac_version", "stac_extensions", "id", "geometry", "bbox", "links", "assets", "collection"}
 )
@@ -63,7 +65,7 @@ def read_items(path: Path) -> Iterator[Entry]:
             if first is None:
                 raise IngestError(f"{path.name}: there is nothing in it")
             found = _parsed(first)
-            if isinstance(found, Mapping) and found.get("type") in {"Feature", "Collection"}:
+            if isinstance(found, Mapping) and found.get("type") in _KINDS:
                 file.seek(0)
                 yield from _lines(file, path, size)
                 return
@@ -106,7 +108,7 @@ def _documents(path: Path, size: int) -> Iterator[Entry]:
         features = found["features"]
         for number, feature in enumerate(features, start=1):
             yield _entry(f"feature {number}", feature, number / len(features))
-    elif kind in {"Feature", "Collection"}:
+    elif kind in _KINDS:
         yield _entry("the item", found, 1.0)
     else:
         raise IngestError(
@@ -115,7 +117,7 @@ def _documents(path: Path, size: int) -> Iterator[Entry]:
 
 
 def _entry(place: str, found: Any, done: float) -> Entry:
-    if isinstance(found, Mapping) and found.get("type") in {"Feature", "Collection"}:
+    if isinstance(found, Mapping) and found.get("type") in _KINDS:
         return Entry(place=place, document=found, done=done)
     reason = found if isinstance(found, str) else "neither an item nor a collection"
     return Entry(place=place, document=None, done=done, reason=reason)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, get_args
 
+import numpy as np
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from mosaics.catalog.summary import WORDS, Summary
 from mosaics.errors import IngestError, SceneUnreadableError
@@ -19,6 +21,9 @@ from mosaics.models import Collection, Kind
 
 _SCENE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _KINDS: Final = frozenset(get_args(Kind))
+_AREAS: Final = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
+_LEAST, _MOST = (-180, -90), (180, 90)
+"""Longitude and latitude."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,8 +53,14 @@ class Foreign:
         return item
 
     def check(self, summary: Summary) -> None:
-        """Check that the outline is an area on the Earth."""
-        check_outline(summary)
+        """Check that the outline is an area on the Earth.
+
+        Raises:
+            SceneUnreadableError: If it is not; its cause says why.
+        """
+        (error,) = check_outlines([summary])
+        if error is not None:
+            raise error
 
 
 def whole_item(
@@ -96,20 +107,33 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
-def check_outline(summary: Summary) -> None:
-    """Check that the outline is an area on the Earth.
+def check_outlines(summaries: Sequence[Summary]) -> list[SceneUnreadableError | None]:
+    """Check that outlines are areas on the Earth.
 
-    Raises:
-        SceneUnreadableError: If it is not; its cause says why.
+    Args:
+        summaries: What the index would hold.
+
+    Returns:
+        Of each why it is none, in the cause of the error; None: it is one.
     """
-    outline = shapely.from_wkb(summary.footprint)
-    west, south, east, north = outline.bounds
+    outlines = shapely.from_wkb([summary.footprint for summary in summaries])
+    is_area = np.isin(shapely.get_type_id(outlines), _AREAS) & ~shapely.is_empty(outlines)
+    bounds = shapely.bounds(outlines)
+    is_beyond = (bounds[:, :2] < _LEAST).any(axis=1) | (bounds[:, 2:] > _MOST).any(axis=1)
+    is_good = is_area & shapely.is_valid(outlines) & ~is_beyond
+    return [
+        None if good else _bad_outline(summary, outline)
+        for good, summary, outline in zip(is_good.tolist(), summaries, outlines, strict=True)
+    ]
+
+
+def _bad_outline(summary: Summary, outline: BaseGeometry) -> SceneUnreadableError:
     if outline.geom_type not in {"Polygon", "MultiPolygon"} or outline.is_empty:
         reason = "its geometry is no area"
     elif not outline.is_valid:
         reason = f"its geometry is not valid: {shapely.is_valid_reason(outline)}"
-    elif west < -180 or east > 180 or south < -90 or north > 90:
-        reason = "its geometry lies beyond longitudes of -180 to 180 and latitudes of -90 to 90"
     else:
-        return
-    raise SceneUnreadableError(str(summary.words[WORDS.index("id")])) from IngestError(reason)
+        reason = "its geometry lies beyond longitudes of -180 to 180 and latitudes of -90 to 90"
+    error = SceneUnreadableError(str(summary.words[WORDS.index("id")]))
+    error.__cause__ = IngestError(reason)
+    return error

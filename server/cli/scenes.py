@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -42,6 +43,8 @@ _Where = Annotated[
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _SHOWN: Final = 5
 """Refused items that are told of one by one."""
+_COLLECTED_EVERY: Final = 10_000
+"""Objects that an import makes until Python looks for cycles among them: about those of a batch."""
 
 
 @scene.command("import")
@@ -86,7 +89,7 @@ def import_(
             make_licence(context, licence)
     stopped = ""
     try:
-        with _progress() as progress:
+        with seldom_collecting(), _progress() as progress:
             for path in files:
                 importing.run(path, progress(path.name))
     except IngestError as error:
@@ -150,6 +153,19 @@ def _tell(context: Context, report: Report, *, as_json: bool) -> None:
         print(json.dumps({**counts, "collections_made": report.made, "reasons": reasons}, ensure_ascii=False))
     else:
         messages.print(", ".join(f"{count} {name}" for name, count in counts.items()), markup=False)
+
+
+@contextmanager
+def seldom_collecting() -> Iterator[None]:
+    """Let Python look for cycles seldom, and not among what was there before: items have none."""
+    held = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(_COLLECTED_EVERY, *held[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*held)
+        gc.unfreeze()
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -223,12 +223,12 @@ def test_others_write_while_many_are_looked_at(catalog: Catalog) -> None:
     catalog.put_collection(collection())
     seen = []
 
-    def look(summary: Summary) -> None:
-        name = summary.words[0]
-        seen.append(name)
-        catalog.put_scene("c", item(f"other-{name}"), f"other-{name}")
-        if name == "b":
-            raise SceneUnreadableError("b")
+    def look(summaries: Sequence[Summary]) -> list[SceneUnreadableError | None]:
+        names = [str(summary.words[0]) for summary in summaries]
+        for name in names:
+            seen.append(name)
+            catalog.put_scene("c", item(f"other-{name}"), f"other-{name}")
+        return [SceneUnreadableError("b") if name == "b" else None for name in names]
 
     puts = catalog.put_scenes([new("a"), new("b")], look)
     assert [put.status for put in puts] == ["added", "broken"]

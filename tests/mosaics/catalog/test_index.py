@@ -13,7 +13,14 @@ from scenes import collection
 
 from mosaics.catalog.index import CatalogIndex, Part
 from mosaics.catalog.memory import MemoryCatalog
-from mosaics.catalog.summary import item_of, styles_of_look, summary_from, summary_of
+from mosaics.catalog.summary import (
+    Summary,
+    item_of,
+    styles_of_look,
+    summaries_of,
+    summary_from,
+    summary_of,
+)
 from mosaics.errors import SceneUnreadableError
 from mosaics.filters import EVERYTHING
 from mosaics.finding import find_layer
@@ -48,6 +55,37 @@ def test_an_item_without_what_a_scene_needs_has_no_summary(missing: str) -> None
     del broken[missing]
     with pytest.raises(SceneUnreadableError):
         summary_of(broken)
+
+
+def told(found: Summary | SceneUnreadableError) -> bytes | tuple[str, str]:
+    return bytes(found) if isinstance(found, Summary) else (str(found), repr(found.__cause__))
+
+
+def alone(given: dict[str, Any]) -> Summary | SceneUnreadableError:
+    try:
+        return summary_of(given)
+    except SceneUnreadableError as error:
+        return error
+
+
+def test_summaries_that_are_made_together_are_those_that_are_made_alone() -> None:
+    ring = [[0, 0, 5], [1, 0, 5], [1, 1, 5], [0, 0, 5]]
+    shapes = [None, 3, {}, {"type": "Polygon", "coordinates": [ring[:2]]}, {"type": "Feature"}]
+    shapes += [
+        {"type": kind, "coordinates": place} for kind, place in (("Point", [1, 2]), ("Polygon", [ring]))
+    ]
+    items: list[Any] = [item("good"), *({**item(f"s{n}"), "geometry": each} for n, each in enumerate(shapes))]
+    items += [item("late", datetime="0001-01-01T00:00:00+14:00"), item("huge", gsd=10**400), {}, 3]
+    items += [
+        item("odd", platform="a\x1fb"),
+        item("long", platform="é" * 3000),
+        item("fits", platform="é" * 2900),
+    ]
+    found = [told(summary) for summary in summaries_of(items)]
+    assert found == [told(alone(each)) for each in items]
+    good = [each["id"] for each, one in zip(items, found, strict=True) if isinstance(one, bytes)]
+    assert good == ["good", "s5", "s6", "huge", "fits"]
+    assert summaries_of([]) == []
 
 
 def test_a_damaged_summary_is_none() -> None:

@@ -58,6 +58,13 @@ def test_what_holds_no_items_is_refused(tmp_path: Path, text: str) -> None:
         read(tmp_path, text)
 
 
+def test_a_type_that_is_no_word_is_no_item(tmp_path: Path) -> None:
+    found = read(tmp_path, "\n".join([json.dumps(item("a")), '{"type": ["Feature"]}', '{"type": {}}']))
+    assert [entry.reason for entry in found] == ["", *["neither an item nor a collection"] * 2]
+    with pytest.raises(IngestError, match="neither STAC items"):
+        read(tmp_path, '{"type": []}')
+
+
 def test_a_line_of_deeply_nested_brackets_harms_nobody(tmp_path: Path) -> None:
     good = json.dumps(item("a"))
     found = read(tmp_path, f"{good}\n{'[' * 100_000}\n{good}")

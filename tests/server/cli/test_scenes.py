@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from server.cli.scenes import seldom_collecting
 from tests.conftest import position_pixels, write_raster
 from tests.server.cli.lines import fine, rows
 from tests.server.conftest import Done, run_all
@@ -41,6 +43,20 @@ def other(shelf: Path, tmp_path: Path) -> Path:
 
 def scenes(home: Path, *lines: list[str]) -> list[Done]:
     return run_all(home, *(["scene", *line] for line in lines))
+
+
+def test_after_an_import_cycles_are_looked_for_as_before() -> None:
+    held = gc.get_threshold(), gc.get_freeze_count()
+
+    def stop() -> None:
+        assert gc.get_threshold()[0] > held[0][0]
+        assert gc.get_freeze_count() > held[1]
+        assert gc.isenabled()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), seldom_collecting():
+        stop()
+    assert (gc.get_threshold(), gc.get_freeze_count()) == (held[0], 0)
 
 
 def test_scenes_are_listed_by_what_they_are(shelf: Path) -> None:
