@@ -224,7 +224,7 @@ def _border(mask: np.ndarray) -> np.ndarray:
 def check_picture(world: World, shown: np.ndarray, expected: Expected, pixels: Pixels, *, exact: bool) -> int:
     """Compare a picture with what must be there; give how many pixels were on an edge.
 
-    A level more or less counts as that too: a part of a file is resampled with other roundings than the whole.
+    A level more or less counts as that too: parts of files are resampled with other roundings than the whole.
 
     Raises:
         AssertionError: With the place of the first pixel that differs.
