@@ -24,7 +24,7 @@ from mosaics.errors import StyleNotFoundError, TimeNotFoundError
 from mosaics.filters import EVERYTHING, SLACK, SceneFilter, SceneRule, SceneSet
 from mosaics.models import Bounds, Collection, Scene, Text
 from mosaics.mosaic import Mosaic, Order
-from mosaics.ordering import Place, ScenesOrder, by_rule, in_order, newest_first
+from mosaics.ordering import Place, ScenesOrder, by_rule, first_of, in_order, newest_first, ranked, within
 from mosaics.outlines import raster_outline
 from mosaics.stretch import Stretch
 from mosaics.times import ANY_TIME, DEFAULT, LATEST, TimeSpan, parse_time
@@ -64,6 +64,29 @@ class LayerPart:
         """Give a column of numbers for the rows that are seen."""
         return self.table.numbers(name)[self.seen.rows]
 
+    def near(self, bounds: Bounds, span: TimeSpan) -> Rows:
+        """Give the rows that are seen whose boxes meet a box, acquired in a span, ascending."""
+        return within(self.table, self.seen.rows_among(self.table.near(bounds)), span)
+
+    def first(self, bounds: Bounds, span: TimeSpan, order: Order, most: int) -> First:
+        """Give of what `near` gives the first so many in an order; of a small box all, as they stand."""
+        if self.table.is_small(bounds):
+            return First(self.table, self.near(bounds, span), in_order=False)
+        if order not in self._ranks:
+            ranks = ranked(self.table, order)
+            if len(self.seen.rows) < len(ranks):
+                seen = np.zeros(len(ranks), bool)
+                seen[self.seen.rows] = True
+                ranks = ranks[seen[ranks]]
+            self._ranks[order] = ranks
+        rows = first_of(self.table, self._ranks[order], bounds, span, most)
+        return First(self.table, rows, in_order=True)
+
+    @cached_property
+    def _ranks(self) -> dict[Order, Rows]:
+        """The rows that are seen, in orders that were asked for."""
+        return {}
+
     def among(self, rows: Rows) -> LayerPart:
         """Leave only what is among some rows, ascending."""
         seen = self.seen.among(rows)
@@ -73,6 +96,20 @@ class LayerPart:
 def _distinct(codes: NDArray[np.int32]) -> NDArray[np.intp]:
     """Give the distinct codes, ascending; np.unique would sort them all."""
     return np.flatnonzero(np.bincount(codes)) if len(codes) else np.array([], np.intp)
+
+
+class First(NamedTuple):
+    """Rows of a table, among which are the first in an order."""
+
+    table: SceneTable
+    rows: Rows
+    in_order: bool
+    """Whether they stand in it."""
+
+    @property
+    def places(self) -> list[Place]:
+        """Where they stand."""
+        return [Place(self.table, row) for row in self.rows.tolist()]
 
 
 class Listed(NamedTuple):
@@ -265,25 +302,27 @@ class Layer:
             span: Acquisition times.
             most: Give no more than the first so many.
         """
-        return in_order(
-            [
-                (
-                    part.table,
-                    rows if span == ANY_TIME else rows[span.flags(part.table.numbers("datetime")[rows])],
-                )
-                for part in self.parts
-                for rows in (
-                    part.seen.rows if bounds is None else part.seen.rows_among(part.table.near(bounds)),
-                )
-            ],
-            most,
-            self.order if span.nearest is None else by_rule(Order(rule="nearest", date=span.nearest)),
-        )
+        rule = self.rule if span.nearest is None else Order(rule="nearest", date=span.nearest)
+        if bounds is None:
+            found = [(part.table, within(part.table, part.seen.rows, span)) for part in self.parts]
+        elif most is None or span.nearest is not None:  # an order of each date is not worth remembering
+            found = [(part.table, part.near(bounds, span)) for part in self.parts]
+        else:
+            firsts = [part.first(bounds, span, rule, most) for part in self.parts]
+            if len(firsts) == 1 and firsts[0].in_order:
+                return firsts[0].places
+            found = [(first.table, first.rows) for first in firsts]
+        return in_order(found, most, by_rule(rule))
+
+    @property
+    def rule(self) -> Order:
+        """By what its scenes are ordered."""
+        return Order() if self.mosaic is None else self.mosaic.order
 
     @cached_property
     def order(self) -> ScenesOrder:
         """How its scenes are ordered."""
-        return newest_first if self.mosaic is None else by_rule(self.mosaic.order)
+        return by_rule(self.rule)
 
     def stretched(self, scene: Scene) -> Scene:
         """Give a scene of it as if its values were those of a typical scene, where all are shown alike."""

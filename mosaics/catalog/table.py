@@ -261,12 +261,26 @@ class SceneTable:
 
     def near(self, bounds: Bounds) -> Rows:
         """Give the rows whose footprints' boxes meet a box, ascending."""
-        boxes, tree = self._boxes
-        if self._share(bounds) < _SMALL_SHARE:
-            return np.sort(tree.query(shapely.box(*bounds)))
+        if self.is_small(bounds):
+            return np.sort(self._boxes[1].query(shapely.box(*bounds)))
+        return np.flatnonzero(self.meets(bounds))
+
+    def meets(self, bounds: Bounds, rows: Rows | None = None) -> NDArray[np.bool_]:
+        """Tell of each row whether the box of its footprint meets a box.
+
+        Args:
+            bounds: The box.
+            rows: Those that are asked about; None: all.
+        """
         left, bottom, right, top = bounds
-        meet = (boxes[:, 0] <= right) & (boxes[:, 2] >= left) & (boxes[:, 1] <= top) & (boxes[:, 3] >= bottom)
-        return np.flatnonzero(meet)
+        sides = self._boxes[0].T
+        west, south, east, north = sides if rows is None else sides.take(rows, axis=1)
+        found: NDArray[np.bool_] = (west <= right) & (east >= left) & (south <= top) & (north >= bottom)
+        return found
+
+    def is_small(self, bounds: Bounds) -> bool:
+        """Tell whether so little meets a box that the tree finds it sooner than a look at each."""
+        return self._share(bounds) < _SMALL_SHARE
 
     def _share(self, bounds: Bounds) -> float:
         """Give about how much of the extent of all footprints a box takes."""
@@ -284,14 +298,23 @@ class SceneTable:
         least, most = np.nanmin(boxes, axis=0), np.nanmax(boxes, axis=0)
         return Bounds(float(least[0]), float(least[1]), float(most[2]), float(most[3]))
 
-    def scene(self, row: int) -> Scene | None:
-        """Give the scene of a row, made when it is needed; None: its record is damaged, which is logged."""
+    def scene(self, row: int, outline: BaseGeometry | None = None) -> Scene | None:
+        """Give the scene of a row, made when it is needed.
+
+        Args:
+            row: Its row.
+            outline: Its footprint, where that is at hand.
+
+        Returns:
+            None: its record is damaged, which is logged.
+        """
         try:
             return self._made[row]
         except KeyError:
             pass
         made: Scene | None = None
-        outline = shapely.from_wkb(self.columns.outlines.at(row))
+        if outline is None:
+            outline = shapely.from_wkb(self.columns.outlines.at(row))
         try:
             made = self.make(item_of(self.columns.records.at(row)), int(self.sequences[row]), outline)
         except (SceneUnreadableError, ValueError) as error:
@@ -345,7 +368,7 @@ class SceneTable:
         boxes: NDArray[np.float64] = shapely.bounds(shapely.from_wkb(self.columns.outlines.all()))
         diagonals = shapely.linestrings(np.nan_to_num(boxes).reshape(-1, 2, 2))
         diagonals[np.isnan(boxes).any(axis=1)] = None
-        return boxes, STRtree(diagonals)
+        return np.asfortranarray(boxes), STRtree(diagonals)  # each side in one piece, which `meets` compares
 
 
 _Coded = tuple[NDArray[np.int32], tuple[str | None, ...]]
