@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from typing import NamedTuple
 
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from mosaics.kinds import LookedAt, SceneKind
 from mosaics.models import Bounds, Scene
 
 
@@ -26,7 +29,7 @@ class SceneSet:
     acquired_before: datetime | None = None
     """First instant after the acquisition window; None: unbounded."""
 
-    def holds(self, scene: Scene) -> bool:
+    def holds(self, scene: Scene | SceneKind) -> bool:
         """Tell whether the scene is one of these; a scene without a datetime fails a bounded window."""
         return (
             (self.collections is None or scene.collection_id in self.collections)
@@ -71,7 +74,7 @@ class Fineness:
     times_pan: float | None = None
     """Multiple of the scene's panchromatic resolution; None: native."""
 
-    def limit(self, scene: Scene) -> float:
+    def limit(self, scene: Scene | SceneKind) -> float:
         """Give the finest detail of a scene, metres per pixel; 0: native."""
         pan = scene.pan_resolution or scene.finest_resolution
         return max(self.ground_resolution or 0.0, (self.times_pan or 0.0) * pan)
@@ -95,7 +98,7 @@ class Exclusion:
         """Tell whether it takes away from the scene at a resolution."""
         return self.scenes.holds(scene) and _closes(self.floor(scene), ground_resolution)
 
-    def floor(self, scene: Scene) -> float | None:
+    def floor(self, scene: Scene | SceneKind) -> float | None:
         """Give the metres per pixel from which it takes nothing from a scene; None: it always does."""
         return None if self.finer_than is None else self.finer_than.limit(scene)
 
@@ -211,15 +214,41 @@ class SceneFilter:
         Returns:
             The opening, or None where nothing of the scene is open.
         """
-        # The rules that open something, each with the exclusions that take from it: all that an opening
-        # depends on, so each combination is made once.
-        holding: list[tuple[int, tuple[int, ...]]] = []
-        for number, limit, floors in self._holding(scene):
-            if not _coarse_enough(ground_resolution, limit):
-                continue
-            closing = tuple(n for n, floor in floors if _closes(floor, ground_resolution))
-            holding.append((number, closing))
-        return self.opening_of(tuple(holding))
+        return self.opening_of(_combined(self._holding(scene), ground_resolution))
+
+    def opening_of_kind(self, kind: SceneKind, ground_resolution: float) -> Opening | None:
+        """Say how far each scene of a kind is open at a resolution, as `opening` does of one; remembered.
+
+        Args:
+            kind: As `looked_at` tells kinds apart.
+            ground_resolution: Metres per pixel.
+        """
+        known = self._kinds.get(kind)
+        if known is None:
+            holding = self._held_by(kind)
+            limits = {limit for _, limit, _ in holding}
+            floors = {floor for _, _, each in holding for _, floor in each if floor is not None}
+            if len(self._kinds) >= _MOST_HOLDINGS:
+                self._kinds.clear()
+            known = self._kinds[kind] = _Known(holding, sorted(SLACK * each for each in limits | floors), {})
+        # between two steps the same holds
+        step = bisect_right(known.steps, ground_resolution)
+        if step not in known.openings:
+            known.openings[step] = self.opening_of(_combined(known.holding, ground_resolution))
+        return known.openings[step]
+
+    @cached_property
+    def looked_at(self) -> LookedAt:
+        """What tells kinds of scenes apart."""
+        shared = {id(rule.exclusions): rule.exclusions for rule in self.rules}
+        closing = [exclusion for exclusions in shared.values() for exclusion in exclusions]
+        sets = [*(rule.scenes for rule in self.rules), *(each.scenes for each in closing)]
+        limits = [*(rule.fineness for rule in self.rules), *(each.finer_than for each in closing)]
+        return LookedAt.of(
+            ends=[end for held in sets for end in (held.acquired_from, held.acquired_before)],
+            named=[held.scenes for held in sets],
+            counts_pan=any(limit is not None and bool(limit.times_pan) for limit in limits),
+        )
 
     def opening_of(self, combination: Combination) -> Opening | None:
         """Say what rules open together, each less some of its exclusions; remembered.
@@ -278,22 +307,29 @@ class SceneFilter:
         """Give the rules that hold a scene, remembered: most of many rules are about others."""
         kept = self._holdings.get(id(scene))
         if kept is None:
-            floors: dict[int, tuple[tuple[int, float | None], ...]] = {}
-            made = []
-            for number, rule in enumerate(self.rules):
-                if not rule.scenes.holds(scene):
-                    continue
-                shared = id(rule.exclusions)
-                if shared not in floors:
-                    floors[shared] = tuple(
-                        (n, e.floor(scene)) for n, e in enumerate(rule.exclusions) if e.scenes.holds(scene)
-                    )
-                made.append((number, rule.fineness.limit(scene), floors[shared]))
             if len(self._holdings) >= _MOST_HOLDINGS:
                 self._holdings.clear()
             # by its identity, which is its own as long as it is held here
-            kept = self._holdings[id(scene)] = (scene, tuple(made))
+            kept = self._holdings[id(scene)] = (scene, self._held_by(scene))
         return kept[1]
+
+    def _held_by(self, scene: Scene | SceneKind) -> _Holding:
+        floors: dict[int, tuple[tuple[int, float | None], ...]] = {}
+        made = []
+        for number, rule in enumerate(self.rules):
+            if not rule.scenes.holds(scene):
+                continue
+            shared = id(rule.exclusions)
+            if shared not in floors:
+                floors[shared] = tuple(
+                    (n, e.floor(scene)) for n, e in enumerate(rule.exclusions) if e.scenes.holds(scene)
+                )
+            made.append((number, rule.fineness.limit(scene), floors[shared]))
+        return tuple(made)
+
+    @cached_property
+    def _kinds(self) -> dict[SceneKind, _Known]:
+        return {}
 
     @cached_property
     def _holdings(self) -> dict[int, tuple[Scene, _Holding]]:
@@ -336,7 +372,30 @@ _Holding = tuple[tuple[int, float, tuple[tuple[int, float | None], ...]], ...]
 """Of each rule that holds a scene: number, limit, and number and floor of each exclusion that does."""
 
 _MOST_HOLDINGS = 4096
-"""Scenes that a filter remembers this of."""
+"""Scenes that a filter remembers this of, and kinds."""
+
+
+class _Known(NamedTuple):
+    """What a filter remembers of a kind of scenes."""
+
+    holding: _Holding
+    steps: list[float]
+    """Where what is open of it changes, ascending, metres per pixel."""
+    openings: dict[int, Opening | None]
+    """By the number of steps that a resolution reaches."""
+
+
+def _combined(holding: _Holding, ground_resolution: float) -> Combination:
+    """Give the rules that open something at a resolution, each with the exclusions that take from it.
+
+    That is all that an opening depends on, so each combination is made once.
+    """
+    return tuple(
+        (number, tuple(n for n, floor in floors if _closes(floor, ground_resolution)))
+        for number, limit, floors in holding
+        if _coarse_enough(ground_resolution, limit)
+    )
+
 
 COARSEST = 10_000.0
 """The coarsest resolution, metres per pixel, that is sure to be served in some grid at any latitude."""
