@@ -12,6 +12,7 @@ from typing import NamedTuple
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from mosaics.areas import CLOSED, area_token, common_bounds, less, prepare
 from mosaics.kinds import LookedAt, SceneKind
 from mosaics.models import Bounds, Scene
 
@@ -105,7 +106,7 @@ class Exclusion:
     @cached_property
     def token(self) -> str:
         """Everything that matters, in one canonical line."""
-        return repr((self.scenes.token(), _area_token(self.area), self.finer_than))
+        return repr((self.scenes.token(), area_token(self.area), self.finer_than))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +130,7 @@ class SceneRule:
     @cached_property
     def opening_token(self) -> str:
         """The token but for the exclusions, which many rules share."""
-        return repr((self.scenes.token(), _area_token(self.area), self.fineness))
+        return repr((self.scenes.token(), area_token(self.area), self.fineness))
 
 
 def closing_token(exclusions: tuple[Exclusion, ...]) -> str:
@@ -351,8 +352,8 @@ class SceneFilter:
         parts = []
         for number, closing in combination:
             rule = self.rules[number]
-            area = _less(rule.area, [rule.exclusions[n].area for n in closing])
-            if area is not _CLOSED:
+            area = less(rule.area, [rule.exclusions[n].area for n in closing])
+            if area is not CLOSED:
                 parts.append(Part(rule=rule, area=area))
         if not parts:
             return None
@@ -360,10 +361,10 @@ class SceneFilter:
         if any(area is None for area in areas):
             return Opening(parts=tuple(parts), area=None, digest="")
         union = areas[0] if len(areas) == 1 else shapely.union_all(areas)
-        _prepare(union)
+        prepare(union)
         for area in areas:
-            _prepare(area)
-        return Opening(parts=tuple(parts), area=union, digest=_area_token(union))
+            prepare(area)
+        return Opening(parts=tuple(parts), area=union, digest=area_token(union))
 
 
 Combination = tuple[tuple[int, tuple[int, ...]], ...]
@@ -400,8 +401,6 @@ def _combined(holding: _Holding, ground_resolution: float) -> Combination:
 COARSEST = 10_000.0
 """The coarsest resolution, metres per pixel, that is sure to be served in some grid at any latitude."""
 
-_CLOSED = shapely.Point()
-_EARTH = shapely.box(-180, -90, 180, 90)
 SLACK = 1 - 1e-6
 """A limit equal to the resolution opens it, whatever the last digits are."""
 
@@ -414,17 +413,6 @@ def _coarse_enough(ground_resolution: float, limit: float) -> bool:
 def _closes(floor: float | None, ground_resolution: float) -> bool:
     """Tell whether an exclusion with such a floor takes away at a resolution."""
     return floor is None or not _coarse_enough(ground_resolution, floor)
-
-
-def _less(area: BaseGeometry | None, holes: list[BaseGeometry | None]) -> BaseGeometry | None:
-    """Give an area less its holes: None everywhere, _CLOSED nowhere."""
-    if any(hole is None for hole in holes):
-        return _CLOSED
-    if not holes:
-        return _CLOSED if area is not None and area.is_empty else area
-    whole = _EARTH if area is None else area
-    part = shapely.difference(whole, shapely.union_all(holes))
-    return _CLOSED if part.is_empty else part
 
 
 def _limit_at(rule: SceneRule, scene: Scene, longitude: float, latitude: float) -> float | None:
@@ -445,30 +433,6 @@ def _limit_at(rule: SceneRule, scene: Scene, longitude: float, latitude: float) 
 
 def _holds_point(area: BaseGeometry, longitude: float, latitude: float) -> bool:
     return bool(shapely.contains_xy(area, longitude, latitude))
-
-
-def common_bounds(footprint: BaseGeometry, area: BaseGeometry) -> Bounds | None:
-    """Give the bounds of what two outlines share; None where that has no surface."""
-    common = shapely.intersection(footprint, area)
-    if common.area <= 0.0:
-        return None
-    polygons = [part for part in shapely.get_parts(common) if part.area > 0.0]
-    return Bounds(*(float(v) for v in shapely.total_bounds(polygons)))
-
-
-def _prepare(area: BaseGeometry) -> None:
-    """Prepare an area and use each kind of index once: GEOS builds them at the first use, unguarded."""
-    shapely.prepare(area)
-    point = area.representative_point()
-    shapely.contains_xy(area, point.x, point.y)
-    shapely.intersects(area, point.buffer(1e-9))
-    shapely.covers(area, point.buffer(1e-9))
-
-
-def _area_token(area: BaseGeometry | None) -> str:
-    if area is None:
-        return "everywhere"
-    return hashlib.blake2b(shapely.to_wkb(area), digest_size=12).hexdigest()
 
 
 EVERYTHING = SceneFilter((SceneRule(scenes=SceneSet()),))

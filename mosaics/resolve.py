@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -179,7 +180,9 @@ def resolve(
     else:
         contributions = _with_overviews(layer, asked, frame, span, most) if overviews else []
         if not contributions:
-            pieces = _pieces(first, lambda: layer.places(bounds, span, _MOST_LOOKED_AT)[most + _MORE :])
+            asked_for = most + _MORE
+            everything = partial(layer.places, bounds, span, max(_MOST_LOOKED_AT, asked_for))
+            pieces = _pieces(first, everything if len(first) == asked_for else None)
             contributions = _covering(pieces, asked, frame, most)
     leading = next((each.style for each in contributions), None)
     if style_id is not None and style_id in styles:
@@ -350,19 +353,20 @@ def _covering(pieces: _Pieces, asked: _Asked, frame: Frame, most: int) -> list[C
         useless |= {each.place for each, is_ in zip(chosen, made, strict=True) if is_ is None}
 
 
-def _pieces(first: Sequence[Place], others: Callable[[], Sequence[Place]] | None = None) -> _Pieces:
+def _pieces(first: Sequence[Place], everything: Callable[[], Sequence[Place]] | None = None) -> _Pieces:
     """Give places in pieces that are looked at together: of most tiles the first one is enough.
 
     Args:
         first: The first places.
-        others: Gives those that come after them; None: there are none.
+        everything: Gives them and those that come after them; None: there are none.
     """
 
     def pieces() -> Iterator[Sequence[Place]]:
-        for some in (lambda: first, *(() if others is None else (others,))):
-            places = some()
-            for begin in range(0, len(places), _AT_ONCE):
-                yield places[begin : begin + _AT_ONCE]
+        for begin in range(0, len(first), _AT_ONCE):
+            yield first[begin : begin + _AT_ONCE]
+        places = () if everything is None else everything()
+        for begin in range(len(first), len(places), _AT_ONCE):
+            yield places[begin : begin + _AT_ONCE]
 
     return pieces
 

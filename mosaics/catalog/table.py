@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from array import array
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from threading import Lock
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from shapely import STRtree
 from shapely.geometry.base import BaseGeometry
 
+from mosaics.catalog.blobs import Blobs
 from mosaics.catalog.summary import WORDS, Summary, item_of, look_of, packed
 from mosaics.errors import SceneUnreadableError
 from mosaics.models import Bounds, Scene
@@ -373,37 +374,6 @@ class SceneTable:
 
 _Coded = tuple[NDArray[np.int32], tuple[str | None, ...]]
 """A column of words: of each row the place of its value, and the values; ids are not looked at for twins."""
-
-
-@dataclass(frozen=True, slots=True)
-class Blobs:
-    """Many bytes, one after the other in one piece."""
-
-    data: bytes
-    ends: NDArray[np.int64]
-    """Where each ends; shape (n,)."""
-
-    @classmethod
-    def of(cls, parts: Sequence[bytes]) -> Blobs:
-        """Put them together."""
-        return cls(b"".join(parts), np.cumsum([len(part) for part in parts], dtype=np.int64))
-
-    def at(self, row: int) -> bytes:
-        """Give one."""
-        return self.data[int(self.ends[row - 1]) if row else 0 : int(self.ends[row])]
-
-    def some(self, rows: Iterable[int]) -> list[bytes]:
-        """Give some."""
-        return [self.at(int(row)) for row in rows]
-
-    def all(self) -> list[bytes]:
-        """Give all."""
-        ends = self.ends.tolist()
-        return [self.data[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
-
-    def followed_by(self, other: Blobs) -> Blobs:
-        """Put those of two together."""
-        return Blobs(self.data + other.data, np.concatenate((self.ends, other.ends + len(self.data))))
 
 
 @dataclass(frozen=True, slots=True)

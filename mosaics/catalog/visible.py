@@ -9,6 +9,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from mosaics.areas import common_bounds
 from mosaics.filters import (
     COARSEST,
     SLACK,
@@ -18,7 +19,6 @@ from mosaics.filters import (
     SceneFilter,
     SceneRule,
     SceneSet,
-    common_bounds,
 )
 from mosaics.kinds import SceneKind
 
