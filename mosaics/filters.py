@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from typing import NamedTuple
 
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from mosaics.areas import CLOSED, area_token, common_bounds, less, prepare
+from mosaics.kinds import LookedAt, SceneKind
 from mosaics.models import Bounds, Scene
 
 
@@ -26,7 +30,7 @@ class SceneSet:
     acquired_before: datetime | None = None
     """First instant after the acquisition window; None: unbounded."""
 
-    def holds(self, scene: Scene) -> bool:
+    def holds(self, scene: Scene | SceneKind) -> bool:
         """Tell whether the scene is one of these; a scene without a datetime fails a bounded window."""
         return (
             (self.collections is None or scene.collection_id in self.collections)
@@ -71,7 +75,7 @@ class Fineness:
     times_pan: float | None = None
     """Multiple of the scene's panchromatic resolution; None: native."""
 
-    def limit(self, scene: Scene) -> float:
+    def limit(self, scene: Scene | SceneKind) -> float:
         """Give the finest detail of a scene, metres per pixel; 0: native."""
         pan = scene.pan_resolution or scene.finest_resolution
         return max(self.ground_resolution or 0.0, (self.times_pan or 0.0) * pan)
@@ -95,14 +99,14 @@ class Exclusion:
         """Tell whether it takes away from the scene at a resolution."""
         return self.scenes.holds(scene) and _closes(self.floor(scene), ground_resolution)
 
-    def floor(self, scene: Scene) -> float | None:
+    def floor(self, scene: Scene | SceneKind) -> float | None:
         """Give the metres per pixel from which it takes nothing from a scene; None: it always does."""
         return None if self.finer_than is None else self.finer_than.limit(scene)
 
     @cached_property
     def token(self) -> str:
         """Everything that matters, in one canonical line."""
-        return repr((self.scenes.token(), _area_token(self.area), self.finer_than))
+        return repr((self.scenes.token(), area_token(self.area), self.finer_than))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +130,7 @@ class SceneRule:
     @cached_property
     def opening_token(self) -> str:
         """The token but for the exclusions, which many rules share."""
-        return repr((self.scenes.token(), _area_token(self.area), self.fineness))
+        return repr((self.scenes.token(), area_token(self.area), self.fineness))
 
 
 def closing_token(exclusions: tuple[Exclusion, ...]) -> str:
@@ -211,15 +215,41 @@ class SceneFilter:
         Returns:
             The opening, or None where nothing of the scene is open.
         """
-        # The rules that open something, each with the exclusions that take from it: all that an opening
-        # depends on, so each combination is made once.
-        holding: list[tuple[int, tuple[int, ...]]] = []
-        for number, limit, floors in self._holding(scene):
-            if not _coarse_enough(ground_resolution, limit):
-                continue
-            closing = tuple(n for n, floor in floors if _closes(floor, ground_resolution))
-            holding.append((number, closing))
-        return self.opening_of(tuple(holding))
+        return self.opening_of(_combined(self._holding(scene), ground_resolution))
+
+    def opening_of_kind(self, kind: SceneKind, ground_resolution: float) -> Opening | None:
+        """Say how far each scene of a kind is open at a resolution, as `opening` does of one; remembered.
+
+        Args:
+            kind: As `looked_at` tells kinds apart.
+            ground_resolution: Metres per pixel.
+        """
+        known = self._kinds.get(kind)
+        if known is None:
+            holding = self._held_by(kind)
+            limits = {limit for _, limit, _ in holding}
+            floors = {floor for _, _, each in holding for _, floor in each if floor is not None}
+            if len(self._kinds) >= _MOST_HOLDINGS:
+                self._kinds.clear()
+            known = self._kinds[kind] = _Known(holding, sorted(SLACK * each for each in limits | floors), {})
+        # between two steps the same holds
+        step = bisect_right(known.steps, ground_resolution)
+        if step not in known.openings:
+            known.openings[step] = self.opening_of(_combined(known.holding, ground_resolution))
+        return known.openings[step]
+
+    @cached_property
+    def looked_at(self) -> LookedAt:
+        """What tells kinds of scenes apart."""
+        shared = {id(rule.exclusions): rule.exclusions for rule in self.rules}
+        closing = [exclusion for exclusions in shared.values() for exclusion in exclusions]
+        sets = [*(rule.scenes for rule in self.rules), *(each.scenes for each in closing)]
+        limits = [*(rule.fineness for rule in self.rules), *(each.finer_than for each in closing)]
+        return LookedAt.of(
+            ends=[end for held in sets for end in (held.acquired_from, held.acquired_before)],
+            named=[held.scenes for held in sets],
+            counts_pan=any(limit is not None and bool(limit.times_pan) for limit in limits),
+        )
 
     def opening_of(self, combination: Combination) -> Opening | None:
         """Say what rules open together, each less some of its exclusions; remembered.
@@ -278,22 +308,29 @@ class SceneFilter:
         """Give the rules that hold a scene, remembered: most of many rules are about others."""
         kept = self._holdings.get(id(scene))
         if kept is None:
-            floors: dict[int, tuple[tuple[int, float | None], ...]] = {}
-            made = []
-            for number, rule in enumerate(self.rules):
-                if not rule.scenes.holds(scene):
-                    continue
-                shared = id(rule.exclusions)
-                if shared not in floors:
-                    floors[shared] = tuple(
-                        (n, e.floor(scene)) for n, e in enumerate(rule.exclusions) if e.scenes.holds(scene)
-                    )
-                made.append((number, rule.fineness.limit(scene), floors[shared]))
             if len(self._holdings) >= _MOST_HOLDINGS:
                 self._holdings.clear()
             # by its identity, which is its own as long as it is held here
-            kept = self._holdings[id(scene)] = (scene, tuple(made))
+            kept = self._holdings[id(scene)] = (scene, self._held_by(scene))
         return kept[1]
+
+    def _held_by(self, scene: Scene | SceneKind) -> _Holding:
+        floors: dict[int, tuple[tuple[int, float | None], ...]] = {}
+        made = []
+        for number, rule in enumerate(self.rules):
+            if not rule.scenes.holds(scene):
+                continue
+            shared = id(rule.exclusions)
+            if shared not in floors:
+                floors[shared] = tuple(
+                    (n, e.floor(scene)) for n, e in enumerate(rule.exclusions) if e.scenes.holds(scene)
+                )
+            made.append((number, rule.fineness.limit(scene), floors[shared]))
+        return tuple(made)
+
+    @cached_property
+    def _kinds(self) -> dict[SceneKind, _Known]:
+        return {}
 
     @cached_property
     def _holdings(self) -> dict[int, tuple[Scene, _Holding]]:
@@ -315,8 +352,8 @@ class SceneFilter:
         parts = []
         for number, closing in combination:
             rule = self.rules[number]
-            area = _less(rule.area, [rule.exclusions[n].area for n in closing])
-            if area is not _CLOSED:
+            area = less(rule.area, [rule.exclusions[n].area for n in closing])
+            if area is not CLOSED:
                 parts.append(Part(rule=rule, area=area))
         if not parts:
             return None
@@ -324,10 +361,10 @@ class SceneFilter:
         if any(area is None for area in areas):
             return Opening(parts=tuple(parts), area=None, digest="")
         union = areas[0] if len(areas) == 1 else shapely.union_all(areas)
-        _prepare(union)
+        prepare(union)
         for area in areas:
-            _prepare(area)
-        return Opening(parts=tuple(parts), area=union, digest=_area_token(union))
+            prepare(area)
+        return Opening(parts=tuple(parts), area=union, digest=area_token(union))
 
 
 Combination = tuple[tuple[int, tuple[int, ...]], ...]
@@ -336,13 +373,34 @@ _Holding = tuple[tuple[int, float, tuple[tuple[int, float | None], ...]], ...]
 """Of each rule that holds a scene: number, limit, and number and floor of each exclusion that does."""
 
 _MOST_HOLDINGS = 4096
-"""Scenes that a filter remembers this of."""
+"""Scenes that a filter remembers this of, and kinds."""
+
+
+class _Known(NamedTuple):
+    """What a filter remembers of a kind of scenes."""
+
+    holding: _Holding
+    steps: list[float]
+    """Where what is open of it changes, ascending, metres per pixel."""
+    openings: dict[int, Opening | None]
+    """By the number of steps that a resolution reaches."""
+
+
+def _combined(holding: _Holding, ground_resolution: float) -> Combination:
+    """Give the rules that open something at a resolution, each with the exclusions that take from it.
+
+    That is all that an opening depends on, so each combination is made once.
+    """
+    return tuple(
+        (number, tuple(n for n, floor in floors if _closes(floor, ground_resolution)))
+        for number, limit, floors in holding
+        if _coarse_enough(ground_resolution, limit)
+    )
+
 
 COARSEST = 10_000.0
 """The coarsest resolution, metres per pixel, that is sure to be served in some grid at any latitude."""
 
-_CLOSED = shapely.Point()
-_EARTH = shapely.box(-180, -90, 180, 90)
 SLACK = 1 - 1e-6
 """A limit equal to the resolution opens it, whatever the last digits are."""
 
@@ -355,17 +413,6 @@ def _coarse_enough(ground_resolution: float, limit: float) -> bool:
 def _closes(floor: float | None, ground_resolution: float) -> bool:
     """Tell whether an exclusion with such a floor takes away at a resolution."""
     return floor is None or not _coarse_enough(ground_resolution, floor)
-
-
-def _less(area: BaseGeometry | None, holes: list[BaseGeometry | None]) -> BaseGeometry | None:
-    """Give an area less its holes: None everywhere, _CLOSED nowhere."""
-    if any(hole is None for hole in holes):
-        return _CLOSED
-    if not holes:
-        return _CLOSED if area is not None and area.is_empty else area
-    whole = _EARTH if area is None else area
-    part = shapely.difference(whole, shapely.union_all(holes))
-    return _CLOSED if part.is_empty else part
 
 
 def _limit_at(rule: SceneRule, scene: Scene, longitude: float, latitude: float) -> float | None:
@@ -386,30 +433,6 @@ def _limit_at(rule: SceneRule, scene: Scene, longitude: float, latitude: float) 
 
 def _holds_point(area: BaseGeometry, longitude: float, latitude: float) -> bool:
     return bool(shapely.contains_xy(area, longitude, latitude))
-
-
-def common_bounds(footprint: BaseGeometry, area: BaseGeometry) -> Bounds | None:
-    """Give the bounds of what two outlines share; None where that has no surface."""
-    common = shapely.intersection(footprint, area)
-    if common.area <= 0.0:
-        return None
-    polygons = [part for part in shapely.get_parts(common) if part.area > 0.0]
-    return Bounds(*(float(v) for v in shapely.total_bounds(polygons)))
-
-
-def _prepare(area: BaseGeometry) -> None:
-    """Prepare an area and use each kind of index once: GEOS builds them at the first use, unguarded."""
-    shapely.prepare(area)
-    point = area.representative_point()
-    shapely.contains_xy(area, point.x, point.y)
-    shapely.intersects(area, point.buffer(1e-9))
-    shapely.covers(area, point.buffer(1e-9))
-
-
-def _area_token(area: BaseGeometry | None) -> str:
-    if area is None:
-        return "everywhere"
-    return hashlib.blake2b(shapely.to_wkb(area), digest_size=12).hexdigest()
 
 
 EVERYTHING = SceneFilter((SceneRule(scenes=SceneSet()),))

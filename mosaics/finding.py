@@ -11,7 +11,8 @@ from mosaics.catalog.index import CatalogIndex, Part
 from mosaics.catalog.table import Rows
 from mosaics.errors import LayerNotFoundError
 from mosaics.filters import SceneFilter
-from mosaics.layers import Layer, LayerPart
+from mosaics.layer_part import LayerPart
+from mosaics.layers import Layer
 from mosaics.models import Collection
 from mosaics.mosaic import Mosaic
 from mosaics.stretch import Stretch

@@ -22,6 +22,8 @@ SAMPLES = 5
 STEP = 1 / 16
 """Part of a pixel that is measured, so that a pixel as wide as the world is not seen from behind."""
 
+UPRIGHT = frozenset({"EPSG:3857", "OGC:CRS84", "EPSG:4326"})
+"""Systems of which each column has one longitude, and each row one latitude."""
 _ALIKE_ALONG_X = frozenset({"EPSG:3857"})
 """Systems in which a place's east or west changes no length: the tiles of a row are measured once."""
 

@@ -205,24 +205,23 @@ def _band_to(band: Band, facts: AssetFacts, place: int) -> dict[str, Any]:
 
 
 def _band_from(document: dict[str, Any]) -> Band:
-    stated = (document.get("raster:scale", 1.0), document.get("raster:offset", 0.0))
-    compared = document.get(COMPARED)
-    statistics, percentiles = document.get("statistics", _NOTHING), document.get("flux:percentiles", _NOTHING)
+    get, compared = document.get, document.get(COMPARED)
+    statistics, percentiles = get("statistics", _NOTHING), get("flux:percentiles", _NOTHING)
     return Band(
         name=document["name"],
-        common_name=document.get("eo:common_name") or document.get("flux:common_name"),
+        common_name=get("eo:common_name") or get("flux:common_name"),
         data_type=document["data_type"],
-        unit=document.get("unit"),
+        unit=get("unit"),
         minimum=statistics.get("minimum"),
         maximum=statistics.get("maximum"),
         p2=percentiles.get(_PERCENTILES["p2"]),
         p50=percentiles.get(_PERCENTILES["p50"]),
         p98=percentiles.get(_PERCENTILES["p98"]),
         p999=percentiles.get(_PERCENTILES["p999"]),
-        wavelength_um=document.get("eo:center_wavelength"),
-        fwhm_um=document.get("eo:full_width_half_max"),
-        scale=stated[0] if compared is None else compared["scale"],
-        offset=stated[1] if compared is None else compared["offset"],
+        wavelength_um=get("eo:center_wavelength"),
+        fwhm_um=get("eo:full_width_half_max"),
+        scale=get("raster:scale", 1.0) if compared is None else compared["scale"],
+        offset=get("raster:offset", 0.0) if compared is None else compared["offset"],
     )
 
 

@@ -21,18 +21,19 @@ from mosaics.catalog.table import SceneTable
 from mosaics.catalog.visible import rows_held, rules_open
 from mosaics.errors import StyleNotFoundError, TimeNotFoundError
 from mosaics.filters import EVERYTHING, SLACK, SceneFilter, SceneRule, SceneSet
+from mosaics.layer_part import LayerPart
 from mosaics.models import Bounds, Collection, Scene, Text
 from mosaics.mosaic import Mosaic, Order
-from mosaics.ordering import Place, ScenesOrder, by_rule, in_order, newest_first
+from mosaics.ordering import Place, ScenesOrder, by_rule, in_order, within
 from mosaics.outlines import raster_outline
 from mosaics.stretch import Stretch
 from mosaics.times import ANY_TIME, DEFAULT, LATEST, TimeSpan, parse_time
-from mosaics.told import LayerPart, Told
+from mosaics.told import Told
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
-__all__ = ["ANY_TIME", "COLLECTION_ID", "DEFAULT", "LATEST", "SCENE_ID", "Layer", "LayerPart", "TimeSpan"]
+__all__ = ["ANY_TIME", "COLLECTION_ID", "DEFAULT", "LATEST", "SCENE_ID", "Layer", "TimeSpan"]
 
 COLLECTION_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 SCENE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -209,25 +210,27 @@ class Layer:
             span: Acquisition times.
             most: Give no more than the first so many.
         """
-        return in_order(
-            [
-                (
-                    part.table,
-                    rows if span == ANY_TIME else rows[span.flags(part.table.numbers("datetime")[rows])],
-                )
-                for part in self.parts
-                for rows in (
-                    part.seen.rows if bounds is None else part.seen.rows_among(part.table.near(bounds)),
-                )
-            ],
-            most,
-            self.order if span.nearest is None else by_rule(Order(rule="nearest", date=span.nearest)),
-        )
+        rule = self.rule if span.nearest is None else Order(rule="nearest", date=span.nearest)
+        if bounds is None:
+            found = [(part.table, within(part.table, part.seen.rows, span)) for part in self.parts]
+        elif most is None or span.nearest is not None:  # an order of each date is not worth remembering
+            found = [(part.table, part.near(bounds, span)) for part in self.parts]
+        else:
+            firsts = [part.first(bounds, span, rule, most) for part in self.parts]
+            if len(firsts) == 1 and firsts[0].in_order:
+                return firsts[0].places
+            found = [(first.table, first.rows) for first in firsts]
+        return in_order(found, most, by_rule(rule))
+
+    @property
+    def rule(self) -> Order:
+        """By what its scenes are ordered."""
+        return Order() if self.mosaic is None else self.mosaic.order
 
     @cached_property
     def order(self) -> ScenesOrder:
         """How its scenes are ordered."""
-        return newest_first if self.mosaic is None else by_rule(self.mosaic.order)
+        return by_rule(self.rule)
 
     def stretched(self, scene: Scene) -> Scene:
         """Give a scene of it as if its values were those of a typical scene, where all are shown alike."""

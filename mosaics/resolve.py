@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -13,11 +14,14 @@ from numpy.typing import NDArray
 from pyproj import Transformer
 from shapely.geometry.base import BaseGeometry
 
+from mosaics.candidates import Candidate, OpenOnTile, charged_for
 from mosaics.catalog.index import whole_earth
 from mosaics.catalog.overview import Overview
+from mosaics.catalog.summary import styles_of_look
 from mosaics.coarse import Limits, OpenOverview, Rank, Wanted, choose, rank_of, woven
-from mosaics.filters import Opening, SceneFilter
-from mosaics.geodesy import lonlat_transformer
+from mosaics.covering import covering
+from mosaics.filters import SceneFilter
+from mosaics.geodesy import UPRIGHT, lonlat_transformer
 from mosaics.layers import ANY_TIME, Layer, TimeSpan
 from mosaics.levels import Recipe, uses_statistics
 from mosaics.models import Bounds, Frame, Scene
@@ -37,8 +41,13 @@ MOST_SOURCES: Final = 32
 """Scenes that a tile is made of, at most."""
 _MOST_LOOKED_AT: Final = 512
 """Scenes among which those are looked for."""
-_POINTS: Final = 16
-"""Points along each side of a tile by which it is told what scenes cover."""
+_MORE: Final = 32
+"""Scenes beyond as many as there may be that are asked for at first: enough for most tiles."""
+_AT_ONCE: Final = 32
+"""Scenes that are looked at together."""
+
+_Pieces = Callable[[], Iterator[Sequence[Place]]]
+"""Gives places, some at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,22 +163,27 @@ def resolve(
         Scenes in order; none where the layer has no data. Those whose bands the style that is asked for
         does not fit are left out: styles may have changed since they were banked.
     """
+    outline = frame_outline(frame)
     asked = _Asked(
         scene_filter=scene_filter,
-        outline=frame_outline(frame),
+        outline=outline,
         ground_resolution=ground_resolution,
         style_id=style_id,
         styles=styles,
         layer=layer,
+        open_on=OpenOnTile(scene_filter, outline, ground_resolution),
     )
-    at_most = None if most is None else max(most, _MOST_LOOKED_AT)
-    places = layer.places(Bounds(*asked.outline.bounds), span, at_most)
-    if most is None or len(places) <= most:
-        found = (asked.contribution(place) for place in places)
-        contributions = [each for each in found if each is not None]
+    bounds = Bounds(*outline.bounds)
+    first = layer.places(bounds, span, None if most is None else most + _MORE)
+    if most is None or len(first) <= most:
+        contributions = asked.contributions(first)
     else:
         contributions = _with_overviews(layer, asked, frame, span, most) if overviews else []
-        contributions = contributions or _covering(places, asked, frame, most)
+        if not contributions:
+            asked_for = most + _MORE
+            everything = partial(layer.places, bounds, span, max(_MOST_LOOKED_AT, asked_for))
+            pieces = _pieces(first, everything if len(first) == asked_for else None)
+            contributions = _covering(pieces, asked, frame, most)
     leading = next((each.style for each in contributions), None)
     if style_id is not None and style_id in styles:
         leading = styles.get(style_id)
@@ -197,6 +211,21 @@ class _Asked:
     styles: Registry[Style]
     layer: Layer
     """Whose scenes they are."""
+    open_on: OpenOnTile
+    """Tells which of them meet the tile and are open."""
+    styles_known: dict[Hashable, Style | None] = field(default_factory=dict)
+    """By what a style is chosen by: table, look and units."""
+    having: dict[Hashable, bool] = field(default_factory=dict)
+    """Whether scenes have a style, by table and look."""
+
+    def _style_at(self, place: Place, scene: Scene) -> Style | None:
+        """Give the style that the scene of a place is shown in, told once for scenes that look alike."""
+        if scene.others:
+            return self._style_of(scene)
+        alike = id(place.table), place.look, tuple(band.unit for band in scene.bands)
+        if alike not in self.styles_known:
+            self.styles_known[alike] = self._style_of(scene)
+        return self.styles_known[alike]
 
     def _style_of(self, scene: Scene) -> Style | None:
         """Give the style that a scene is shown in: the one that is asked for, else its first that still fits.
@@ -233,7 +262,7 @@ class _Asked:
         style = self._style_of(opened.sample)
         if style is None:
             return None
-        charged = [_charged(each, self.outline) for each in opened.openings if self.scene_filter.metered]
+        charged = [charged_for(each, self.outline) for each in opened.openings if self.scene_filter.metered]
         return Contribution(
             scene=opened.overview.scene,
             style=style,
@@ -242,31 +271,44 @@ class _Asked:
             charged=tuple(dict.fromkeys(label for labels in charged for label in labels)),
         )
 
-    def contribution(self, place: Place) -> Contribution | None:
+    def contribution(self, candidate: Candidate) -> Contribution | None:
         """Give what a scene is to the tile; None: nothing."""
-        scene = place.scene
-        style = None if scene is None else self._style_of(scene)
-        if scene is None or style is None or not shapely.intersects(scene.footprint, self.outline):
+        place, opened = candidate.place, candidate.opened
+        scene = place.table.scene(place.row, candidate.footprint)
+        style = None if scene is None else self._style_at(place, scene)
+        if scene is None or style is None:
             return None
-        opening = self.scene_filter.opening(scene, self.ground_resolution)
-        if opening is None:
-            return None
-        mask = opening.area
-        if mask is not None:
-            if shapely.covers(mask, self.outline):
-                mask = None
-            elif not shapely.intersects(mask, self.outline):
-                return None
         mosaic = self.layer.mosaic
         return Contribution(
             scene=scene,
             style=style,
             stretch=self.layer.stretch,
             cloud_mask=mosaic is not None and mosaic.cloud_mask and scene.mask is not None,
-            mask=mask,
-            mask_digest="" if mask is None else opening.digest,
-            charged=_charged(opening, self.outline) if self.scene_filter.metered else (),
+            mask=opened.mask,
+            mask_digest=opened.digest,
+            charged=opened.charged,
         )
+
+    def contributions(self, places: Sequence[Place]) -> list[Contribution]:
+        """Give what scenes are to the tile, of all of some."""
+        found = map(self.contribution, self.candidates(places))
+        return [each for each in found if each is not None]
+
+    def candidates(self, places: Sequence[Place]) -> list[Candidate]:
+        """Give the scenes that meet the tile, are open on it and have the style that is asked for."""
+        return self.open_on.among([place for place in places if self._has_style(place)])
+
+    def _has_style(self, place: Place) -> bool:
+        """Tell whether the style that is asked for is one of a scene's, without making it."""
+        alike = id(place.table), place.look
+        if alike not in self.having:
+            styles = styles_of_look(str(place.table.word("look", place.row)))
+            self.having[alike] = (
+                any(name in self.styles for name in styles)
+                if self.style_id is None
+                else self.style_id in styles and self.style_id in self.styles
+            )
+        return self.having[alike]
 
 
 def _with_overviews(
@@ -281,61 +323,52 @@ def _with_overviews(
     coarse = ((each.rank, asked.of_overview(each)) for each in choice.overviews)
     shown = [(rank, each) for rank, each in coarse if each is not None]
     places, left = choice.natives, max(most - len(shown), 0)
-    found = _covering(places, asked, frame, left) if len(places) > left else map(asked.contribution, places)
+    if len(places) > left:
+        found = _covering(_pieces(places), asked, frame, left)
+    else:
+        found = asked.contributions(places)
     ranks = {place.key: rank_of(layer, place) for place in places}
-    natives = [(ranks[each.scene.collection_id, each.scene.id], each) for each in found if each is not None]
+    natives = [(ranks[each.scene.collection_id, each.scene.id], each) for each in found]
     return [replace(each, rank=rank) for rank, each in woven(shown, natives, most)]
 
 
-def _covering(places: Sequence[Place], asked: _Asked, frame: Frame, most: int) -> list[Contribution]:
+def _covering(pieces: _Pieces, asked: _Asked, frame: Frame, most: int) -> list[Contribution]:
     """Choose of many scenes, in order, those that show something that none before them covers.
 
-    What a scene covers is told by points of the tile. Scenes that add nothing fill up what is left of the
-    number, the first first: pixels of those before them may be missing after all.
+    Args:
+        pieces: Gives where they stand, some at a time.
+        asked: What is asked of each.
+        frame: The output pixels.
+        most: How many are chosen at most.
     """
-    longitude, latitude = _points(frame)
-    left = np.ones(longitude.shape, bool)
-    chosen: list[tuple[int, Contribution]] = []
-    spare: list[tuple[int, Contribution]] = []
-    for number, place in enumerate(places):
-        if len(chosen) == most or (not left.any() and len(chosen) + len(spare) >= most):
-            break
-        covered = shapely.contains_xy(place.table.footprint(place.row), longitude, latitude)
-        adds = not covered.any() or bool((covered & left).any())
-        if not adds and len(spare) >= most:
-            continue
-        contribution = asked.contribution(place)
-        if contribution is None:
-            continue
-        if contribution.mask is not None:
-            covered &= shapely.contains_xy(contribution.mask, longitude, latitude)
-        (chosen if adds else spare).append((number, contribution))
-        left &= ~covered
-    chosen += spare[: most - len(chosen)]
-    return [contribution for _, contribution in sorted(chosen, key=lambda each: each[0])]
+    useless: set[Place] = set()
+    while True:
+        candidates = (asked.candidates(places) for places in pieces())
+        chosen = covering(candidates, frame, most, useless)
+        made = [asked.contribution(candidate) for candidate in chosen]
+        found = [each for each in made if each is not None]
+        if len(found) == len(made):
+            return found
+        # rare: records that are damaged, and styles that a scene has and that do not fit it
+        useless |= {each.place for each, is_ in zip(chosen, made, strict=True) if is_ is None}
 
 
-def _points(frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give longitudes and latitudes of points all over a frame."""
-    left, bottom, right, top = frame.bounds
-    parts = (np.arange(_POINTS) + 0.5) / _POINTS
-    x, y = np.meshgrid(left + (right - left) * parts, bottom + (top - bottom) * parts)
-    longitude, latitude = lonlat_transformer(frame.crs).transform(x.ravel(), y.ravel())
-    return longitude, latitude
+def _pieces(first: Sequence[Place], everything: Callable[[], Sequence[Place]] | None = None) -> _Pieces:
+    """Give places in pieces that are looked at together: of most tiles the first one is enough.
 
+    Args:
+        first: The first places.
+        everything: Gives them and those that come after them; None: there are none.
+    """
 
-def _charged(opening: Opening, outline: BaseGeometry) -> tuple[str, ...]:
-    """Give the metered rules that a scene needs on a tile: none, one that covers it, or all that meet it."""
-    covering = [part for part in opening.parts if part.area is None or shapely.covers(part.area, outline)]
-    if any(not part.rule.metered for part in covering):
-        return ()
-    if covering:
-        return (covering[0].rule.label,)
-    return tuple(
-        part.rule.label
-        for part in opening.parts
-        if part.rule.metered and part.area is not None and shapely.intersects(part.area, outline)
-    )
+    def pieces() -> Iterator[Sequence[Place]]:
+        for begin in range(0, len(first), _AT_ONCE):
+            yield first[begin : begin + _AT_ONCE]
+        places = () if everything is None else everything()
+        for begin in range(len(first), len(places), _AT_ONCE):
+            yield places[begin : begin + _AT_ONCE]
+
+    return pieces
 
 
 def frame_outline(frame: Frame) -> BaseGeometry:
@@ -348,7 +381,7 @@ def frame_outline(frame: Frame) -> BaseGeometry:
     if not np.isfinite(xs.sum() + ys.sum()):
         return whole_earth()
     outline = shapely.polygons(np.column_stack((xs, ys)))
-    wraps = xs.max() - xs.min() > 180 and frame.crs not in {"EPSG:3857", "OGC:CRS84", "EPSG:4326"}
+    wraps = xs.max() - xs.min() > 180 and frame.crs not in UPRIGHT
     return whole_earth() if wraps or not shapely.is_valid(outline) else outline
 
 

@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 
 from mosaics.catalog.summary import styles_of_look
 from mosaics.catalog.table import Rows
+from mosaics.layer_part import LayerPart
 from mosaics.models import Bounds
 from mosaics.ordering import Place
 
 if TYPE_CHECKING:
-    from mosaics.catalog.index import Part
     from mosaics.catalog.table import SceneTable
-    from mosaics.catalog.visible import Visible
     from mosaics.filters import SceneFilter
 
 T = TypeVar("T")
@@ -27,29 +26,6 @@ _DAY: Final = 86_400
 """Seconds of a day."""
 _DENSE: Final = 8
 """A place for each possible value is kept up to so many times the number of values; else they are sorted."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class LayerPart:
-    """Some scenes of a layer."""
-
-    part: Part
-    seen: Visible
-    """Those of its rows that the caller sees."""
-
-    @property
-    def table(self) -> SceneTable:
-        """The columns of all its rows."""
-        return self.part.table
-
-    def numbers(self, name: str) -> NDArray[np.float64]:
-        """Give a column of numbers for the rows that are seen."""
-        return self.table.numbers(name)[self.seen.rows]
-
-    def among(self, rows: Rows) -> LayerPart:
-        """Leave only what is among some rows, ascending."""
-        seen = self.seen.among(rows)
-        return self if seen is self.seen else LayerPart(part=self.part, seen=seen)
 
 
 class _Rows(NamedTuple):

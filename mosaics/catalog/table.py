@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from array import array
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from threading import Lock
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from shapely import STRtree
 from shapely.geometry.base import BaseGeometry
 
+from mosaics.catalog.blobs import Blobs
 from mosaics.catalog.summary import WORDS, Summary, item_of, look_of, packed
 from mosaics.errors import SceneUnreadableError
 from mosaics.models import Bounds, Scene
@@ -261,12 +262,26 @@ class SceneTable:
 
     def near(self, bounds: Bounds) -> Rows:
         """Give the rows whose footprints' boxes meet a box, ascending."""
-        boxes, tree = self._boxes
-        if self._share(bounds) < _SMALL_SHARE:
-            return np.sort(tree.query(shapely.box(*bounds)))
+        if self.is_small(bounds):
+            return np.sort(self._boxes[1].query(shapely.box(*bounds)))
+        return np.flatnonzero(self.meets(bounds))
+
+    def meets(self, bounds: Bounds, rows: Rows | None = None) -> NDArray[np.bool_]:
+        """Tell of each row whether the box of its footprint meets a box.
+
+        Args:
+            bounds: The box.
+            rows: Those that are asked about; None: all.
+        """
         left, bottom, right, top = bounds
-        meet = (boxes[:, 0] <= right) & (boxes[:, 2] >= left) & (boxes[:, 1] <= top) & (boxes[:, 3] >= bottom)
-        return np.flatnonzero(meet)
+        sides = self._boxes[0].T
+        west, south, east, north = sides if rows is None else sides.take(rows, axis=1)
+        found: NDArray[np.bool_] = (west <= right) & (east >= left) & (south <= top) & (north >= bottom)
+        return found
+
+    def is_small(self, bounds: Bounds) -> bool:
+        """Tell whether so little meets a box that the tree finds it sooner than a look at each."""
+        return self._share(bounds) < _SMALL_SHARE
 
     def _share(self, bounds: Bounds) -> float:
         """Give about how much of the extent of all footprints a box takes."""
@@ -284,14 +299,23 @@ class SceneTable:
         least, most = np.nanmin(boxes, axis=0), np.nanmax(boxes, axis=0)
         return Bounds(float(least[0]), float(least[1]), float(most[2]), float(most[3]))
 
-    def scene(self, row: int) -> Scene | None:
-        """Give the scene of a row, made when it is needed; None: its record is damaged, which is logged."""
+    def scene(self, row: int, outline: BaseGeometry | None = None) -> Scene | None:
+        """Give the scene of a row, made when it is needed.
+
+        Args:
+            row: Its row.
+            outline: Its footprint, where that is at hand.
+
+        Returns:
+            None: its record is damaged, which is logged.
+        """
         try:
             return self._made[row]
         except KeyError:
             pass
         made: Scene | None = None
-        outline = shapely.from_wkb(self.columns.outlines.at(row))
+        if outline is None:
+            outline = shapely.from_wkb(self.columns.outlines.at(row))
         try:
             made = self.make(item_of(self.columns.records.at(row)), int(self.sequences[row]), outline)
         except (SceneUnreadableError, ValueError) as error:
@@ -345,42 +369,11 @@ class SceneTable:
         boxes: NDArray[np.float64] = shapely.bounds(shapely.from_wkb(self.columns.outlines.all()))
         diagonals = shapely.linestrings(np.nan_to_num(boxes).reshape(-1, 2, 2))
         diagonals[np.isnan(boxes).any(axis=1)] = None
-        return boxes, STRtree(diagonals)
+        return np.asfortranarray(boxes), STRtree(diagonals)  # each side in one piece, which `meets` compares
 
 
 _Coded = tuple[NDArray[np.int32], tuple[str | None, ...]]
 """A column of words: of each row the place of its value, and the values; ids are not looked at for twins."""
-
-
-@dataclass(frozen=True, slots=True)
-class Blobs:
-    """Many bytes, one after the other in one piece."""
-
-    data: bytes
-    ends: NDArray[np.int64]
-    """Where each ends; shape (n,)."""
-
-    @classmethod
-    def of(cls, parts: Sequence[bytes]) -> Blobs:
-        """Put them together."""
-        return cls(b"".join(parts), np.cumsum([len(part) for part in parts], dtype=np.int64))
-
-    def at(self, row: int) -> bytes:
-        """Give one."""
-        return self.data[int(self.ends[row - 1]) if row else 0 : int(self.ends[row])]
-
-    def some(self, rows: Iterable[int]) -> list[bytes]:
-        """Give some."""
-        return [self.at(int(row)) for row in rows]
-
-    def all(self) -> list[bytes]:
-        """Give all."""
-        ends = self.ends.tolist()
-        return [self.data[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
-
-    def followed_by(self, other: Blobs) -> Blobs:
-        """Put those of two together."""
-        return Blobs(self.data + other.data, np.concatenate((self.ends, other.ends + len(self.data))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from mosaics.areas import common_bounds
 from mosaics.filters import (
     COARSEST,
     SLACK,
@@ -18,8 +19,8 @@ from mosaics.filters import (
     SceneFilter,
     SceneRule,
     SceneSet,
-    common_bounds,
 )
+from mosaics.kinds import SceneKind
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from mosaics.catalog.table import Rows, SceneTable
 
 Flags = NDArray[np.bool_]
+_TOLD_APART_BY = ("collection", "license", "flux:sensor")
+"""Words that begin a `SceneKind`."""
 _MOST_FLAGS = 50
 """Yes or no that fit one whole number."""
 
@@ -126,6 +129,34 @@ def openings_of(
     """
     found = _Look(table, opened).combinations(rows, np.full(len(rows), ground_resolution))
     return [(places, opened.opening_of(combination)) for places, combination in found]
+
+
+def openings_at(
+    table: SceneTable, rows: Rows, opened: SceneFilter, ground_resolution: float
+) -> list[Opening | None]:
+    """Give what a filter opens of each of a few rows at a resolution; None: nothing.
+
+    Args:
+        table: Scenes.
+        rows: Those that are asked about.
+        opened: What somebody may see.
+        ground_resolution: Metres per pixel.
+    """
+    looked_at, columns = opened.looked_at, [_words(table, name, rows) for name in _TOLD_APART_BY]
+    if looked_at.named:
+        columns.append([name if name in looked_at.named else "" for name in _words(table, "id", rows)])
+    else:
+        columns.append([""] * len(rows))
+    columns.append(looked_at.instants_of(table.numbers("datetime")[rows]))
+    columns.append(table.pan[rows].tolist() if looked_at.counts_pan else [0.0] * len(rows))
+    kinds = list(zip(*columns, strict=True))
+    found = {kind: opened.opening_of_kind(SceneKind(*kind), ground_resolution) for kind in set(kinds)}
+    return [found[kind] for kind in kinds]
+
+
+def _words(table: SceneTable, name: str, rows: Rows) -> list[Any]:
+    codes, values = table.words(name)
+    return [values[code] for code in codes[rows].tolist()]
 
 
 def limits_of(table: SceneTable, opened: SceneFilter) -> NDArray[np.float64]:

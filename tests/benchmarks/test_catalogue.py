@@ -52,7 +52,9 @@ def test_what_was_found_is_written_and_drawn() -> None:
             "longest read beside it, ms": 3.0,
             "longest write beside it, ms": 30.0,
         },
-        "finding, ms": {"p50": 0.5, "p99": 1.5, "scenes of a tile at most": 32},
+        "finding, ms": {
+            who: {"p50": 0.5, "p99": 1.5, "scenes of a tile at most": 32} for who in ("grants", "everything")
+        },
         "start": {"start until ready, s": 2.0, "more than with the smallest catalogue, MB": 100.0},
         "tile against one scene": {"one, ratio": 1.1, "four, ratio": 1.5},
         "tile against the smallest catalogue": 1.05,

@@ -12,7 +12,7 @@ import shapely
 from scenes import scene
 
 from mosaics.catalog.table import SceneTable
-from mosaics.catalog.visible import Visible, rows_held, rules_open, visible
+from mosaics.catalog.visible import Visible, openings_at, rows_held, rules_open, visible
 from mosaics.filters import (
     COARSEST,
     EVERYTHING,
@@ -120,6 +120,24 @@ def test_all_at_once_is_one_after_the_other(seed: int) -> None:
         assert finest == opened.finest(scenes[row])
     parts = {id(p.rule) for s in scenes if (o := opened.opening(s, COARSEST)) for p in o.parts}
     assert {id(rule) for rule in rules_open(table, np.arange(len(table)), opened)} == parts
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_is_open_of_rows_is_what_is_open_of_their_scenes(seed: int) -> None:
+    chance = random.Random(seed)
+    scenes, opened = some_scenes(chance), some_filter(chance)
+    table, anew = SceneTable.of_scenes(scenes), SceneFilter(opened.rules)
+    limits = (0.5, 1.5, 2.0, 3.0, 5.0, 6.0, 10.0, 40.0, 100.0)
+    resolutions = [0.0, *(limit * part for limit in limits for part in (1 - 1e-5, 1.0, 1 + 1e-5)), COARSEST]
+    for resolution in chance.sample(resolutions, len(resolutions)):
+        rows = np.array(chance.sample(range(len(table)), 30))
+        found = openings_at(table, rows, opened, resolution)
+        wanted = [anew.opening(scenes[row], resolution) for row in rows]
+        assert [each and each.digest for each in found] == [each and each.digest for each in wanted]
+        assert [each and [id(part.rule) for part in each.parts] for each in found] == [
+            each and [id(part.rule) for part in each.parts] for each in wanted
+        ]
+    assert openings_at(table, np.zeros(0, np.intp), opened, 1.0) == []
 
 
 @pytest.mark.parametrize("seed", range(20))
