@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,7 +25,7 @@ from mosaics.ingest.inspect import Inspection
 from mosaics.ingest.limits import check_complete
 from mosaics.ingest.overviews import Steps, coarsen, steps
 from mosaics.ingest.profile import BankProfile, Reduction
-from mosaics.ingest.source import Progress, Source, read_ahead, windows
+from mosaics.ingest.source import Progress, Source, windows
 from mosaics.ingest.validity import cog_errors
 from mosaics.ingest.workplace import is_disk_full, no_room
 from mosaics.tiff.raster import PROFILE_TAG
@@ -109,15 +108,15 @@ def _write_base(conversion: Conversion, base: Path, report: Progress) -> None:
     """Copy the pixels block by block into a tiled file, with everything that describes them."""
     inspection = conversion.inspection
     nodata, total, done = conversion.nodata, inspection.width * inspection.height, 0
-    areas = windows(
-        inspection.width, inspection.height, inspection.pixel_bytes, conversion.profile.block_size
-    )
     with (
         Source(inspection) as source,
         _create(conversion, base, inspection.width, inspection.height) as target,
     ):
         _describe(conversion, target)
-        for window, pixels in read_ahead(areas, source.read):
+        for window in windows(
+            inspection.width, inspection.height, inspection.pixel_bytes, conversion.profile.block_size
+        ):
+            pixels = source.read(window)
             values = pixels.values
             if nodata is not None:
                 values[~pixels.valid] = nodata
@@ -141,71 +140,46 @@ def _write_overviews(conversion: Conversion, base: Path, report: Progress) -> No
     total, done = sum(width * height for width, height in sizes), 0
     for width, height in sizes:
         coarser = finer.with_name(f"{finer.name}.ovr")
-        areas = windows(width, height, inspection.pixel_bytes * 4, conversion.profile.block_size)
         with open_raster(finer) as source, _create(conversion, coarser, width, height) as target:
-            read = partial(_read_finer, conversion, source, (height, width))
-            for window, pixels in read_ahead(areas, read):
-                _coarsen_window(conversion, pixels, target, window)
+            for window in windows(width, height, inspection.pixel_bytes * 4, conversion.profile.block_size):
+                _coarsen_window(conversion, source, target, window)
                 done += int(window.width) * int(window.height)
                 report("converting", _BASE_SHARE + (_OVERVIEWS_SHARE - _BASE_SHARE) * done / total)
         check_complete(inspection.path.name, coarser)
         finer = coarser
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Finer:
-    """What a window of an overview is made of: about four times as many pixels of the finer level."""
-
-    covered: tuple[Steps, Steps]
-    """Which rows and which columns become one."""
-    values: NDArray[Any]
-    """Of the bands but alpha."""
-    alpha: NDArray[Any] | None
-    """Of the alpha band, shape (1, rows, columns); None: there is none."""
-    mask: NDArray[np.bool_] | None
-    """The internal mask, shape as alpha's; None: there is none."""
-
-
-def _read_finer(
-    conversion: Conversion, source: DatasetReader, size: tuple[int, int], window: Window
-) -> _Finer:
-    """Read what becomes a window of the next level, which has `size` (rows, columns)."""
+def _coarsen_window(
+    conversion: Conversion, source: DatasetReader, target: DatasetWriter, window: Window
+) -> None:
+    """Make one window of an overview from about four times as many pixels of the finer level."""
     inspection = conversion.inspection
     rows, columns = (
         steps(slice(int(first), int(first + count)), coarser, finer)
         for first, count, coarser, finer in (
-            (window.row_off, window.height, size[0], source.height),
-            (window.col_off, window.width, size[1], source.width),
+            (window.row_off, window.height, target.height, source.height),
+            (window.col_off, window.width, target.width, source.width),
         )
     )
+    covered = rows, columns
     area = Window.from_slices(rows.source, columns.source)
-    alpha: NDArray[Any] | None = None
-    mask: NDArray[np.bool_] | None = None
+    values = source.read(inspection.band_indexes, window=area)
+    valid = _valid(values, conversion.nodata)
+    opaque: NDArray[np.bool_] | None = None
     if inspection.alpha_band is not None:
         alpha = source.read([inspection.alpha_band], window=area)
-    elif conversion.has_mask:
-        mask = source.read_masks([inspection.band_indexes[0]], window=area) != 0
-    values = source.read(inspection.band_indexes, window=area)
-    return _Finer(covered=(rows, columns), values=values, alpha=alpha, mask=mask)
-
-
-def _coarsen_window(conversion: Conversion, finer: _Finer, target: DatasetWriter, window: Window) -> None:
-    """Make and write one window of an overview."""
-    inspection, covered = conversion.inspection, finer.covered
-    valid = _valid(finer.values, conversion.nodata)
-    opaque = finer.mask
-    if finer.alpha is not None:
-        opaque = finer.alpha > 0
-        whole = np.ones(finer.alpha.shape, dtype=bool)
-        coarse, _ = coarsen(finer.alpha, whole, covered, reduction="average", fill=None)
+        opaque = alpha > 0
+        whole = np.ones(alpha.shape, dtype=bool)
+        coarse, _ = coarsen(alpha, whole, covered, reduction="average", fill=None)
         seen = _any(opaque, covered)
         coarse[seen & (coarse == 0)] = 1
         target.write(coarse[0], inspection.alpha_band, window=window)
-    elif opaque is not None:
+    elif conversion.has_mask:
+        opaque = source.read_masks([inspection.band_indexes[0]], window=area) != 0
         target.write_mask(_any(opaque, covered)[0], window=window)
     if opaque is not None:
         valid &= opaque
-    coarser, _ = coarsen(finer.values, valid, covered, reduction=conversion.reduction, fill=conversion.nodata)
+    coarser, _ = coarsen(values, valid, covered, reduction=conversion.reduction, fill=conversion.nodata)
     target.write(coarser, indexes=inspection.band_indexes, window=window)
 
 
