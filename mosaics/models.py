@@ -39,9 +39,8 @@ UNMIXED_KINDS: Final = frozenset({"classes", "phase"})
 """Kinds whose numbers can't be averaged: between two classes, or two ends of a turn, lies another meaning."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Band:
-    """One band of a scene's file, in file order."""
+class Band(NamedTuple):
+    """One band of a scene's file, in file order; a tuple, which is made in a fifth of a dataclass's time."""
 
     name: str
     """The provider's name, such as B2; unique within the scene."""

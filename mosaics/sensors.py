@@ -90,7 +90,7 @@ class Layout:
         return replace(
             self,
             band_count=len(bands),
-            bands=tuple(replace(band, data_type=data_type) for band in bands),
+            bands=tuple(band._replace(data_type=data_type) for band in bands),
         )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from statistics import median
 from typing import Any, Final
@@ -65,10 +65,10 @@ class Stretch:
         found = self._by_band.get((name, band.data_type, band.unit))
         if found is not None:
             minimum, p2, p50, p98, p999, maximum = found
-            band = replace(band, minimum=minimum, p2=p2, p50=p50, p98=p98, p999=p999, maximum=maximum)
+            band = band._replace(minimum=minimum, p2=p2, p50=p50, p98=p98, p999=p999, maximum=maximum)
         for each, low, high in self.ranges:
             if each == name:
-                band = replace(band, minimum=low, p2=low, p50=low, p98=high, p999=high, maximum=high)
+                band = band._replace(minimum=low, p2=low, p50=low, p98=high, p999=high, maximum=high)
         return band
 
     @cached_property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 
 from mosaics.errors import IngestError
@@ -86,8 +85,7 @@ def sensor_of(inspection: Inspection, sensors: Registry[Sensor]) -> Sensor:
 
 def with_statistics(band: Band, inspection: Inspection, place: int, found: BandStatistics) -> Band:
     """Give a band with what was measured of it, the scale of the file, and its unit where none is known."""
-    return dataclasses.replace(
-        band,
+    return band._replace(
         unit=band.unit or inspection.units[place] or None,
         minimum=found.minimum,
         maximum=found.maximum,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from mosaics.errors import IngestError
@@ -36,7 +35,7 @@ def bands_of(asset: Mapping[str, Any], properties: Mapping[str, Any]) -> tuple[B
     bands = tuple(_band(document, shared, place) for place, document in enumerate(documents, start=1))
     names = {band.name for band in bands}
     if len(names) < len(bands):
-        return tuple(replace(band, name=f"B{place}") for place, band in enumerate(bands, start=1))
+        return tuple(band._replace(name=f"B{place}") for place, band in enumerate(bands, start=1))
     return bands
 
 
@@ -50,8 +49,7 @@ def described_by(bands: Sequence[Band], layout: Layout | None) -> tuple[Band, ..
     if layout is None or any(band.common_name for band in bands) or len(layout.bands) != len(bands):
         return tuple(bands)
     return tuple(
-        replace(
-            band,
+        band._replace(
             common_name=known.common_name,
             unit=band.unit or known.unit,
             wavelength_um=band.wavelength_um or known.wavelength_um,

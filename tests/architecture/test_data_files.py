@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import runpy
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,7 +87,7 @@ def test_every_layout_has_styles_that_bind_to_it(sensor, layout):
     for style_id in layout.styles:
         assert style_id in STYLES, f"{sensor.id} names a style that is not there"
         style = STYLES.get(style_id)
-        told = [bands, *([replace(band, unit=band.unit or unit) for band in bands] for unit in units)]
+        told = [bands, *([band._replace(unit=band.unit or unit) for band in bands] for unit in units)]
         assert any(style.bind(each, layout.kind) is not None for each in told), (
             f"{style_id} does not fit {sensor.id}"
         )

@@ -53,7 +53,8 @@ def test_what_was_found_is_written_and_drawn() -> None:
             "longest write beside it, ms": 30.0,
         },
         "finding, ms": {
-            who: {"p50": 0.5, "p99": 1.5, "scenes of a tile at most": 32} for who in ("grants", "everything")
+            who: {"p50": 0.5, "p99": 1.5, "scenes of a tile at most": 32}
+            for who in ("grants", "everything", "grants, going on")
         },
         "start": {"start until ready, s": 2.0, "more than with the smallest catalogue, MB": 100.0},
         "tile against one scene": {"one, ratio": 1.1, "four, ratio": 1.5},

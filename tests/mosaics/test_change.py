@@ -92,7 +92,7 @@ def test_nothing_is_shown_where_one_date_has_nothing(tmp_path: Path) -> None:
 
 def test_values_of_another_meaning_are_not_subtracted(tmp_path: Path) -> None:
     metres = heights(tmp_path / "m.tif", np.full((64, 64), 100.0))
-    feet = heights(tmp_path / "ft.tif", np.full((64, 64), 320.0), replace(METRES, unit="ft"))
+    feet = heights(tmp_path / "ft.tif", np.full((64, 64), 320.0), METRES._replace(unit="ft"))
     picture, used = changed(tile(metres), tile(feet), look(metres))
     assert not picture.alpha.any()
     assert used == []

@@ -81,7 +81,7 @@ def item_of(scene: Scene = SCENE, facts: ItemFacts = FACTS) -> dict[str, Any]:
 
 
 def test_what_formulas_compare_may_be_more_than_the_scale_of_the_file() -> None:
-    reflectance = dataclasses.replace(SCENE.bands[1], scale=0.1 / 1900, offset=5 / 1900)
+    reflectance = SCENE.bands[1]._replace(scale=0.1 / 1900, offset=5 / 1900)
     scene = dataclasses.replace(SCENE, bands=(SCENE.bands[0], reflectance))
     item = item_of(scene)
     first, second = item["assets"]["data"]["bands"]

@@ -87,7 +87,7 @@ def test_a_band_as_it_is_has_its_unit_and_the_scenes_range() -> None:
 
 
 def test_scenes_that_are_stretched_apart_have_words_instead_of_numbers() -> None:
-    other = replace(HEIGHTS, bands=(replace(HEIGHTS.bands[0], p98=1900.0),))
+    other = replace(HEIGHTS, bands=(HEIGHTS.bands[0]._replace(p98=1900.0),))
     found = legend("grey", HEIGHTS, other)
     assert (found.span, found.unit, found.note) == (None, None, STRETCHED)
     assert [entry.label for entry in found.entries] == [LOW, HIGH]

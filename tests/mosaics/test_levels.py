@@ -155,7 +155,7 @@ def test_a_table_gives_what_each_pixel_computes(name: str, case: dict[str, Any])
 def measured(one: Recipe, *scales: tuple[float, float]) -> Recipe:
     """Give a recipe whose bands have a scale and an offset."""
     pairs = zip(one.bands, scales, strict=True)
-    return replace(one, bands=tuple(replace(band, scale=a, offset=b) for band, (a, b) in pairs))
+    return replace(one, bands=tuple(band._replace(scale=a, offset=b) for band, (a, b) in pairs))
 
 
 COUNTS = Raster(

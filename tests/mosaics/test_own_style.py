@@ -224,6 +224,6 @@ def test_the_indices_of_a_layer_are_those_that_it_has_the_bands_for() -> None:
 
 
 def test_one_example_stands_for_all_scenes_of_its_sort() -> None:
-    many = [replace(FOUR, id=f"s{n}", bands=tuple(replace(b, p2=n) for b in FOUR.bands)) for n in range(50)]
+    many = [replace(FOUR, id=f"s{n}", bands=tuple(b._replace(p2=n) for b in FOUR.bands)) for n in range(50)]
     held = layer(*many, EIGHT_BITS, replace(EIGHT_BITS, styles=("rgb",)))
     assert [each.id for each in held.examples] == ["a", "a", "s0"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 from rio_tiler.models import ImageData
@@ -57,7 +55,7 @@ def test_formulas_mean_the_same_to_rio_tiler(style_id: str) -> None:
 
 
 def test_formulas_of_counts_with_an_offset_take_it_off() -> None:
-    bands = tuple(dataclasses.replace(band(name), scale=1e-4, offset=-0.1) for name in ("red", "nir"))
+    bands = tuple(band(name)._replace(scale=1e-4, offset=-0.1) for name in ("red", "nir"))
     found = renders_of(scene(bands=bands, styles=("ndvi",)), STYLES)["ndvi"]
     counts = RNG.uniform(1100, 9000, (2, 3, 3)).astype("float32")
     red, nir = counts - 1000

@@ -37,7 +37,7 @@ def some_scenes(chance: random.Random, count: int) -> list[Scene]:
     for number in range(count):
         west, south, side = chance.uniform(0, 4), chance.uniform(43, 46), chance.choice([0.02, 0.4, 2.0, 6.0])
         outline = shapely.affinity.rotate(shapely.box(west, south, west + side, south + side), number % 90)
-        bands = tuple(dataclasses.replace(band, unit=chance.choice([None, "dB"])) for band in COLOURS)
+        bands = tuple(band._replace(unit=chance.choice([None, "dB"])) for band in COLOURS)
         kinds = chance.choice(["fits", "fits", "fits", "another style", "no band of it", "style is gone"])
         found.append(
             scene(

@@ -37,7 +37,7 @@ def bands(*commons):
 
 def measured(unit, *commons):
     """Give bands that say what they measure."""
-    return tuple(replace(band, unit=unit) for band in bands(*commons))
+    return tuple(band._replace(unit=unit) for band in bands(*commons))
 
 
 def evaluate(style_id, **values):

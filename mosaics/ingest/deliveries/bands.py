@@ -108,11 +108,11 @@ def _known(sensor: Sensor, name: str | None) -> Band:
 def _band(band: ProductBand, known: Band, group: BandGroup, data_type: str) -> Band:
     """Make a band of what the product says, else of what the table says."""
     unit = _unit(group, band, data_type) or known.unit
-    known = replace(known, name=band.id, data_type=data_type, unit=unit)
+    known = known._replace(name=band.id, data_type=data_type, unit=unit)
     if band.range_nm is None:
         return known
     low, high = band.range_nm
-    return replace(known, wavelength_um=round((low + high) / 2000, 6), fwhm_um=round((high - low) / 1000, 6))
+    return known._replace(wavelength_um=round((low + high) / 2000, 6), fwhm_um=round((high - low) / 1000, 6))
 
 
 def _unit(group: BandGroup, band: ProductBand, data_type: str) -> str | None:
@@ -129,7 +129,7 @@ def _compared(bands: tuple[Band, ...], group: BandGroup) -> tuple[Band, ...]:
     found = reflectances(group)
     if not found:
         return bands
-    return tuple(replace(band, scale=a, offset=b) for band, (a, b) in zip(bands, found, strict=True))
+    return tuple(band._replace(scale=a, offset=b) for band, (a, b) in zip(bands, found, strict=True))
 
 
 def _question(group: BandGroup, sensor: Sensor, names: tuple[str, ...]) -> str:

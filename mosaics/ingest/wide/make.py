@@ -337,7 +337,7 @@ def bands_of(scenes: Sequence[Scene]) -> tuple[Band, ...]:
         for name, of_all in _STATISTICS.items():
             found = [value for s in scenes if (value := getattr(s.bands[place], name)) is not None]
             values[name] = float(of_all(found)) if found else None
-        made.append(replace(band, **values))
+        made.append(band._replace(**values))
     return tuple(made)
 
 
