@@ -240,7 +240,17 @@ class Asking:
         self._headers = {"X-API-Key": server.key}
 
     def get(self, path: str) -> tuple[float, bytes]:
-        """Ask for something, and give the seconds it took and the body."""
+        """Ask for something, and give the seconds it took and the body.
+
+        A connection that the server has closed while others were asked is opened again.
+        """
+        try:
+            return self._get(path)
+        except http.client.RemoteDisconnected:
+            self._connection.close()
+            return self._get(path)
+
+    def _get(self, path: str) -> tuple[float, bytes]:
         begun = time.perf_counter()
         self._connection.request("GET", path, headers=self._headers)
         answer = self._connection.getresponse()

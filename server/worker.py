@@ -25,15 +25,19 @@ from server.shared import Shared
 
 log = structlog.get_logger(__name__)
 
-_M_ARENA_MAX = -8
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 """Of glibc's malloc.h."""
+_KEPT_BYTES = 64 << 20
+"""Free memory at the end of the heap that is not given back."""
+_LARGEST_KEPT_BYTES = 32 << 20
+"""Arrays of up to so many bytes are taken from the heap; the most that glibc allows."""
 UNREADY_SECONDS = 0.3
 """How long a worker that was told to stop still answers everything, but says that it is not ready."""
 
 
 def run(settings: Settings, port: int, shared: Shared) -> None:
     """Serve until SIGTERM; every worker listens on the same port (SO_REUSEPORT)."""
-    one_arena()
+    steady_heap()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, port, shared))
 
@@ -44,14 +48,20 @@ def one_thread_each() -> None:
     numexpr.set_num_threads(1)
 
 
-def one_arena() -> None:
-    """Let all threads allocate from one arena of glibc's; called before the first thread starts.
+def steady_heap() -> None:
+    """Let all threads allocate from one heap that keeps its pages; called before the first thread starts.
 
-    With one a thread, decoded blocks come and go between tiles that stay, and each arena keeps the holes:
-    100 MB and more (docs/benchmarks.md). Other C libraries have no arenas, and are left alone.
+    With an arena of glibc's for each thread, decoded blocks come and go between tiles that stay, and each
+    keeps the holes: 100 MB and more (docs/benchmarks.md). And arrays of a tile, some megabytes each, would be
+    mapped and given back every time: clearing their pages takes as long as the tile. glibc keeps them by
+    itself only once a larger array was freed, as in workers with large catalogues. Other C libraries are
+    left alone.
     """
     with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_ARENA_MAX, 1)
+        libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT_BYTES)
+        libc.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
 def server_of(asgi: Callable[[Any, Any, Any], Awaitable[None]], address: str, port: int) -> Server:

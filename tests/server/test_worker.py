@@ -10,10 +10,10 @@ import pytest
 
 ALLOCATING = """
 import ctypes, re, sys, tempfile, threading
-from server.worker import one_arena
+from server.worker import steady_heap
 
 if sys.argv[1] == "one":
-    one_arena()
+    steady_heap()
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
 done = threading.Barrier(5)
@@ -38,12 +38,38 @@ done.wait(20)
 """
 
 
+FREEING = """
+import ctypes, resource, sys
+import numpy as np
+from server.worker import steady_heap
+
+for threshold in (-1, -3):  # as glibc begins; loading libraries may have raised them
+    ctypes.CDLL(None).mallopt(threshold, 128 << 10)
+if sys.argv[1] == "kept":
+    steady_heap()
+for _ in range(10):
+    np.ones(1 << 20)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(100):
+    np.ones(1 << 20)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def told(program: str, word: str) -> int:
+    line = [sys.executable, "-c", program, word]
+    return int(subprocess.run(line, capture_output=True, text=True, check=True, timeout=60).stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what glibc gives back")
+def test_pages_of_arrays_of_a_tile_are_kept() -> None:
+    faults = {word: told(FREEING, word) for word in ("kept", "given back")}
+    assert faults["kept"] < 1000
+    assert faults["given back"] > 2 * faults["kept"] + 100, "the test would not see it"
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="arenas are glibc's")
 def test_all_threads_allocate_from_one_arena() -> None:
-    arenas = {
-        word: int(subprocess.run([sys.executable, "-c", ALLOCATING, word], capture_output=True, text=True,
-                                 check=True, timeout=60).stdout)
-        for word in ("one", "many")
-    }  # fmt: skip
+    arenas = {word: told(ALLOCATING, word) for word in ("one", "many")}
     assert arenas["one"] == 1
     assert arenas["many"] > 1, "the test would not see it"
