@@ -137,7 +137,7 @@ class Sandbox:
             kind, payload = connection.recv()
             alive = time.monotonic()
             if kind == "progress":
-                report(*payload)
+                self._tell(report, *payload)
             elif kind == "done":
                 return payload
             elif kind == "refused":
@@ -152,6 +152,14 @@ class Sandbox:
             else:
                 _LOG.error("unexpected error with %s:\n%s", name, payload)
                 raise IngestError(f"{name}: it can't be handled: {payload.strip().splitlines()[-1]}")
+
+    def _tell(self, report: Progress, stage: str, done: float) -> None:
+        """Hand on progress; if that raises the child ends: its answer would be taken for the next call's."""
+        try:
+            report(stage, done)
+        except BaseException:
+            self._end()
+            raise
 
     def _start(self) -> tuple[subprocess.Popen[bytes], Connection]:
         ours, theirs = Pipe()

@@ -6,8 +6,8 @@ import dataclasses
 import hashlib
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import wait
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -131,6 +131,35 @@ def test_what_is_known_is_known_however_long_its_digest_takes(
         assert examined.is_set()
 
 
+def test_a_file_that_can_not_be_hashed_leaves_the_next_one_its_own_answer(
+    bank: Bank, make_image: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = (
+        make_image(RNG.integers(1, 4000, (1, 3000, side)).astype("uint16"), f"{side}.tif")
+        for side in (3000, 2000)
+    )
+    hashed, run, looked_at = digests.file_sha256, bank.sandbox.run, threading.Event()
+
+    def told(name: str, function: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
+        if function is not look_at:
+            looked_at.set()
+        return run(name, function, *arguments, **more)
+
+    def failing(path: Path, *more: Any) -> str:
+        if path.name == bad.name:
+            looked_at.wait(60)
+            raise IngestError("it can't be read: the disk is broken")
+        return hashed(path, *more)
+
+    monkeypatch.setattr(digests, "file_sha256", failing)
+    monkeypatch.setattr(bank.sandbox, "run", told)
+    with pytest.raises(IngestError, match="the disk is broken"):
+        put(bank, bad)
+    scene = put(bank, good).scene
+    assert scene is not None
+    assert scene.width == 2000
+
+
 def test_nobody_reads_what_is_known_already(
     bank: Bank, make_image: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,10 +169,12 @@ def test_nobody_reads_what_is_known_already(
 
     def only_look(name: str, function: Callable[..., Any], *arguments: Any, **told: Any) -> Any:
         assert function is look_at
-        time.sleep(0.5)  # enough to hash a small file
         return run(name, function, *arguments, **told)
 
     monkeypatch.setattr(bank.sandbox, "run", only_look)
+    # as if the digest were always found by then
+    found = property(lambda self: bool(wait([self._found])))
+    monkeypatch.setattr(digests.Digesting, "is_done", found)
     assert put(bank, path).status == "unchanged"
 
 

@@ -156,3 +156,18 @@ def test_an_error_of_the_caller_ends_the_child(sandbox: Sandbox) -> None:
         sandbox.run("a.tif", double, 1, report=interrupt)
     with pytest.raises(ProcessLookupError):
         os.kill(first, 0)
+
+
+def answer_late(answer: str, report: Report) -> str:
+    report("working", 0.0)
+    time.sleep(0.5)
+    return answer
+
+
+def test_who_refuses_while_a_call_runs_gets_no_answer_of_it_later(sandbox: Sandbox) -> None:
+    def refusing(_stage: str, _fraction: float) -> None:
+        raise IngestError("no longer wanted")
+
+    with pytest.raises(IngestError, match="no longer wanted"):
+        sandbox.run("one.tif", answer_late, "one", report=refusing)
+    assert sandbox.run("two.tif", answer_late, "two", report=silent) == "two"
