@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -83,16 +83,19 @@ async def legend_answer(call: Call, request: LegendRequest) -> Answer:
     """
     layer, _ = call.layer(request.layer_id, Action.TILE)
     style_id = layer.style_id(request.style)
+    spoken: Language = "en" if call.language == "en" else "fr"
     if request.compare is not None:
         layer.span(request.compare)
-        layer_look(call.services, layer, style_id, request.own)
-    elif request.own is None:
-        style_id = style_id or layer.styles[0]
+        look = layer_look(call.services, layer, style_id, request.own)
+        found = functools.partial(legend_of_change, look)
     else:
-        call.services.own_styles.check(request.own, layer, style_id)
-    readable = call.filter(Action.INFO)
-    spoken: Language = "en" if call.language == "en" else "fr"
-    work = functools.partial(_made, call.services, layer, style_id, readable, request, spoken)
+        if request.own is None:
+            style_id = style_id or layer.styles[0]
+        else:
+            call.services.own_styles.check(request.own, layer, style_id)
+        readable = call.filter(Action.INFO)
+        found = functools.partial(_legend, call.services, layer, style_id, readable, request.own)
+    work = functools.partial(_made, found, request, spoken)
     body = await in_turn(call.services, work, call.client)
     # whatever language the client asks for by header, the address says another, or JSON holds both
     told = request.form == "json" or language(call.query, "fr") == language(call.query, "en")
@@ -121,19 +124,9 @@ def legend_link(call: Call, layer: Layer, style: str, query: str = "") -> dict[s
     }
 
 
-def _made(  # noqa: PLR0917 - private, the parts of one question
-    services: Services,
-    layer: Layer,
-    style_id: str | None,
-    readable: SceneFilter,
-    request: LegendRequest,
-    language: Language,
-) -> bytes:
+def _made(find: Callable[[], Legend], request: LegendRequest, language: Language) -> bytes:
     """Make the bytes of a legend, in a thread."""
-    if request.compare is not None:
-        found = legend_of_change(layer_look(services, layer, style_id, request.own))
-    else:
-        found = _legend(services, layer, style_id, readable, request.own)
+    found = find()
     if request.form == "json":
         return json.dumps(document_of(found), ensure_ascii=False, separators=(",", ":")).encode()
     drawing = draw(found, language, request.size)
