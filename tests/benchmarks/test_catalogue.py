@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from shapely.geometry import shape
 
-from benchmarks.catalogue import plotted, tables
+from benchmarks.catalogue_report import plotted, tables
 from benchmarks.catalogue_world import COLLECTION, DATES, ONE, cells, items
 from benchmarks.plot import svg
 from mosaics.ingest.foreign import is_whole
