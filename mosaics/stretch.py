@@ -7,14 +7,17 @@ would not share tiles, and each new scene would change them all.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import median
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+import numpy as np
 
 from mosaics.models import Band, Scene
 
+T = TypeVar("T")
 STATISTICS: Final = ("minimum", "p2", "p50", "p98", "p999", "maximum")
 """Of the values of a band, as in `Band`."""
 Statistics = tuple[float | None, ...]
@@ -74,6 +77,12 @@ class Stretch:
     @cached_property
     def _by_band(self) -> dict[tuple[str, str, str | None], Statistics]:
         return {(each.band, each.data_type, each.unit): each.statistics for each in self.bands}
+
+
+def evenly(values: Sequence[T], most: int) -> list[T]:
+    """Give at most so many of some values, evenly chosen, the first and the last among them."""
+    chosen = np.unique(np.linspace(0, len(values) - 1, min(len(values), most)).round().astype(int))
+    return [values[place] for place in chosen.tolist()]
 
 
 def stretch_of(scenes: Iterable[Scene], count: int) -> Stretch:

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
-
-import numpy as np
 
 from mosaics.catalog.base import CatalogWriter
 from mosaics.catalog.index import CatalogIndex
-from mosaics.errors import LayerNotFoundError
+from mosaics.errors import LayerNotFoundError, SceneUnreadableError
 from mosaics.filters import EVERYTHING
 from mosaics.finding import find_layer
+from mosaics.item import scene_from_item
 from mosaics.layers import Layer
-from mosaics.stretch import Stretch, stretch_of
+from mosaics.models import Scene
+from mosaics.stretch import Stretch, evenly, stretch_of
 
 _LOOKED_AT: Final = 500
 """Scenes of a mosaic of which its range is found, evenly chosen."""
+_ANYWHERE: Final = Path("/")
+"""Where files lie is nothing to a range."""
 
 
 def find_stretch(layer: Layer) -> Stretch:
     """Find the range of values of a layer."""
     places = layer.places()
-    chosen = np.unique(np.linspace(0, len(places) - 1, min(len(places), _LOOKED_AT)).round().astype(int))
-    scenes = (places[place].scene for place in chosen.tolist())
+    scenes = (place.scene for place in evenly(places, _LOOKED_AT))
     return stretch_of([scene for scene in scenes if scene is not None], len(places))
 
 
@@ -43,3 +45,14 @@ def keep_stretch(catalog: CatalogWriter, index: CatalogIndex, layer_id: str) -> 
     """
     with suppress(LayerNotFoundError):
         catalog.put_stretch(layer_id, find_stretch(find_layer(index, layer_id, EVERYTHING)))
+
+
+def keep_stretch_of_items(catalog: CatalogWriter, collection_id: str) -> None:
+    """Find the range of a collection of its items alone, where no index of all scenes is at hand; keep it."""
+    count = catalog.scene_count(collection_id)
+    if count:
+        scenes: list[Scene] = []
+        for item in catalog.some_items(collection_id, _LOOKED_AT):
+            with suppress(SceneUnreadableError):
+                scenes.append(scene_from_item(item, root=_ANYWHERE, sequence=0))
+        catalog.put_stretch(collection_id, stretch_of(scenes, count))

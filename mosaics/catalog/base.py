@@ -147,6 +147,9 @@ class CatalogWriter(Protocol):
     def scene_count(self, collection_id: str) -> int:
         """Give the number of scenes of a collection."""
 
+    def some_items(self, collection_id: str, most: int) -> list[dict[str, Any]]:
+        """Give the STAC items of at most so many scenes of a collection, evenly chosen by their ids."""
+
     def stretch(self, layer_id: str) -> Stretch | None:
         """Give the range of values of a collection or a named mosaic, if one was kept."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from typing import Any
 
 from mosaics.catalog.base import (
@@ -20,7 +21,7 @@ from mosaics.catalog.table import Gathering
 from mosaics.errors import NameTakenError, SceneUnreadableError
 from mosaics.models import Collection
 from mosaics.mosaic import Mosaic
-from mosaics.stretch import Stretch
+from mosaics.stretch import Stretch, evenly
 
 
 class MemoryCatalog:
@@ -153,6 +154,15 @@ class MemoryCatalog:
     def scene_count(self, collection_id: str) -> int:
         """Give the number of scenes of a collection."""
         return sum(key[0] == collection_id and item is not None for key, (_, item) in self._items.items())
+
+    def some_items(self, collection_id: str, most: int) -> list[dict[str, Any]]:
+        """Give the items of some scenes of a collection."""
+        held = sorted(
+            (key[1], item)
+            for key, (_, item) in self._items.items()
+            if key[0] == collection_id and item is not None
+        )
+        return [deepcopy(item) for _, item in evenly(held, most)]
 
     def stretch(self, layer_id: str) -> Stretch | None:
         """Give the range of values of a mosaic."""

@@ -24,7 +24,7 @@ from mosaics.catalog.table import Gathering
 from mosaics.errors import CatalogReadOnlyError, IngestError, NameTakenError, SceneUnreadableError
 from mosaics.models import Collection
 from mosaics.mosaic import Mosaic
-from mosaics.stretch import Stretch
+from mosaics.stretch import Stretch, evenly
 
 _AT_ONCE: Final = 500
 """Items that are read together."""
@@ -149,6 +149,17 @@ class PgstacCatalog:
         )
         with translated(), self.engine.connect() as connection:
             return int(connection.scalar(query) or 0)
+
+    def some_items(self, collection_id: str, most: int) -> list[dict[str, Any]]:
+        """Give the items of some scenes of a collection as they are understood."""
+        table, collection = followed_scenes.c, self.collection(collection_id)
+        known = table.collection_id == collection_id, table.summary.is_not(None)
+        with hydrating(self.engine) as connection:
+            ids = connection.scalars(sa.select(table.id).where(*known).order_by(table.id)).all()
+            chosen = HYDRATED.where(*known, table.id.in_(evenly(ids, most))).order_by(table.id)
+            rows = connection.execute(chosen).all()
+        understood = (self._understood(row.item, collection) for row in rows)
+        return [item for item in understood if item is not None]
 
     def stretch(self, layer_id: str) -> Stretch | None:
         """Give the range of values of a mosaic."""

@@ -37,7 +37,7 @@ from mosaics.catalog.table import Gathering
 from mosaics.errors import MosaicInvalidError, NameTakenError, SceneUnreadableError
 from mosaics.models import Collection, Text
 from mosaics.mosaic import Mosaic, mosaic_document, mosaic_from
-from mosaics.stretch import Stretch, stretch_document, stretch_from
+from mosaics.stretch import Stretch, evenly, stretch_document, stretch_from
 
 _AT_ONCE: Final = 500
 """Items that are read together."""
@@ -236,6 +236,17 @@ class SqlCatalog:
         )
         with translated(), self._engine.connect() as connection:
             return int(connection.scalar(query) or 0)
+
+    def some_items(self, collection_id: str, most: int) -> list[dict[str, Any]]:
+        """Give the items of some scenes of a collection."""
+        table = scenes_table.c
+        of_collection = table.collection_id == collection_id
+        ids = sa.select(table.id).where(of_collection, table.item.is_not(None)).order_by(table.id)
+        with translated(), self._engine.connect() as connection:
+            chosen = evenly(connection.scalars(ids).all(), most)
+            items = sa.select(table.id, table.item).where(of_collection, table.id.in_(chosen))
+            rows = connection.execute(items.order_by(table.id)).all()
+        return [_item_from(row.id, row.item) for row in rows]
 
     def stretch(self, layer_id: str) -> Stretch | None:
         """Give the range of values of a mosaic."""

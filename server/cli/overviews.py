@@ -14,6 +14,7 @@ from mosaics.grids import load_grids
 from mosaics.ingest.runner import Runner
 from mosaics.ingest.wide.make import GRID, Outcome, OverviewMaker, Work
 from mosaics.ingest.wide.plan import Bucket
+from mosaics.stretching import keep_stretch_of_items
 from server.cli.banking import progress_bars
 from server.cli.context import Context, messages
 from server.cli.runners import runners
@@ -38,6 +39,9 @@ def make_overviews(
     maker = _maker(context)
     failed = made = 0
     with maker.turn(layer_id), runners(scheduler, jobs) as (new_runner, at_once):
+        catalog = context.catalog
+        if catalog.collection(layer_id) is not None and catalog.stretch(layer_id) is None:
+            keep_stretch_of_items(catalog, layer_id)  # nobody looked yet, as where pgSTAC has the items
         work = maker.work(context.index, layer_id)
         for outcome in run(maker, work, at_once, new_runner):
             failed += outcome.status == "failed"

@@ -24,6 +24,7 @@ from mosaics.ingest.foreign import Completing
 from mosaics.ingest.importing import Importing, Report
 from mosaics.ingest.placing import Places
 from mosaics.sensors import find_sensor, load_sensors
+from mosaics.stretching import is_due, keep_stretch_of_items
 from mosaics.styles import load_styles
 from server.cli.bank import make_licence, warn_of_public
 from server.cli.context import FAILED, USAGE, Context, context_of, fail, messages, print_rows, told
@@ -97,6 +98,9 @@ def import_(
     except KeyboardInterrupt:
         stopped = "interrupted; the same command again goes on"
     report = importing.report
+    with told():
+        for collection_id in sorted(each for each in report.touched if is_due(context.catalog, each)):
+            keep_stretch_of_items(context.catalog, collection_id)
     _tell(context, report, as_json=as_json)
     if stopped:
         fail(stopped)

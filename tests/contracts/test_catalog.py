@@ -124,6 +124,18 @@ def test_the_item_of_a_scene(catalog: Catalog) -> None:
     assert catalog.item("c", "a") is None
 
 
+def test_some_items_are_evenly_chosen(catalog: Catalog) -> None:
+    for id_ in ("c", "d"):
+        catalog.put_collection(collection(id_))
+    for number in range(7):
+        catalog.put_scene("c", item(f"s{number}"), f"c{number}")
+    catalog.put_scene("d", item("s0", "d"), "d0")
+    catalog.remove_scene("c", "s6")
+    assert [each["id"] for each in catalog.some_items("c", 3)] == ["s0", "s2", "s5"]
+    assert catalog.some_items("c", 10) == [item(f"s{number}") for number in range(6)]
+    assert catalog.some_items("nothing", 3) == []
+
+
 def test_the_scenes_at_an_address(catalog: Catalog) -> None:
     def at(id_: str, href: str) -> dict[str, Any]:
         made = item(id_)

@@ -12,7 +12,7 @@ from mosaics.filters import EVERYTHING
 from mosaics.finding import find_layer
 from mosaics.models import Band
 from mosaics.stretch import Stretch, stretch_document, stretch_from, stretch_of
-from mosaics.stretching import is_due, keep_stretch
+from mosaics.stretching import is_due, keep_stretch, keep_stretch_of_items
 from tests.items import item
 from tests.mosaics.catalog.indexed import index_of
 
@@ -77,4 +77,23 @@ def test_it_is_found_again_when_there_are_twice_as_many() -> None:
     assert not is_due(catalog, "c")
     assert find_layer(index_of(catalog), "c", EVERYTHING).stretch is None
     keep_stretch(catalog, index_of(catalog), "nothing")
+    assert catalog.stretch("nothing") is None
+
+
+def test_items_alone_tell_the_same() -> None:
+    catalog = MemoryCatalog()
+    catalog.put_collection(collection())
+    for number in range(5):
+        made = item(f"s{number}")
+        for each in made["assets"]["data"]["bands"]:
+            each["flux:percentiles"] = {"2": number, "98": 100 + number}
+        catalog.put_scene("c", made, f"d{number}")
+    catalog.put_scene("c", {**item("broken"), "assets": {}}, "broken")
+    keep_stretch_of_items(catalog, "c")
+    found = catalog.stretch("c")
+    assert found is not None
+    assert {each.statistics[1:4] for each in found.bands} == {(2.0, None, 102.0)}
+    keep_stretch(catalog, index_of(catalog), "c")
+    assert catalog.stretch("c") == dataclasses.replace(found, scenes=5)
+    keep_stretch_of_items(catalog, "nothing")
     assert catalog.stretch("nothing") is None

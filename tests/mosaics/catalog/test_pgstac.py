@@ -277,6 +277,7 @@ def test_mosaics_and_ranges_are_ours(catalog: PgstacCatalog, pgstac: Pgstac) -> 
     pgstac.call("create_item", item("a"))
     catalog.follow_all()
     assert catalog.scene_count("c") == 1
+    assert catalog.some_items("c", 3) == [catalog.item("c", "a")]
     assert catalog.remove_mosaic("m")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mosaics.catalog.migrate import migrate
 from mosaics.catalog.sql import SqlCatalog
+from mosaics.stretch import Stretch
 from server.database import connect
 from tests.server.conftest import run_all
 from tests.wide import Wide
@@ -31,7 +32,12 @@ def test_overviews_are_made_once(tmp_path: Path) -> None:
     assert sum(row["scenes"] for row in rows) == 50
     assert f"c: {len(rows)} overviews, {len(rows)} made, 0 unchanged" in made.stderr
     assert {json.loads(row)["status"] for row in again.stdout.splitlines()} == {"unchanged"}
-    assert "no range of values in common" in made.stderr
+    held = wide.catalog.stretch("c")
+    assert held is not None, "found, since nobody had looked"
+    assert held.scenes == 50
+    assert "no range of values in common" not in made.stderr
+    wide.catalog.put_stretch("c", Stretch(each=True))
+    assert "no range of values in common" in run_all(home, line)[0].stderr
     assert "need no overviews" in few.stderr
     assert "no such layer" in unknown.stderr
     standing = wide.layer().standing

@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 
+from mosaics.catalog.sql import SqlCatalog
+from mosaics.stretch import Stretch
 from server.cli.scenes import seldom_collecting
+from server.database import connect
 from tests.conftest import position_pixels, write_raster
 from tests.server.cli.lines import fine, rows
 from tests.server.conftest import Done, run_all
@@ -101,6 +104,20 @@ def test_a_catalogue_moves_to_another_home(shelf: Path, other: Path, tmp_path: P
     assert len(rows(listed)) == 3
     assert exported.stdout == file.read_text(encoding="utf-8")
     assert {layer["id"]: layer["title"] for layer in rows(layers)} == {"coast": "Côte", "inland": "inland"}
+
+
+def test_what_is_imported_is_shown_in_one_range_of_values(shelf: Path, other: Path, tmp_path: Path) -> None:
+    file = tmp_path / "all.ndjson"
+    scenes(shelf, ["export", "--output", str(file), "--collection", "coast"])
+    before = SqlCatalog(connect(None, shelf)).stretch("coast")
+    assert scenes(other, ["import", str(file)])[0].status == 0
+    found = SqlCatalog(connect(None, other)).stretch("coast")
+    assert before is not None
+    assert found is not None
+    assert (found.bands, found.scenes) == (before.bands, 2)
+    fine(other, ["collection", "set", "coast", "--stretch", "scene"])
+    scenes(other, ["remove", "coast:s0_20240101"], ["import", str(file)])
+    assert SqlCatalog(connect(None, other)).stretch("coast") == Stretch(each=True), "as somebody wants it"
 
 
 def items_of(home: Path) -> list[dict[str, Any]]:
