@@ -14,17 +14,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
 from mosaics.catalog.overview import Overview
-from mosaics.catalog.standing import NONE, LayerRows, Standing
+from mosaics.catalog.standing import Standing
 from mosaics.catalog.table import Rows, SceneTable
-from mosaics.catalog.visible import limits_of, openings_of
 from mosaics.filters import Opening, SceneFilter
 from mosaics.geodesy import lonlat_transformer
 from mosaics.grids import MERCATOR
 from mosaics.layers import Layer
+from mosaics.members import Members, Vicinity
 from mosaics.models import Bounds, Frame, Scene
 from mosaics.ordering import Place, in_order, newest_first
 from mosaics.times import ANY_TIME, TimeSpan
@@ -135,8 +134,8 @@ def choose(layer: Layer, wanted: Wanted, limits: Limits) -> Choice | None:
         return None
     if not any(_is_coarse_enough(each, wanted) for each in standing.overviews):
         return None
-    around = _around(wanted)
-    looks = [_Look(standing, part, wanted, around) for part in standing.parts]
+    vicinity = _vicinity(wanted)
+    looks = [Members(standing, part, wanted.opened, vicinity) for part in standing.parts]
     usable = _usable(layer, standing, wanted, looks)
     left = _left(layer, looks, usable, wanted)
     if sum(len(rows) for _, rows in left) > limits.files - int(usable.sum()):
@@ -199,77 +198,11 @@ def _groups_of(ends: Sequence[tuple[Key, Key]]) -> list[int]:
     return found
 
 
-class _Look:
-    """The scenes of one part of a layer that meet a tile, whoever may see them."""
-
-    def __init__(self, standing: Standing, part: LayerRows, wanted: Wanted, around: Bounds) -> None:
-        self.part = part
-        near = part.table.near(around)
-        there = np.zeros(len(part.table), bool)
-        there[part.rows] = True
-        self.rows: Rows = near[there[near]]
-        self.overview = standing.held(part.table).overview[self.rows]
-        self._groups = _groups(part, wanted) if (self.overview != NONE).any() else None
-        self._box = shapely.box(*around)
-
-    def closed(self) -> Rows:
-        """Give the overviews that hold a scene here of which not all is open."""
-        if self._groups is None:
-            return np.zeros(0, np.intp)
-        here = self.overview != NONE
-        group = self._groups.of[self.rows[here]]
-        whole = np.array([_is_whole(each, self._box) for each in self._groups.openings], bool)
-        return np.unique(self.overview[here][~whole[group]]).astype(np.intp)
-
-    def openings(self, number: int) -> list[Opening]:
-        """Give what opens the scenes of an overview here."""
-        if self._groups is None:
-            return []
-        found = np.unique(self._groups.of[self.rows[self.overview == number]])
-        openings = (self._groups.openings[group] for group in found.tolist())
-        return [opening for opening in openings if opening is not None]
-
-    def without(self, usable: NDArray[np.bool_]) -> Rows:
-        """Give the rows that none of some overviews shows."""
-        shown: NDArray[np.bool_] = np.append(usable, False)[self.overview]  # NONE is the last
-        return self.rows[~shown]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Groups:
-    """Rows of a table by what opens them at some resolution."""
-
-    opened: SceneFilter
-    """Whose rules these are; held, so that its identity stays its own."""
-    of: NDArray[np.int32]
-    """The group of each row."""
-    openings: tuple[Opening | None, ...]
-    """Of each group; None: nothing is open."""
-
-
-def _groups(part: LayerRows, wanted: Wanted) -> _Groups:
-    table, opened = part.table, wanted.opened
-    limits = table.recall(
-        ("limits", id(opened)), lambda: (opened, limits_of(table, opened)), lambda found: found[1].nbytes
-    )[1]
-    state = int(np.searchsorted(limits, wanted.ground_resolution, side="right"))
-
-    def find() -> _Groups:
-        of = np.zeros(len(table), np.int32)
-        openings: list[Opening | None] = []
-        for places, opening in openings_of(table, np.arange(len(table)), opened, wanted.ground_resolution):
-            of[places] = len(openings)
-            openings.append(opening)
-        return _Groups(opened=opened, of=of, openings=tuple(openings))
-
-    return table.recall(("groups", id(opened), state), find, lambda found: int(found.of.nbytes))
-
-
-def _usable(layer: Layer, standing: Standing, wanted: Wanted, looks: Sequence[_Look]) -> NDArray[np.bool_]:
+def _usable(layer: Layer, standing: Standing, wanted: Wanted, looks: Sequence[Members]) -> NDArray[np.bool_]:
     """Tell which overviews show on a tile what their scenes would."""
     usable = np.zeros(len(standing.overviews), bool)
     for look in looks:
-        usable[look.overview[look.overview != NONE]] = True
+        usable[look.overviews] = True
     usable &= standing.valid
     for number in np.flatnonzero(usable).tolist():
         overview, sample = standing.overviews[number], _members(layer, standing, number).sample
@@ -280,12 +213,12 @@ def _usable(layer: Layer, standing: Standing, wanted: Wanted, looks: Sequence[_L
             and wanted.fits(overview, sample)
         )
     for look in looks:
-        usable[look.closed()] = False
+        usable[look.closed] = False
     return usable
 
 
 def _left(
-    layer: Layer, looks: Sequence[_Look], usable: NDArray[np.bool_], wanted: Wanted
+    layer: Layer, looks: Sequence[Members], usable: NDArray[np.bool_], wanted: Wanted
 ) -> list[tuple[SceneTable, Rows]]:
     """Give the scenes that the caller sees, of the time that is asked for, in none of some overviews."""
     seen = {id(each.table): each.seen for each in layer.parts}
@@ -305,7 +238,7 @@ def _left(
     return found
 
 
-def _opened(layer: Layer, standing: Standing, number: int, looks: Sequence[_Look]) -> OpenOverview:
+def _opened(layer: Layer, standing: Standing, number: int, looks: Sequence[Members]) -> OpenOverview:
     overview, members = standing.overviews[number], _members(layer, standing, number)
     assert members.sample is not None, "else it is of no use"
     openings = {id(each): each for look in looks for each in look.openings(number)}
@@ -349,10 +282,6 @@ def _keys(layer: Layer, table: SceneTable, rows: Rows) -> Keys:
     return np.stack(columns, axis=1)
 
 
-def _is_whole(opening: Opening | None, box: BaseGeometry) -> bool:
-    return opening is not None and (opening.area is None or bool(shapely.covers(opening.area, box)))
-
-
 def _is_of_time(standing: Standing, number: int, span: TimeSpan) -> bool:
     """Tell whether all scenes of an overview were acquired in a span."""
     if span == ANY_TIME:
@@ -385,10 +314,9 @@ def _is_coarse_enough(overview: Overview, wanted: Wanted) -> bool:
     return cell * _FINER >= overview.cell
 
 
-def _around(wanted: Wanted) -> Bounds:
-    """Give the box of a tile and what may come into it from around, within the Earth."""
+def _vicinity(wanted: Wanted) -> Vicinity:
+    """Give what lies around a tile, within the Earth."""
     west, south, east, north = wanted.outline.bounds
     dx, dy = ((east - west) * _MARGIN / wanted.frame.width, (north - south) * _MARGIN / wanted.frame.height)
-    return Bounds(
-        max(west - dx, -180.0), max(south - dy, -90.0), min(east + dx, 180.0), min(north + dy, 90.0)
-    )
+    box = Bounds(max(west - dx, -180.0), max(south - dy, -90.0), min(east + dx, 180.0), min(north + dy, 90.0))
+    return Vicinity(box=box, margin=(dx, dy), ground_resolution=wanted.ground_resolution)

@@ -62,7 +62,7 @@ class Standing:
     def held(self, table: SceneTable) -> Held:
         """Tell for each row of a table which overview it is in; remembered with the table."""
         return table.recall(
-            ("overviews", self._named), lambda: self._find(table), lambda held: held.size_bytes
+            ("overviews", self.named), lambda: self._find(table), lambda held: held.size_bytes
         )
 
     @cached_property
@@ -77,7 +77,7 @@ class Standing:
     @cached_property
     def token(self) -> str:
         """What changes whenever other overviews hold."""
-        return repr([name for name, holds in zip(self._named, self.valid, strict=True) if holds])
+        return repr([name for name, holds in zip(self.named, self.valid, strict=True) if holds])
 
     @cached_property
     def touched(self) -> NDArray[np.bool_]:
@@ -100,7 +100,8 @@ class Standing:
         return {}
 
     @cached_property
-    def _named(self) -> tuple[tuple[str, str], ...]:
+    def named(self) -> tuple[tuple[str, str], ...]:
+        """What tells these overviews from others: name and content of each."""
         return tuple((each.name, each.numbers.generation) for each in self.overviews)
 
     def _find(self, table: SceneTable) -> Held:

@@ -145,9 +145,10 @@ def test_no_pixel_of_a_hidden_scene_shows(tmp_path: Path) -> None:
             assert shown(wide, tile(wide.layer(opened=opened), each, opened)).rgb.max() <= 215
 
 
-def test_an_area_must_hold_the_whole_tile(made: Wide) -> None:
+def test_an_area_must_hold_all_of_the_scenes_on_the_tile(made: Wide) -> None:
     every = frames(made.layer(), BASE)
-    outlines = [_outline(frame) for frame in every]
+    scenes = shapely.box(*made.layer().bounds).buffer(1e-9)
+    outlines = [_outline(frame).intersection(scenes) for frame in every]
     west = shapely.box(*shapely.union_all(outlines[: len(outlines) // 2]).buffer(1e-6).bounds).buffer(0.01)
     opened = SceneFilter((SceneRule(scenes=SceneSet(), area=west),))
     layer = made.layer(opened=opened)
@@ -160,6 +161,17 @@ def test_an_area_must_hold_the_whole_tile(made: Wide) -> None:
         used[bool(shapely.covers(west, outline))] += bool(coarse(found))
     assert used == {True: used[True], False: 0}
     assert used[True] > 0
+
+
+def test_an_area_around_all_scenes_opens_their_overviews_on_wider_tiles(made: Wide) -> None:
+    frame = all_of(made.layer())
+    scenes = shapely.box(*made.layer().bounds)
+    margin = (_outline(frame).bounds[2] - _outline(frame).bounds[0]) / 16 + 1e-6
+    for area, opens in ((scenes.buffer(margin, join_style="mitre"), True), (scenes.buffer(-1e-4), False)):
+        assert not shapely.covers(area, _outline(frame))
+        opened = SceneFilter((SceneRule(scenes=SceneSet(), area=area),))
+        found = tile(made.layer(opened=opened), frame, opened)
+        assert bool(coarse(found)) == opens, area.bounds
 
 
 def test_a_right_of_a_licence_or_a_resolution_opens_its_overviews_alone(made: Wide) -> None:
