@@ -84,6 +84,15 @@ def make_home(count: int, *, anew: bool) -> tuple[Path, dict[str, float]]:
     link_files(WORK / "pictures", images, count)
     items = WORK / f"items-{count}.ndjson"
     write_items(items, count, images)
+    give_rights(home, images)
+    tell(f"importing {count} items")
+    found = imported(home, images, items, count + 1)
+    (home / "imported.json").write_text(json.dumps(found))
+    return home, found
+
+
+def give_rights(home: Path, images: Path) -> None:
+    """Make an institution that sees all licences in an area, and keep its key in the home."""
     lines = [["licence", "add", f"bench-{n}", "--title", "Benchmark"] for n in range(LICENCES)]
     lines.append(["institution", "add", "bench"])
     area = ["--area", "-30,30,40,70"]
@@ -91,10 +100,6 @@ def make_home(count: int, *, anew: bool) -> tuple[Path, dict[str, float]]:
     for line in lines:
         flux(home, images, *line)
     (home / "key").write_text(flux(home, images, "key", "create", "bench").strip())
-    tell(f"importing {count} items")
-    found = imported(home, images, items, count + 1)
-    (home / "imported.json").write_text(json.dumps(found))
-    return home, found
 
 
 class Beside:
@@ -152,7 +157,8 @@ def spent(work: Callable[[], object]) -> tuple[float, float]:
 def finding(home: Path) -> dict[str, Any]:
     """Time what finds the scenes of a tile, for who has grants with areas and for who sees everything.
 
-    In these no scene is made yet; once more for grants scenes stay that earlier tiles made, as in a worker.
+    What the cache of tiles goes by is found too. A tile that is there already needs no more. One that has to
+    be drawn makes its scenes, some thousand of which a worker keeps: the last is told with all of them made.
     """
     index = Context(home).index
     engine = connect(Context(home).settings.database_url, home)
@@ -164,17 +170,17 @@ def finding(home: Path) -> dict[str, Any]:
     return {
         "grants": found_by(index, opened),
         "everything": found_by(index, EVERYTHING),
-        "grants, going on": found_by(index, opened, going_on=True),
+        "grants, scenes made": found_by(index, opened, made=True),
     }
 
 
-def found_by(index: CatalogIndex, opened: SceneFilter, *, going_on: bool = False) -> dict[str, Any]:
+def found_by(index: CatalogIndex, opened: SceneFilter, *, made: bool = False) -> dict[str, Any]:
     """Time one caller: milliseconds of the thread's own time, by zoom and in all.
 
     Args:
         index: The catalogue.
         opened: What the caller may see.
-        going_on: Scenes that a tile has made stay; else none is made when the next is asked for.
+        made: All scenes of a tile are made, too.
     """
     layer, styles = find_layer(index, COLLECTION, opened), load_styles()
     grid, chance = find_grid(load_grids(), GRID), random.Random(1)  # noqa: S311 - the same every time
@@ -189,12 +195,15 @@ def found_by(index: CatalogIndex, opened: SceneFilter, *, going_on: bool = False
             assert tiles is not None
             frame = grid.frame(zoom, tiles.min_col, tiles.min_row)
             fineness = ground_resolution(frame)
-            for part in () if going_on else index.parts:
+            for part in index.parts:
                 part.table._made.clear()  # noqa: SLF001 - as in a worker that never made them
             begun = time.thread_time_ns()
             found = resolve(
                 layer, opened, frame, ground_resolution=fineness, span=ANY_TIME, style_id=None, styles=styles
             )
+            found.key("image/jpeg")
+            if made:
+                found.made()
             took.append((time.thread_time_ns() - begun) / 1e6)
             most = max(most, len(found.contributions))
     everything = [each for took in by_zoom.values() for each in took]

@@ -14,6 +14,7 @@ from mosaics.filters import Opening, SceneFilter
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
+    from mosaics.models import Scene
     from mosaics.ordering import Place
 
 
@@ -34,6 +35,11 @@ class Candidate(NamedTuple):
     place: Place
     footprint: BaseGeometry
     opened: OpenHere
+
+    @property
+    def scene(self) -> Scene | None:
+        """The scene, made when it is asked for; None: its item is damaged."""
+        return self.place.table.scene(self.place.row, self.footprint)
 
 
 class OpenOnTile:

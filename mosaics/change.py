@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from mosaics.change_look import Look, Value, value_of_style
 from mosaics.compose import Used, bands_on, kept_pixels
+from mosaics.contribution import Contribution
 from mosaics.errors import SceneUnreadableError
 from mosaics.levels import channels
 from mosaics.models import Band, Picture, Raster
 from mosaics.read import SceneReader
 from mosaics.readings import bands_read, readings
 from mosaics.render import Recipe, render
-from mosaics.resolve import Contribution, ResolvedTile
+from mosaics.resolve import ResolvedTile
 from mosaics.stopping import Stop, go_on, never
 from mosaics.styles import Style
 

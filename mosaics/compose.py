@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from mosaics.channels import blanked
+from mosaics.contribution import Contribution
 from mosaics.cropping import Part, wanted
 from mosaics.errors import NobodyWaitsError, SceneUnreadableError
 from mosaics.geodesy import ground_pixel_size, lonlat_transformer, nominal_pixel_size
@@ -22,7 +23,7 @@ from mosaics.ranking import Ranked
 from mosaics.read import SceneReader
 from mosaics.readings import Reading, readings
 from mosaics.render import Recipe, render
-from mosaics.resolve import Contribution, ResolvedTile
+from mosaics.resolve import ResolvedTile
 from mosaics.stopping import Stop, at_once, go_on, never
 from mosaics.styles import Style
 

@@ -39,6 +39,17 @@ class Place(NamedTuple):
         return str(self.table.word("collection", self.row)), str(self.table.word("id", self.row))
 
     @property
+    def identity(self) -> str:
+        """What changes whenever something of the scene does, in one word."""
+        collection, scene = self.key
+        return f"{collection}:{scene}:{int(self.table.tokens[self.row]):016x}"
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether its record is as it was written, so that a scene can be made of it."""
+        return self.table.is_sound(self.row)
+
+    @property
     def look(self) -> int:
         """What styles tell scenes of its table apart by, as a number."""
         return int(self.table.words("look")[0][self.row])

@@ -114,7 +114,7 @@ class OwnStyles:
                 style = self.fit(own, contribution.style, contribution.scene)
             except UNFIT:
                 continue
-            kept.append(replace(contribution, style=style))
+            kept.append(contribution.restyled(style))
         return replace(tile, contributions=tuple(kept))
 
     def indices_of(self, layer: Layer) -> tuple[Style, ...]:

@@ -20,7 +20,7 @@ from mosaics.stopping import Stop
 
 if TYPE_CHECKING:
     from mosaics.coarse import Rank
-    from mosaics.resolve import Contribution
+    from mosaics.contribution import Contribution
 
 Render = Callable[["Contribution"], Picture]
 """Gives the picture of a contribution alone.

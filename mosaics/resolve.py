@@ -17,19 +17,19 @@ from shapely.geometry.base import BaseGeometry
 from mosaics.candidates import Candidate, OpenOnTile, charged_for
 from mosaics.catalog.index import whole_earth
 from mosaics.catalog.overview import Overview
-from mosaics.catalog.summary import styles_of_look
-from mosaics.coarse import Limits, OpenOverview, Rank, Wanted, choose, rank_of, woven
+from mosaics.coarse import Limits, OpenOverview, Wanted, choose, rank_of, woven
+from mosaics.contribution import Contribution, Held, is_by_statistics
 from mosaics.covering import covering
 from mosaics.filters import SceneFilter
 from mosaics.geodesy import UPRIGHT, lonlat_transformer
 from mosaics.layers import ANY_TIME, Layer, TimeSpan
 from mosaics.levels import Recipe, uses_statistics
+from mosaics.looks import StyleOfLook, style_of_look, styles_of_look
 from mosaics.models import Bounds, Frame, Scene
 from mosaics.mosaic import PixelSelection
 from mosaics.ordering import Place
 from mosaics.readings import bands_bound, fits
 from mosaics.registry import Registry
-from mosaics.stretch import Stretch
 from mosaics.styles import Style
 from mosaics.terrain import backdrop
 
@@ -51,54 +51,6 @@ _Pieces = Callable[[], Iterator[Sequence[Place]]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contribution:
-    """One scene as it enters a tile."""
-
-    scene: Scene
-    style: Style
-    mask: BaseGeometry | None
-    """Where the scene is open, lon/lat; None: on the whole tile."""
-    mask_digest: str = ""
-    """Of the mask; empty where it is None."""
-    charged: tuple[str, ...] = ()
-    """Labels of the metered rules that were needed to open it here; none where an unmetered one does."""
-    stretch: Stretch | None = None
-    """The range of values of its mosaic; None: its own."""
-    cloud_mask: bool = False
-    """Whether what its mask calls cloud is left out."""
-    rank: Rank | None = None
-    """Where its scenes stand in the order, if those of others lie between; None: they don't."""
-
-    @property
-    def is_stretched(self) -> bool:
-        """True where the range of its mosaic makes another picture of it than its own would."""
-        bands = None if self.stretch is None else bands_bound(self.style, self.scene)
-        if self.stretch is None or bands is None:
-            return False
-        # most styles of 8 bits, and those of fixed ranges, are told by the first, which costs less
-        return uses_statistics(Recipe(style=self.style, bands=bands)) and self.stretch.of(bands) != bands
-
-    @property
-    def recipe(self) -> Recipe | None:
-        """Its style bound to its bands; None where no style fits it any more."""
-        bands = bands_bound(self.style, self.scene)
-        if bands is None:
-            return None
-        bands = bands if self.stretch is None else self.stretch.of(bands)
-        return Recipe(style=self.style, bands=bands, colormap=self.scene.colormap)
-
-    def token(self) -> str:
-        """Write what this scene contributes in one canonical line."""
-        scene, mask = self.scene, self.mask_digest
-        token = (
-            f"{scene.collection_id}:{scene.id}:{scene.generation}:{scene.sequence}:{mask}:{self.style.digest}"
-        )
-        if self.stretch is not None and self.is_stretched:
-            token += f":{self.stretch.digest}"
-        return f"{token}:no-cloud" if self.cloud_mask else token
-
-
-@dataclass(frozen=True, kw_only=True)
 class ResolvedTile:
     """The ordered scenes of a tile, for one caller."""
 
@@ -117,6 +69,10 @@ class ResolvedTile:
     """Red, green, blue of pixels without data, where transparent ones would mean something else."""
     pixel_selection: PixelSelection = "first"
     """Of the valid pixels at a place."""
+
+    def made(self) -> ResolvedTile:
+        """Give it with all its scenes, away from the catalogue: to be sent elsewhere."""
+        return replace(self, contributions=tuple(each.made() for each in self.contributions))
 
     def key(self, output: str) -> str:
         """Give the content key: equal for all callers and addresses that mean the same bytes.
@@ -215,8 +171,25 @@ class _Asked:
     """Tells which of them meet the tile and are open."""
     styles_known: dict[Hashable, Style | None] = field(default_factory=dict)
     """By what a style is chosen by: table, look and units."""
+    looks: dict[Hashable, StyleOfLook | None] = field(default_factory=dict)
+    """By table and look, where that tells."""
     having: dict[Hashable, bool] = field(default_factory=dict)
     """Whether scenes have a style, by table and look."""
+
+    def _style_of_look(self, place: Place) -> StyleOfLook | None:
+        """Give the style of all scenes of a place's look; None: it hangs on the scene."""
+        alike = id(place.table), place.look
+        if alike not in self.looks:
+            look = str(place.table.word("look", place.row))
+            self.looks[alike] = style_of_look(look, self._wanted, self.styles)
+        return self.looks[alike]
+
+    def _wanted(self, styles: tuple[str, ...]) -> tuple[str, ...]:
+        """Give those of a scene's styles that it may be shown in, the preferred first."""
+        if self.style_id is not None:
+            return (self.style_id,) if self.style_id in styles else ()
+        preferred = () if self.layer.mosaic is None else self.layer.mosaic.styles
+        return tuple(name for name in preferred if name in styles) or styles
 
     def _style_at(self, place: Place, scene: Scene) -> Style | None:
         """Give the style that the scene of a place is shown in, told once for scenes that look alike."""
@@ -232,12 +205,9 @@ class _Asked:
 
         Where none does the first of them all: numbers can be read of what can't be shown.
         """
-        preferred = () if self.layer.mosaic is None else self.layer.mosaic.styles
-        names = tuple(name for name in preferred if name in scene.styles) or scene.styles
-        wanted = scene.styles if self.style_id is not None else names
         first = None
-        for name in wanted:
-            if name in self.styles and self.style_id in (None, name):
+        for name in self._wanted(scene.styles):
+            if name in self.styles:
                 style = self.styles.get(name)
                 if fits(style, scene):
                     return style
@@ -263,27 +233,36 @@ class _Asked:
         if style is None:
             return None
         charged = [charged_for(each, self.outline) for each in opened.openings if self.scene_filter.metered]
+        scene = opened.overview.scene
         return Contribution(
-            scene=opened.overview.scene,
+            source=Held(scene),
             style=style,
+            by_statistics=is_by_statistics(style, scene),
             stretch=self.layer.stretch,
             mask=None,
             charged=tuple(dict.fromkeys(label for labels in charged for label in labels)),
         )
 
     def contribution(self, candidate: Candidate) -> Contribution | None:
-        """Give what a scene is to the tile; None: nothing."""
-        place, opened = candidate.place, candidate.opened
-        scene = place.table.scene(place.row, candidate.footprint)
-        style = None if scene is None else self._style_at(place, scene)
-        if scene is None or style is None:
-            return None
-        mosaic = self.layer.mosaic
+        """Give what a scene is to the tile, made only where its look does not tell; None: nothing."""
+        mosaic, opened = self.layer.mosaic, candidate.opened
+        is_cut = mosaic is not None and mosaic.cloud_mask
+        style, by_statistics, masked = None, False, False
+        known = None if is_cut else self._style_of_look(candidate.place)
+        if known is not None and candidate.place.is_sound:
+            style, by_statistics = known
+        else:
+            scene = candidate.scene
+            style = None if scene is None else self._style_at(candidate.place, scene)
+            if scene is None or style is None:
+                return None
+            by_statistics, masked = is_by_statistics(style, scene), is_cut and scene.mask is not None
         return Contribution(
-            scene=scene,
+            source=candidate.place,  # without its outline, which would be remembered with the tile
             style=style,
+            by_statistics=by_statistics,
             stretch=self.layer.stretch,
-            cloud_mask=mosaic is not None and mosaic.cloud_mask and scene.mask is not None,
+            cloud_mask=masked,
             mask=opened.mask,
             mask_digest=opened.digest,
             charged=opened.charged,
@@ -328,7 +307,7 @@ def _with_overviews(
     else:
         found = asked.contributions(places)
     ranks = {place.key: rank_of(layer, place) for place in places}
-    natives = [(ranks[each.scene.collection_id, each.scene.id], each) for each in found]
+    natives = [(ranks[each.source.key], each) for each in found]
     return [replace(each, rank=rank) for rank, each in woven(shown, natives, most)]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
+from mosaics.contribution import Contribution
 from mosaics.errors import SceneUnreadableError
 from mosaics.filters import COARSEST, SceneFilter
 from mosaics.grids import Grid
@@ -21,7 +22,7 @@ from mosaics.point import value_of
 from mosaics.read import SceneReader
 from mosaics.readings import readings
 from mosaics.registry import Registry
-from mosaics.resolve import Contribution, resolve
+from mosaics.resolve import resolve
 from mosaics.styles import Style
 from mosaics.times import TimeSpan
 from mosaics.values import LayerValues, Subject, source_of, subject_of, values_over

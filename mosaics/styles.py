@@ -113,6 +113,16 @@ class Style:
         """Number of channels: 1 or 3."""
         return len(self.expression) or (1 if self.algorithm else len(self.variables))
 
+    @property
+    def asks_for_units(self) -> bool:
+        """True where it is for bands of some units, or for those of others."""
+        return bool(self.units or self.not_units)
+
+    @property
+    def stretches_by_unit(self) -> bool:
+        """True where its range of values hangs on the units of bands."""
+        return isinstance(self.rescale, RescaleByUnit)
+
     @cached_property
     def digest(self) -> str:
         """Hex digest of everything that changes pixels, 16 characters; not of names, titles and sources."""

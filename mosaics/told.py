@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mosaics.catalog.summary import styles_of_look
 from mosaics.catalog.table import Rows
 from mosaics.layer_part import LayerPart
+from mosaics.looks import styles_of_look
 from mosaics.models import Bounds
 from mosaics.ordering import Place
 

@@ -12,6 +12,7 @@ from rio_tiler.models import ImageData
 from shapely.geometry.base import BaseGeometry
 
 from mosaics.compose import inside
+from mosaics.contribution import Contribution
 from mosaics.errors import SceneUnreadableError
 from mosaics.filters import SceneFilter
 from mosaics.geodesy import ground_resolution
@@ -22,7 +23,7 @@ from mosaics.models import UNMIXED_KINDS, Band, Bounds, Kind, Raster, Scene
 from mosaics.read import Resampling, SceneReader
 from mosaics.readings import readings
 from mosaics.registry import Registry
-from mosaics.resolve import Contribution, ResolvedTile, frame_outline, resolve
+from mosaics.resolve import ResolvedTile, frame_outline, resolve
 from mosaics.styles import Style
 from mosaics.zooms import zoom_range
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from mosaics.contribution import Contribution
 from mosaics.encode import MEDIA_TYPES, Format, Quality
 from mosaics.models import VISUAL_BLOCK, EncodedTile, Frame, Visual
-from mosaics.resolve import RENDERER_VERSION, Contribution, ResolvedTile
+from mosaics.resolve import RENDERER_VERSION, ResolvedTile
 
 _INSET: Final = 1e-6
 """Part of a block by which a frame may be beside it, against rounding."""
@@ -70,7 +71,8 @@ def stored_block(tile: ResolvedTile, image_format: Format, quality: Quality) -> 
     if not tile.contributions or not tile.default_time or tile.pixel_selection != "first":
         return None
     first = tile.contributions[0]
-    visual = first.scene.visual
+    scene = first.source.scene
+    visual = None if scene is None else scene.visual
     if visual is None or first.cloud_mask or first.is_stretched:
         return None
     if first.mask is not None or not _is_current(first, visual, quality):

@@ -163,7 +163,7 @@ def accounted(served: ServedTile, tile: ResolvedTile) -> ServedTile:
     charged = dict.fromkeys(
         label
         for contribution in tile.contributions
-        if (contribution.scene.collection_id, contribution.scene.id) in used
+        if contribution.source.key in used
         for label in contribution.charged
     )
     return replace(

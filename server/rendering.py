@@ -9,6 +9,7 @@ from typing import Final, Protocol
 import structlog
 
 from mosaics.compose import Used, compose, compose_at_once
+from mosaics.contribution import Contribution
 from mosaics.encode import Format, Quality, empty, encode, encode_within
 from mosaics.errors import SceneUnreadableError
 from mosaics.models import EncodedTile, Picture
@@ -16,7 +17,7 @@ from mosaics.own_style import OWN
 from mosaics.places import is_object
 from mosaics.read import SceneReader
 from mosaics.render import on_backdrop
-from mosaics.resolve import Contribution, ResolvedTile
+from mosaics.resolve import ResolvedTile
 from mosaics.stopping import Stop
 from server.services import Made, Services
 

@@ -15,8 +15,8 @@ from mosaics.visual import StoredBlock
 
 _OVERHEAD: Final = 1000
 """Bytes that an entry costs: key, request, frame, content key."""
-_EACH: Final = 120
-"""Bytes of a scene in a tile, beside the scene itself."""
+_EACH: Final = 200
+"""Bytes of a scene in a tile: where it stands in the catalogue, and how it is shown."""
 
 
 class Resolved(NamedTuple):

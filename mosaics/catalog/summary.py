@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from shapely.geometry.base import BaseGeometry
 
+    from mosaics.models import Kind
+
 VERSION: Final = 1
 """Of the bytes of a summary; those of another are made anew of their items."""
 WORDS: Final = (*QUERYABLE_WORDS, "attribution", "look")
@@ -184,9 +186,10 @@ def _look(kind: str, styles: tuple[str, ...], bands: tuple[tuple[str, str | None
     return json.dumps([kind, styles, bands], separators=(",", ":"))
 
 
-def styles_of_look(look: str) -> tuple[str, ...]:
-    """Give the styles that stand in a look, the default first."""
-    return tuple(json.loads(look)[1])
+def look_from(look: str) -> tuple[Kind, tuple[str, ...], tuple[tuple[str, str | None, str], ...]]:
+    """Give the arguments that `look_of` made a look of."""
+    kind, styles, bands = json.loads(look)
+    return kind, tuple(styles), tuple((name, common, data_type) for name, common, data_type in bands)
 
 
 def summary_from(data: bytes) -> Summary | None:
@@ -222,11 +225,23 @@ def item_of(record: bytes) -> Any:
     Raises:
         ValueError: If it is damaged.
     """
+    return pydantic_core.from_json(_inflated(record))
+
+
+def is_sound(record: bytes) -> bool:
+    """Tell whether a record is as it was written, by its checksum; five times as quick as `item_of`."""
     try:
-        inflated = zlib.decompressobj(zdict=_COMMON).decompress(record)
+        _inflated(record)
+    except ValueError:
+        return False
+    return True
+
+
+def _inflated(record: bytes) -> bytes:
+    try:
+        return zlib.decompressobj(zdict=_COMMON).decompress(record)
     except zlib.error as error:
         raise ValueError("a damaged record") from error
-    return pydantic_core.from_json(inflated)
 
 
 def _record(item: Mapping[str, Any]) -> bytes:

@@ -20,7 +20,7 @@ from shapely import STRtree
 from shapely.geometry.base import BaseGeometry
 
 from mosaics.catalog.blobs import Blobs
-from mosaics.catalog.summary import WORDS, Summary, item_of, look_of, packed
+from mosaics.catalog.summary import WORDS, Summary, is_sound, item_of, look_of, packed
 from mosaics.errors import SceneUnreadableError
 from mosaics.models import Bounds, Scene
 from mosaics.queryables import QUERYABLE_NUMBERS
@@ -325,6 +325,12 @@ class SceneTable:
         self._made[row] = made
         return made
 
+    def is_sound(self, row: int) -> bool:
+        """Tell whether the record of a row is as it was written, which is looked at once."""
+        if not self._sound[row]:
+            self._sound[row] = is_sound(self.columns.records.at(row))
+        return bool(self._sound[row])
+
     def rows_named(self, scene_ids: Iterable[str]) -> Rows:
         """Give the rows of scenes with these ids, in whatever collection, ascending."""
         order, hashes = self._by_id
@@ -356,6 +362,11 @@ class SceneTable:
             make=other.make,
             pan=np.concatenate((self.pan, other.pan)),
         )
+
+    @cached_property
+    def _sound(self) -> bytearray:
+        """Of each row whether its record was looked at and is sound."""
+        return bytearray(len(self))
 
     @cached_property
     def _by_id(self) -> tuple[Rows, NDArray[np.int64]]:

@@ -95,7 +95,7 @@ class Elsewhere:
     def _sent(self, wanted: Sequence[Wanted]) -> list[Drawn]:
         files = {Path(href) for each in wanted for href in _hrefs(each.tile)}
         commission = Commission(
-            packed=pickle.dumps([tuple(each) for each in wanted]),
+            packed=pickle.dumps([(each.tile.made(), each.image_format) for each in wanted]),
             files=tuple(sorted(files)),
             roots=self.roots,
             quality=self.quality,

@@ -54,7 +54,7 @@ def test_what_was_found_is_written_and_drawn() -> None:
         },
         "finding, ms": {
             who: {"p50": 0.5, "p99": 1.5, "scenes of a tile at most": 32}
-            for who in ("grants", "everything", "grants, going on")
+            for who in ("grants", "everything", "grants, scenes made")
         },
         "start": {"start until ready, s": 2.0, "more than with the smallest catalogue, MB": 100.0},
         "tile against one scene": {"one, ratio": 1.1, "four, ratio": 1.5},

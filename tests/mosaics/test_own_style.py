@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mosaics.contribution import Contribution
 from mosaics.errors import BandsNotFoundError, StyleUnsuitableError
 from mosaics.indices import load_indices
 from mosaics.layers import Layer
@@ -14,7 +15,7 @@ from mosaics.levels import Recipe
 from mosaics.models import Band, Bounds, Frame, Raster, Scene
 from mosaics.own_style import OWN, OwnStyle, OwnStyles
 from mosaics.render import render
-from mosaics.resolve import Contribution, ResolvedTile
+from mosaics.resolve import ResolvedTile
 from mosaics.styles import load_styles
 from tests.mosaics.scenes import collection, scene
 
@@ -195,7 +196,7 @@ def test_scenes_that_can_not_be_shown_so_are_left_out() -> None:
     frame = Frame(crs="EPSG:3857", bounds=Bounds(0, 0, 1, 1), width=1, height=1)
     tile = ResolvedTile(
         frame=frame,
-        contributions=tuple(Contribution(scene=s, style=STYLES.get("natural"), mask=None) for s in scenes),
+        contributions=tuple(Contribution.of(s, STYLES.get("natural")) for s in scenes),
     )
     own = OwnStyle(index="ndvi")
     restyled = OWNS.restyled(tile, own)

@@ -9,10 +9,11 @@ import pytest
 from scenes import scene
 
 from mosaics.compose import compose
+from mosaics.contribution import Contribution
 from mosaics.layers import ANY_TIME
 from mosaics.models import Asset, Band, Bounds, Frame, Raster, Scene, Text
 from mosaics.readings import bands_read, readings
-from mosaics.resolve import Contribution, ResolvedTile
+from mosaics.resolve import ResolvedTile
 from mosaics.styles import Style, load_styles
 
 STYLES = load_styles()
@@ -94,7 +95,7 @@ class Numbered:
 
 def test_bands_of_several_files_come_in_the_order_of_the_variables() -> None:
     wanted = style({"sharp": ("pan",), "r": ("red",), "b": ("blue",)})
-    contribution = Contribution(scene=bundle(), style=wanted, mask=None)
+    contribution = Contribution.of(bundle(), wanted)
     tile = ResolvedTile(frame=FRAME, contributions=(contribution,), default_time=ANY_TIME is not None)
     picture, _ = compose(tile, Numbered(), lambda _: None)
     assert picture.rgb[4, 4].tolist() == [101, 1, 3]

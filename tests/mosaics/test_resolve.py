@@ -20,6 +20,7 @@ from mosaics.geodesy import ground_resolution, lonlat_transformer
 from mosaics.grids import find_grid, load_grids
 from mosaics.layers import ANY_TIME, Layer
 from mosaics.models import Band, Bounds, Frame, Scene
+from mosaics.ordering import Place
 from mosaics.resolve import frame_outline, resolve
 from mosaics.styles import load_styles
 
@@ -194,3 +195,49 @@ def told(layer: Layer, opened: SceneFilter, frame: Frame, style_id: str | None) 
         most=MOST,
     )
     return [(c.scene.id, c.style.id, c.mask_digest, c.charged) for c in tile.contributions]
+
+
+def test_scenes_are_made_when_they_are_read() -> None:
+    scenes = [
+        dataclasses.replace(each, id=f"s{number}", sequence=number)
+        for number, each in enumerate([scene()] * 3)
+    ]
+    index = index_of(scenes, set())
+    layer = find_layer(index, "c", EVERYTHING)
+
+    def made() -> int:
+        return sum(len(part.table._made) for part in index.parts)
+
+    x, y = scenes[0].footprint.centroid.coords[0]
+    tiles = GRID.tiles(Bounds(x, y, x + 1e-9, y + 1e-9), 10)
+    assert tiles is not None
+    tile = resolve(
+        layer,
+        EVERYTHING,
+        GRID.frame(10, tiles.min_col, tiles.min_row),
+        ground_resolution=100,
+        span=ANY_TIME,
+        style_id=None,
+        styles=STYLES,
+    )
+    key = tile.key("image/jpeg")
+    assert (len(tile.contributions), made()) == (3, 0)
+    assert tile.contributions[0].scene.sequence == 2
+    assert made() == 1
+    away = tile.made()
+    assert made() == 3
+    assert away.key("image/jpeg") == key, "wherever it is drawn"
+    assert not any(isinstance(each.source, Place) for each in away.contributions)
+
+
+def test_the_key_changes_with_the_content_of_a_scene() -> None:
+    keys = set()
+    for change in ({}, {"sequence": 7}, {"generation": "other"}, {"licence_id": "m"}):
+        index = index_of([dataclasses.replace(scene(), **change)], set())
+        layer = find_layer(index, "c", EVERYTHING)
+        frame = GRID.frame(0, 0, 0)
+        tile = resolve(
+            layer, EVERYTHING, frame, ground_resolution=1e5, span=ANY_TIME, style_id=None, styles=STYLES
+        )
+        keys.add(tile.key("image/jpeg"))
+    assert len(keys) == 4

@@ -17,8 +17,9 @@ from PIL import Image
 from rasterio.transform import from_origin
 from scenes import scene
 
+from mosaics.contribution import Contribution
 from mosaics.models import EncodedTile, Scene, Visual
-from mosaics.resolve import RENDERER_VERSION, Contribution
+from mosaics.resolve import RENDERER_VERSION
 from mosaics.stored import StoredBlocks, Unread
 from mosaics.styles import load_styles
 from mosaics.tiff.pictures import PictureCog, Placing
@@ -77,7 +78,7 @@ class Case:
         assert self.scene.visual is not None
         level, row, column = place
         values: dict[str, Any] = {
-            "contribution": Contribution(scene=self.scene, style=STYLE, mask=None),
+            "contribution": Contribution.of(self.scene, STYLE),
             "visual": self.scene.visual,
             "level": level,
             "row": row,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from weakref import ref
@@ -15,11 +16,14 @@ from auth.models import PUBLIC, Action, Grant
 from auth.reach import EVERYWHERE, UNKNOWN, Selector
 from auth.snapshot import PolicySnapshot
 from mosaics.catalog.index import CatalogIndex
+from mosaics.catalog.table import SceneTable
+from mosaics.contribution import Contribution
 from mosaics.filters import EVERYTHING
 from mosaics.grids import load_grids
 from mosaics.layers import Layer
 from mosaics.models import Band, Collection, Scene, Text
-from mosaics.resolve import Contribution, ResolvedTile
+from mosaics.ordering import Place
+from mosaics.resolve import ResolvedTile
 from mosaics.styles import load_styles
 from server.decisions import Decisions
 from server.pipeline import TileRequest
@@ -42,6 +46,11 @@ def scenes(count: int) -> tuple[Scene, ...]:
     )  # fmt: skip
 
 
+def places(count: int) -> list[Place]:
+    table = SceneTable.of_scenes(scenes(count))
+    return [Place(table, row) for row in range(count)]
+
+
 def index(sequence: int, count: int) -> CatalogIndex:
     held = scenes(count)
     text = Text(fr="", en="")
@@ -49,13 +58,16 @@ def index(sequence: int, count: int) -> CatalogIndex:
     return CatalogIndex.of(held, collections, sequence=sequence)
 
 
-def tile(number: int, contributing: tuple[Scene, ...]) -> tuple[TileRequest, Resolved]:
+def tile(number: int, contributing: Sequence[Place]) -> tuple[TileRequest, Resolved]:
     request = TileRequest(
         layer_id="c", tms_id="WebMercatorQuad", z=18, x=132_000 + number, y=95_000, image_format="jpg"
     )
     made = ResolvedTile(
         frame=GRID.frame(18, request.x, request.y),
-        contributions=tuple(Contribution(scene=s, style=NATURAL, mask=None) for s in contributing),
+        contributions=tuple(
+            Contribution(source=Place(*place), style=NATURAL, by_statistics=True, mask=None)
+            for place in contributing
+        ),
     )
     return request, Resolved(made, made.key("jpg"))
 
@@ -65,7 +77,7 @@ def layer() -> Layer:
 
 
 def test_resolved_tiles_take_about_what_is_counted_and_never_more_than_the_bound() -> None:
-    shown, some = layer(), scenes(25)
+    shown, some = layer(), places(25)
     for count in (0, 1, 25):
         known = Resolutions(1_000_000)
         tracemalloc.start()
@@ -85,7 +97,7 @@ def test_resolved_tiles_take_about_what_is_counted_and_never_more_than_the_bound
 
 def test_a_tile_larger_than_the_bound_is_not_kept() -> None:
     shown, known = layer(), Resolutions(5_000)
-    request, resolved = tile(0, scenes(100))
+    request, resolved = tile(0, places(100))
     known.put(shown, EVERYTHING, request, resolved)
     assert known.get(shown, EVERYTHING, request) is None
     assert known.size_bytes == 0

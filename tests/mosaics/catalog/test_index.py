@@ -16,7 +16,6 @@ from mosaics.catalog.memory import MemoryCatalog
 from mosaics.catalog.summary import (
     Summary,
     item_of,
-    styles_of_look,
     summaries_of,
     summary_from,
     summary_of,
@@ -25,6 +24,7 @@ from mosaics.errors import SceneUnreadableError
 from mosaics.filters import EVERYTHING
 from mosaics.finding import find_layer
 from mosaics.item import scene_from_item
+from mosaics.looks import styles_of_look
 from mosaics.models import Bounds, Scene
 from tests.items import item
 from tests.mosaics.catalog.indexed import MAKE, index_of

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mosaics.contribution import Held
 from mosaics.ingest.sandbox import Sandbox
 from server.cli.context import Context
 from server.cli.seed_progress import Done
@@ -57,7 +58,7 @@ def test_what_lies_in_a_store_is_drawn_here(seeding: Seeding) -> None:
     here, wanted = Here(tools=seeding._services), wanted_of(seeding)[:2]
     contribution = wanted[0].tile.contributions[0]
     scene = replace(contribution.scene, href="s3://bucket/key.tif")
-    moved = replace(wanted[0].tile, contributions=(replace(contribution, scene=scene),))
+    moved = replace(wanted[0].tile, contributions=(replace(contribution, source=Held(scene)),))
     with Sandbox() as sandbox:
         elsewhere: Elsewhere = seeding._elsewhere(sandbox, here)
         first, second = elsewhere.draw([Wanted(moved, wanted[0].image_format), wanted[1]], bool)
