@@ -7,6 +7,7 @@ is asked for, and all that meet the tile are open to the caller wherever they do
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mosaics.catalog.overview import Overview
-from mosaics.catalog.standing import Standing
+from mosaics.catalog.standing import NONE, Standing
 from mosaics.catalog.table import Rows, SceneTable
 from mosaics.filters import Opening, SceneFilter
 from mosaics.geodesy import lonlat_transformer
@@ -25,7 +26,7 @@ from mosaics.grids import MERCATOR
 from mosaics.layers import Layer
 from mosaics.members import Members, Vicinity
 from mosaics.models import Bounds, Frame, Scene
-from mosaics.ordering import Place, in_order, newest_first
+from mosaics.ordering import UNKNOWN, Place, in_order, newest_first
 from mosaics.times import ANY_TIME, TimeSpan
 
 if TYPE_CHECKING:
@@ -50,6 +51,9 @@ class Rank:
     keys: Keys
     """Of each of its scenes, by its number in the file, infinite for number 0, which is none; without a file
     of its only one."""
+    order: NDArray[np.int32]
+    """Where each of them stands among the scenes of all overviews of the layer, less comes first; UNKNOWN:
+    there is none."""
     numbers: Scene | None
     """The file that tells which scene a pixel is of; None: there is one scene."""
     group: int = 0
@@ -60,11 +64,6 @@ class Rank:
         """The keys of the first and of the last of its scenes."""
         known = self.keys[~np.isinf(self.keys[:, 2])]
         return _least(known), tuple(-value for value in _least(-known))
-
-    @cached_property
-    def columns(self) -> Keys:
-        """The keys, shape (3, n): each of the three in one piece."""
-        return np.ascontiguousarray(self.keys.T)
 
     @property
     def files(self) -> int:
@@ -150,7 +149,12 @@ def choose(layer: Layer, wanted: Wanted, limits: Limits) -> Choice | None:
 
 def rank_of(layer: Layer, place: Place) -> Rank:
     """Give where one scene stands in the order of a layer."""
-    return Rank(keys=_keys(layer, place.table, np.array([place.row])), numbers=None)
+    keys = _keys(layer, place.table, np.array([place.row]))
+    standing = layer.standing
+    assert standing is not None, "else it stands beside no overview"
+    held = _orders(layer, standing).keys
+    before = bisect_left(range(len(held)), tuple(keys[0].tolist()), key=lambda at: tuple(held[at].tolist()))
+    return Rank(keys=keys, order=np.array([2 * before - 1], np.int32), numbers=None)
 
 
 def woven(
@@ -263,17 +267,55 @@ def _members(layer: Layer, standing: Standing, number: int) -> _Members:
     """Give the scenes of an overview, found once for each state of the catalogue."""
 
     def find() -> _Members:
-        keys = np.full((len(standing.overviews[number].tokens) + 1, len(_LAST)), _LAST)
         sample = None
         for part in standing.parts:
-            held = standing.held(part.table)
-            rows = part.rows[held.overview[part.rows] == number]
-            if len(rows):
-                keys[held.member[rows]] = _keys(layer, part.table, rows)
-                sample = part.table.scene(int(rows[0])) if sample is None else sample
-        return _Members(Rank(keys=keys, numbers=standing.overviews[number].numbers), sample)
+            rows = part.rows[standing.held(part.table).overview[part.rows] == number]
+            if len(rows) and sample is None:
+                sample = part.table.scene(int(rows[0]))
+        orders = _orders(layer, standing)
+        begin, end = orders.ends[number : number + 2]
+        rank = Rank(
+            keys=orders.of[begin:end],
+            order=orders.places[begin:end],
+            numbers=standing.overviews[number].numbers,
+        )
+        return _Members(rank, sample)
 
     found: _Members = standing.recall(("members", number), find)
+    return found
+
+
+class _Orders(NamedTuple):
+    """The scenes of all overviews of a layer, one overview after the other."""
+
+    ends: list[int]
+    """Where each overview begins, and where the last ends."""
+    of: Keys
+    """Of each overview those of its scenes, by number, that of number 0 infinite."""
+    places: NDArray[np.int32]
+    """Of each of them twice its place among all; UNKNOWN where there is none."""
+    keys: Keys
+    """All in order."""
+
+
+def _orders(layer: Layer, standing: Standing) -> _Orders:
+    """Put the scenes of all overviews in order, once for each state of the catalogue."""
+
+    def find() -> _Orders:
+        ends = [0, *np.cumsum([len(each.tokens) + 1 for each in standing.overviews]).tolist()]
+        keys = np.full((ends[-1], len(_LAST)), _LAST)
+        for part in standing.parts:
+            held = standing.held(part.table)
+            rows = part.rows[held.overview[part.rows] != NONE]
+            begins = np.array(ends)[held.overview[rows]]
+            keys[begins + held.member[rows]] = _keys(layer, part.table, rows)
+        ordered = np.lexsort(keys.T[::-1])
+        places = np.empty(len(keys), np.int32)
+        places[ordered] = 2 * np.arange(len(keys), dtype=np.int32)
+        places[np.isinf(keys[:, 2])] = UNKNOWN
+        return _Orders(ends=ends, of=keys, places=places, keys=keys[ordered])
+
+    found: _Orders = standing.recall("orders", find)
     return found
 
 

@@ -8,15 +8,16 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 import structlog
+from numpy.typing import NDArray
 
 from mosaics.errors import SceneUnreadableError
 from mosaics.models import Frame, Raster, Scene
 from mosaics.read import Resampling, SceneReader, of_square
-from mosaics.resample import averaged, becomes_fewer, inside, resample
+from mosaics.resample import averaged, becomes_fewer, copied, inside, resample, stays_as_it_is
 from mosaics.stopping import Stop, go_on, never
 from mosaics.tiff.blocks import BlockCache
 from mosaics.tiff.codecs import BlockDamagedError
@@ -24,7 +25,7 @@ from mosaics.tiff.files import FileChangedError, RangeFile
 from mosaics.tiff.layout import LayoutUnsupportedError
 from mosaics.tiff.raster import TiffRaster, open_tiff
 from mosaics.tiff.scene_files import SceneFiles
-from mosaics.warp import Extent, inverted, mesh, nearest_level, positions, transformer
+from mosaics.warp import Extent, first_of_steps, inverted, mesh, nearest_level, positions, transformer
 
 log = structlog.get_logger(__name__)
 
@@ -212,6 +213,12 @@ def _read(
         go_on(stop)
     pixels = raster.pixels(number, rows, columns, indexes, stop)
     samples, bands, known = pixels.samples, pixels.bands, pixels.valid
+    first = None
+    if factor == 1 and stays_as_it_is(samples.dtype):
+        first = first_of_steps(found, frame, scale, (columns.start, rows.start))
+    if first is not None:
+        moved = copied(samples, bands, known, first, (frame.height, frame.width))
+        return _nothing(raster, len(indexes), frame) if moved is None else _raster(*moved)
     at = positions(found, frame, scale, (columns.start, rows.start))
     there = None if _lies_within(extent, (full.height, full.width)) else inside(samples.shape, at)
     if factor > 1:  # the file has no overview near: what one would hold is made here
@@ -220,11 +227,13 @@ def _read(
         at = (at + np.float32(0.5)) / np.float32(factor) - np.float32(0.5)
         alone = samples.shape[:2] == (1, 1)  # there is nothing beside it that a pixel could reach
         spread = (1.0, 1.0) if alone else (spread[0] / factor, spread[1] / factor)
-    data, valid = resample(samples, bands, known, at, resampling, spread=spread, there=there)
-    return Raster(
-        data=data.transpose(2, 0, 1),
-        valid=np.ones((frame.height, frame.width), dtype=bool) if valid is None else valid,
-    )
+    return _raster(*resample(samples, bands, known, at, resampling, spread=spread, there=there))
+
+
+def _raster(data: NDArray[Any], valid: NDArray[np.bool_] | None) -> Raster:
+    """Make a raster of values, shape (height, width, bands), and where they are; None: everywhere."""
+    known = np.ones(data.shape[:2], dtype=bool) if valid is None else valid
+    return Raster(data=data.transpose(2, 0, 1), valid=known)
 
 
 def _sample(

@@ -14,6 +14,8 @@ from mosaics.models import Bounds, Scene
 from mosaics.mosaic import Order, order_keys
 from mosaics.times import ANY_TIME, TimeSpan
 
+UNKNOWN: Final = int(np.iinfo(np.int32).max)
+"""The place in an order of what isn't known."""
 _MANY: Final = 1_000
 """Scenes beyond which their ids are no longer compared, which is slow."""
 _AT_FIRST: Final = 2_048

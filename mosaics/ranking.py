@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mosaics.errors import SceneUnreadableError
 from mosaics.models import Frame, Picture
+from mosaics.ordering import UNKNOWN
 from mosaics.read import SceneReader
 from mosaics.stopping import Stop
 
@@ -28,8 +29,6 @@ Render = Callable[["Contribution"], Picture]
 Raises:
     SceneUnreadableError: If its file can't be read.
 """
-_KEYS: Final = 3
-"""Numbers that scenes are ordered by."""
 
 
 @dataclass(kw_only=True)
@@ -70,44 +69,35 @@ class Ranked:
                 pictures.append((contribution, self.render(contribution)))
             except SceneUnreadableError as error:
                 self._made[id(contribution)] = error
-        counts = np.zeros((self.frame.height, self.frame.width), np.uint8)
-        for _, picture in pictures:
-            counts += picture.alpha > 0
-        several = counts > 1
-        at = np.flatnonzero(several)
-        least, first = np.full((_KEYS, len(at)), np.inf), np.full(len(at), -1)
+        shape = self.frame.height, self.frame.width
+        several = np.add.reduce([picture.alpha > 0 for _, picture in pictures], dtype=np.uint8) > 1
+        least, first = np.full(shape, UNKNOWN, np.int32), np.full(shape, -1, np.int8)
         for number, (contribution, picture) in enumerate(pictures):
-            there = picture.alpha.ravel()[at] > 0
-            if not there.any():  # who is alone at all its pixels need not be compared
-                continue
-            try:
-                keys = self._keys(contribution.rank, at)
-            except SceneUnreadableError as error:
-                self._made[id(contribution)] = error
-                continue
-            before = there & ((first < 0) | _less(keys, least))
-            np.copyto(least, keys, where=before)
-            first[before] = number
-        keep = np.empty(several.shape, bool)
+            there = picture.alpha > 0
+            if (there & several).any():  # who is alone at all its pixels need not be compared
+                try:
+                    order = self._order(contribution.rank)
+                except SceneUnreadableError as error:
+                    self._made[id(contribution)] = error
+                    continue
+                before = there & ((first < 0) | (order < least))
+                np.copyto(least, order, where=before)
+            else:
+                before = there
+            np.copyto(first, np.int8(number), where=before)
         for number, (contribution, picture) in enumerate(pictures):
-            np.logical_not(several, out=keep)
-            keep.ravel()[at] = first == number
-            self._made.setdefault(id(contribution), self.cut(picture, keep) if len(at) else picture)
+            made = self.cut(picture, first == number) if several.any() else picture
+            self._made.setdefault(id(contribution), made)
 
-    def _keys(self, rank: Rank | None, at: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Give what the scenes of some pixels are ordered by, shape (3, n)."""
+    def _order(self, rank: Rank | None) -> NDArray[np.int32]:
+        """Give where the scene of each pixel stands in the order, shape (height, width) or (1, 1)."""
         assert rank is not None, "else it is not compared"
         if rank.numbers is None:
-            return np.broadcast_to(rank.keys[0][:, np.newaxis], (_KEYS, len(at)))
+            return rank.order[:1, np.newaxis]
         raster = self.reader.read(rank.numbers, [1], self.frame, "nearest", self.stop)
-        numbers = np.where(raster.valid.ravel()[at], raster.data[0].ravel()[at], 0).astype(np.intp)
-        numbers[numbers >= len(rank.keys)] = 0
-        return rank.columns.take(numbers, axis=1)
-
-
-def _less(keys: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Compare the first numbers, where they are equal the second, and so on."""
-    found = np.zeros(keys.shape[1:], bool)
-    for mine, theirs in zip(keys[::-1], others[::-1], strict=True):
-        found = (mine < theirs) | ((mine == theirs) & found)
-    return found
+        numbers = raster.data[0]
+        known = raster.valid & (numbers < len(rank.order))
+        if not known.all():
+            numbers = np.where(known, numbers, 0)
+        found: NDArray[np.int32] = rank.order.take(numbers)
+        return found

@@ -99,39 +99,75 @@ def _moved(
     at: Positions,
     there: NDArray[np.bool_] | None,
 ) -> tuple[NDArray[Any], NDArray[np.bool_] | None] | None:
+    """Copy samples whose pixels lie on one sample each, side by side, as `copied` does.
+
+    Returns:
+        As `resample`; None: they lie otherwise, beyond the samples, or kernels make something else of them.
+    """
+    first = _first_of_steps(at) if stays_as_it_is(samples.dtype) else None
+    if first is None:
+        return None
+    part, _ = _overlap(samples.shape, first, at.shape)
+    known = np.ones(at.shape[:2], bool) if there is None else there
+    if np.count_nonzero(known[part]) != np.count_nonzero(known):
+        return None  # some lie at the edges
+    return copied(samples, bands, valid, first, (at.shape[0], at.shape[1]), there=there)
+
+
+def stays_as_it_is(dtype: np.dtype[Any]) -> bool:
+    """Tell whether kernels keep all bits of a type where a pixel lies on one sample."""
+    return dtype.itemsize <= 2 or dtype == np.float32
+
+
+def copied(
+    samples: NDArray[Any],
+    bands: Sequence[int],
+    valid: NDArray[np.uint8] | None,
+    first: tuple[int, int],
+    shape: tuple[int, int],
+    *,
+    there: NDArray[np.bool_] | None = None,
+) -> tuple[NDArray[Any], NDArray[np.bool_] | None] | None:
     """Copy samples whose pixels lie on one sample each, side by side: no kernel makes anything else of them.
 
     So do tiles of files that were made in their grid.
 
+    Args:
+        samples: Shape (rows, columns, bands).
+        bands: Which of them, from 0.
+        valid: 255 where there is data, 0 elsewhere, shape (rows, columns); None: everywhere.
+        first: Row and column of the sample that the first pixel lies on, which need not be there.
+        shape: Of the pixels.
+        there: Which pixels lie on the image; None: all that lie on samples.
+
     Returns:
-        As `resample`; None: they lie otherwise, beyond the samples, or their type is one of which kernels
-        keep less than all bits.
+        As `resample`; None: no pixel lies on a sample.
     """
-    first = _first_of_steps(at) if samples.dtype.itemsize <= 2 or samples.dtype == np.float32 else None
-    if first is None:
+    part, source = _overlap(samples.shape, first, shape)
+    if any(each.start >= each.stop for each in part):
         return None
-    (height, width), (row, column) = at.shape[:2], first
-    top, bottom = max(-row, 0), min(samples.shape[0] - row, height)
-    left, right = max(-column, 0), min(samples.shape[1] - column, width)
-    if top >= bottom or left >= right:
-        return None
-    part, source = (
-        (slice(top, bottom), slice(left, right)),
-        (slice(row + top, row + bottom), slice(column + left, column + right)),
-    )
-    known = np.ones((height, width), bool) if there is None else there
-    if np.count_nonzero(known[part]) != np.count_nonzero(known):
-        return None  # some lie at the edges
-    if valid is not None:
-        known = np.zeros((height, width), bool)
-        known[part] = valid[source] > 0
-        known = known if there is None else known & there
     found = chosen(samples[source], bands)
+    if valid is None and there is None and found.shape[:2] == shape:
+        return (found.copy() if np.may_share_memory(found, samples) else found), None
+    known = np.zeros(shape, bool)
+    known[part] = True if valid is None else valid[source] > 0
+    if there is not None:
+        known &= there
     if known.all():
         return (found.copy() if np.may_share_memory(found, samples) else found), None
-    data = np.zeros((height, width, len(bands)), samples.dtype)
+    data = np.zeros((*shape, len(bands)), samples.dtype)
     data[part] = blanked(found, known[part])
     return data, known
+
+
+def _overlap(held: tuple[int, ...], first: tuple[int, int], shape: tuple[int, ...]) -> tuple[Part, Part]:
+    """Give the pixels of a shape that lie on samples of another, and these samples; empty: none does."""
+    pixels, samples = [], []
+    for at, have, want in zip(first, held, shape, strict=False):
+        begin, end = max(-at, 0), max(min(have - at, want), -at, 0)
+        pixels.append(slice(begin, end))
+        samples.append(slice(at + begin, at + end))
+    return (pixels[0], pixels[1]), (samples[0], samples[1])
 
 
 def _first_of_steps(at: Positions) -> tuple[int, int] | None:

@@ -20,6 +20,8 @@ Array = NDArray[np.float64]
 LARGEST_ERROR: Final = 0.03
 """Pixels of the level that is read by which an interpolated position may be off."""
 
+_ON_IT: Final = 1e-6
+"""Pixels that a position may be off, to lie on one sample: less than a level of 16 bits."""
 _STEPS: Final = (64, 16, 4)
 """Output pixels of a cell whose sides are looked at in their middles; those are points of the mesh too."""
 
@@ -46,6 +48,8 @@ class Mesh:
     cell: int = 0
     """Output pixels from each point to the next, an even number; 0: not everywhere as many; 1: the points are
     the pixels' centres."""
+    is_upright: bool = False
+    """True where columns grow along x alone, rows along y alone, and both evenly."""
 
     @property
     def columns(self) -> Array:
@@ -159,7 +163,14 @@ def mesh(frame: Frame, crs: str, inverse: Affine, scale: float) -> Mesh:
         points = _points(frame, way, inverse, at_x, at_y)
         if way is None or _is_close(points, scale):
             even = frame.width % step == 0 and frame.height % step == 0
-            return Mesh(points=points, at_x=at_x, at_y=at_y, cell=step // 2 if even else 0)
+            is_upright = way is None and not (inverse[1] or inverse[3])
+            return Mesh(
+                points=points,
+                at_x=at_x,
+                at_y=at_y,
+                cell=step // 2 if even else 0,
+                is_upright=is_upright,
+            )
     at_x, at_y = _centres(frame.width), _centres(frame.height)
     return Mesh(points=_points(frame, way, inverse, at_x, at_y), at_x=at_x, at_y=at_y, cell=1)
 
@@ -217,6 +228,34 @@ def _is_close(points: Array, scale: float) -> bool:
     along = (corners[:, 1:] + corners[:, :-1]) / 2 - points[:, 1::2, ::2]
     worst = max(float(np.abs(across).max()), float(np.abs(along).max()))
     return worst / scale <= LARGEST_ERROR / 2
+
+
+def first_of_steps(
+    found: Mesh, frame: Frame, scale: tuple[float, float], origin: tuple[int, int]
+) -> tuple[int, int] | None:
+    """Tell whether each pixel lies on one sample, and the next one on the next, as in files of its own grid.
+
+    Args:
+        found: Positions on the finest level.
+        frame: The output pixels.
+        scale: Columns and rows of the finest level in one of the level that is read.
+        origin: Column and row of the window that is read, on that level.
+
+    Returns:
+        Row and column of the sample of the window that the first pixel lies on, outside of it maybe; None:
+        they lie otherwise.
+    """
+    if not found.is_upright:
+        return None
+    lines = ((found.rows[:, 0], found.at_y, frame.height), (found.columns[0], found.at_x, frame.width))
+    first = []
+    for (along, at, length), each, begin in zip(lines, scale[::-1], origin[::-1], strict=True):
+        step = float(along[-1] - along[0]) / each / float(at[-1] - at[0])
+        exact = float(along[0]) / each + (0.5 - float(at[0])) * step - 0.5 - begin
+        if abs(step - 1) * length > _ON_IT or abs(exact - round(exact)) > _ON_IT:
+            return None
+        first.append(round(exact))
+    return first[0], first[1]
 
 
 def positions(

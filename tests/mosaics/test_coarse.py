@@ -305,7 +305,7 @@ def test_ranges_that_have_nothing_in_common_are_not_compared() -> None:
     def rank(*keys: float, file: bool = True) -> Rank:
         numbers = scene() if file else None
         rows = [[np.inf] * 3, *([key, 0.0, 0.0] for key in keys)] if file else [[keys[0], 0.0, 0.0]]
-        return Rank(keys=np.array(rows), numbers=numbers)
+        return Rank(keys=np.array(rows), order=np.zeros(len(rows), np.int32), numbers=numbers)
 
     def put(ranks: Sequence[tuple[Rank, str]], scenes: Sequence[tuple[Rank, str]], most: int = 32) -> str:
         return " ".join(f"{name}{'' if r is None else r.group}" for r, name in woven(ranks, scenes, most))
