@@ -7,8 +7,9 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, Literal
 
 import pydantic_core
 import shapely
@@ -43,47 +44,74 @@ class Entry:
     """Why there is none."""
 
 
-def read_items(path: Path) -> Iterator[Entry]:
+def read_items(path: Path, passed: int = 0) -> Iterator[Entry]:
     """Give the items and collections of a file, in its order.
 
     Args:
         path: Lines of JSON (each an item, or a collection), a FeatureCollection or one item, or
             stac-geoparquet, whatever its name.
+        passed: How many at its beginning are passed over.
 
     Raises:
         IngestError: If it can't be read, or is none of these.
     """
     try:
-        with path.open("rb") as file:
-            begin = file.read(len(_PARQUET))
-            if begin == _PARQUET:
-                yield from _rows(path)
-                return
-            size = max(1, file.seek(0, 2))
-            file.seek(0)
-            first = _line(file, path)
-            if first is None:
-                raise IngestError(f"{path.name}: there is nothing in it")
-            found = _parsed(first)
-            if isinstance(found, Mapping) and found.get("type") in _KINDS:
-                file.seek(0)
-                yield from _lines(file, path, size)
-                return
-            yield from _documents(path, size)
+        form = _form(path)
+        if form == "rows":
+            yield from _rows(path, passed)
+        elif form == "lines":
+            yield from _lines(path, passed)
+        else:
+            yield from islice(_documents(path), passed, None)
     except OSError as error:
-        raise IngestError(f"{path}: can't be read: {error.strerror}") from error
+        raise _unreadable(path, error) from error
 
 
-def _lines(file: IO[bytes], path: Path, size: int) -> Iterator[Entry]:
+def comes_in_parts(path: Path) -> bool:
+    """Tell whether a file is lines or rows, so that it costs nothing to go on where somebody else was.
+
+    Raises:
+        IngestError: If it can't be read, or there is nothing in it.
+    """
+    try:
+        return _form(path) != "document"
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> IngestError:
+    return IngestError(f"{path}: can't be read: {error.strerror}")
+
+
+def _form(path: Path) -> Literal["rows", "lines", "document"]:
+    with path.open("rb") as file:
+        if file.read(len(_PARQUET)) == _PARQUET:
+            return "rows"
+        file.seek(0)
+        first = _line(file, path)
+    if first is None:
+        raise IngestError(f"{path.name}: there is nothing in it")
+    found = _parsed(first)
+    return "lines" if isinstance(found, Mapping) and found.get("type") in _KINDS else "document"
+
+
+def _lines(path: Path, passed: int) -> Iterator[Entry]:
     number = done = 0
-    while line := file.readline(_LONGEST_LINE):
-        number += 1
-        done += len(line)
-        if len(line) == _LONGEST_LINE:
-            raise IngestError(f"{path.name}, line {number}: it is too long for an item")
-        text = line.strip(b"\x1e \t\r\n")
-        if text:
-            yield _entry(f"line {number}", _parsed(text), done / size)
+    with path.open("rb") as file:
+        size = max(1, file.seek(0, 2))
+        file.seek(0)
+        while line := file.readline(_LONGEST_LINE):
+            number += 1
+            done += len(line)
+            if len(line) == _LONGEST_LINE:
+                raise IngestError(f"{path.name}, line {number}: it is too long for an item")
+            text = line.strip(b"\x1e \t\r\n")
+            if not text:
+                continue
+            if passed:
+                passed -= 1
+            else:
+                yield _entry(f"line {number}", _parsed(text), done / size)
 
 
 def _line(file: IO[bytes], path: Path) -> bytes | None:
@@ -96,8 +124,8 @@ def _line(file: IO[bytes], path: Path) -> bytes | None:
     return None
 
 
-def _documents(path: Path, size: int) -> Iterator[Entry]:
-    if size > _LONGEST_DOCUMENT:
+def _documents(path: Path) -> Iterator[Entry]:
+    if path.stat().st_size > _LONGEST_DOCUMENT:
         raise IngestError(
             f"{path.name}: it is too large for one document; write one item per line, such as with: "
             f"jq -c '.features[]' {path.name}"
@@ -131,7 +159,7 @@ def _parsed(text: bytes) -> Any:
         return f"no JSON: {error}"
 
 
-def _rows(path: Path) -> Iterator[Entry]:
+def _rows(path: Path, passed: int) -> Iterator[Entry]:
     """Read stac-geoparquet, some rows at a time.
 
     Source: stac-geoparquet specification 1.1: columns of an item's own fields, WKB, and one per property.
@@ -146,7 +174,9 @@ def _rows(path: Path) -> Iterator[Entry]:
         file = pyarrow.parquet.ParquetFile(path)
         total, number = max(1, file.metadata.num_rows), 0
         for batch in file.iter_batches(_AT_ONCE):
-            for row in batch.to_pylist():
+            begin = min(max(0, passed - number), batch.num_rows)
+            number += begin
+            for row in batch.slice(begin).to_pylist():
                 number += 1
                 yield _entry(f"row {number}", item_of_row(row), number / total)
     except pyarrow.ArrowException as error:
