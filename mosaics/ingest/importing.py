@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -158,7 +158,7 @@ class Importing:
             item["properties"].pop("license", None)
             if licence_id is not None:
                 item["properties"]["license"] = licence_id
-            ready = replace(ready, scene=NewScene.of(item, ready.scene.digest), licence_id=licence_id)
+            ready = ready._replace(scene=NewScene.of(item, ready.scene.digest), licence_id=licence_id)
         if licence_id:
             self.report.licences.add(licence_id)
         return ready

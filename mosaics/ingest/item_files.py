@@ -19,6 +19,8 @@ from mosaics.errors import IngestError
 _LONGEST_LINE: Final = 16_000_000
 _LONGEST_DOCUMENT: Final = 500_000_000
 """Bytes of a FeatureCollection, which is read whole."""
+_READ_AHEAD: Final = 1 << 17
+"""Bytes of lines that are read together."""
 _PARQUET: Final = b"PAR1"
 _AT_ONCE: Final = 1000
 """Rows of GeoParquet that are read together."""
@@ -97,7 +99,7 @@ def _form(path: Path) -> Literal["rows", "lines", "document"]:
 
 def _lines(path: Path, passed: int) -> Iterator[Entry]:
     number = done = 0
-    with path.open("rb") as file:
+    with path.open("rb", buffering=_READ_AHEAD) as file:
         size = max(1, file.seek(0, 2))
         file.seek(0)
         while line := file.readline(_LONGEST_LINE):
@@ -154,7 +156,7 @@ def _entry(place: str, found: Any, done: float) -> Entry:
 def _parsed(text: bytes) -> Any:
     """Read JSON; what is none gives why."""
     try:
-        return pydantic_core.from_json(text, allow_inf_nan=False)
+        return pydantic_core.from_json(text, allow_inf_nan=False, cache_strings="keys")
     except ValueError as error:
         return f"no JSON: {error}"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from mosaics.catalog.base import NewScene
 from mosaics.catalog.bulk import checked_summaries
@@ -64,9 +64,8 @@ class Found:
     """As it stands there."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ready:
-    """A scene that can be written."""
+class Ready(NamedTuple):
+    """A scene that can be written; a tuple, which is sent between processes in less time."""
 
     place: str
     """Where its item stands."""
@@ -115,8 +114,7 @@ class Chunk:
     """Why the file can't be read further."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Draft:
+class _Draft(NamedTuple):
     """A scene whose summary is not made yet."""
 
     ready: Ready
@@ -219,4 +217,5 @@ def _finished(steps: Sequence[Step | _Draft], *, packs: bool) -> tuple[Step, ...
 def _packed(ready: Ready, summary: object) -> Ready:
     if not isinstance(summary, bytes):
         return ready
-    return replace(ready, scene=replace(ready.scene, summary=summary))
+    place, (key, text, digest, _), licence_id, inherits = ready
+    return Ready(place, NewScene(key, text, digest, summary), licence_id, inherits)

@@ -92,9 +92,6 @@ class SecondProcess:
         Args:
             begin: The file, and where in it.
             wish: For the first chunk.
-
-        Raises:
-            IngestError: If the process died.
         """
         self._name, self._is_busy = begin.path.name, True
         self._send(begin)
@@ -134,10 +131,10 @@ class SecondProcess:
 
     def _send(self, value: Begin | Wish) -> None:
         assert self._child is not None, "a file is begun when it is ready"
-        try:
+        with contextlib.suppress(
+            OSError
+        ):  # it ended: what it left in the other pipe comes first, and says why
             self._child.wishes.send(value)
-        except OSError as error:
-            raise self._death() from error
 
     def _death(self) -> IngestError:
         """Say how the process died, whose pipes are closed."""

@@ -31,6 +31,7 @@ from mosaics.stretching import is_due, keep_stretch_of_items
 from mosaics.styles import load_styles
 from server.cli.bank import make_licence, warn_of_public
 from server.cli.context import FAILED, USAGE, Context, context_of, fail, messages, print_rows, told
+from server.database import keep_pages
 from server.storage import scene_files
 
 scene = typer.Typer(
@@ -47,6 +48,8 @@ _Where = Annotated[
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _SHOWN: Final = 5
 """Refused items that are told of one by one."""
+_PAGES_MEGABYTES: Final = 64
+"""Of the database that an import holds: the indices of some hundred thousand scenes."""
 _COLLECTED_EVERY: Final = 10_000
 """Objects that an import makes until Python looks for cycles among them: about those of a batch."""
 
@@ -91,6 +94,7 @@ def import_(
         task = _task(context, collection, licence, sensor, asset)
         if licence is not None:
             make_licence(context, licence)
+    keep_pages(context.engine, _PAGES_MEGABYTES)
     second = SecondProcess(task) if len(os.sched_getaffinity(0)) > 1 else None
     importing = Importing(catalog=context.catalog, task=task, second=second)
     stopped = ""
