@@ -17,8 +17,8 @@ from mosaics.ingest.whole_items import check_outlines
 from mosaics.models import Collection, Text
 
 _MOST_REASONS: Final = 20
-_LARGE_BYTES: Final = 8_000_000
-"""Of a file that takes longer than a second process takes to start."""
+_LARGE_BYTES: Final = 40_000_000
+"""Of a file that is worth a second process: starting it takes about a second."""
 _MOST_TOLD: Final = 200
 """Licences of one wish, which fits into a pipe that nobody reads yet."""
 

@@ -233,8 +233,8 @@ def test_what_nobody_foresaw_is_told(bench: Bench, second: SecondProcess) -> Non
     second.start()
     waiting_for(second)(0.0, Report())
     second.begin(Begin(path=path), Wish())
-    assert second.take(Wish(licences=3)).is_last  # type: ignore[arg-type]
-    second.begin(Begin(path=path), Wish(licences=3))  # type: ignore[arg-type]
+    assert second.take(Wish(licences=3)).is_last  # type: ignore[arg-type] # wrong on purpose
+    second.begin(Begin(path=path), Wish(licences=3))  # type: ignore[arg-type] # wrong on purpose
     with pytest.raises(IngestError, match=r"items\.ndjson: it can't be read further: TypeError"):
         second.take(Wish())
 
