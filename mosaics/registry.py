@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from mosaics.errors import DataFileInvalidError
 from mosaics.models import Text
@@ -68,6 +68,10 @@ class Registry(Generic[T]):
             named: By id, for ids that are Python names.
         """
         return Registry({**self.items, **(values or {}), **named})
+
+    def __reduce__(self) -> tuple[type[Self], tuple[dict[str, T]]]:
+        """Let it be sent to another process; a view of a dictionary can't be."""
+        return type(self), (dict(self.items),)
 
     def __contains__(self, id_: object) -> bool:
         return id_ in self.items

@@ -50,6 +50,20 @@ def connect(url: str | None, home: Path) -> sa.Engine:
     return engine
 
 
+def keep_pages(engine: sa.Engine, megabytes: int) -> None:
+    """Let connections to SQLite hold so much of it: for who writes all over its indices, and soon ends.
+
+    By default they hold 2 MB, and read the others again from the system's memory each time.
+    """
+    if engine.dialect.name == "sqlite":
+        engine.dispose()
+        sa.event.listen(engine, "connect", lambda connection, _: _keep(connection, megabytes))
+
+
+def _keep(connection: Any, megabytes: int) -> None:
+    connection.execute(f"PRAGMA cache_size={-1024 * megabytes}").close()
+
+
 def _connect_to_server(url: str) -> sa.Engine:
     """Open a database that is a server's."""
     address = sa.make_url(url)

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any, Final
 
-import pydantic_core
 import sqlalchemy as sa
 
 from mosaics.catalog.base import NewScene, Put, SummaryCheck
@@ -65,33 +64,40 @@ def _put_run(engine: sa.Engine, scenes: list[NewScene], check: SummaryCheck) -> 
     keys = [scene.key for scene in scenes]
     with translated(), engine.connect() as connection:
         held = _texts(connection, keys)
-    new: list[tuple[_Key, NewScene, str]] = []
-    for key, scene in zip(keys, scenes, strict=True):
-        text = pydantic_core.to_json(scene.item).decode()
-        known = held.get(key)
-        if known is not None and (known == text or _read(known) == scene.item):
-            found[key] = Put(status="unchanged")
+    new: list[NewScene] = []
+    for scene in scenes:
+        known = held.get(scene.key)
+        if known is not None and (known == scene.text or _read(known) == scene.item):
+            found[scene.key] = Put(status="unchanged")
         else:
-            new.append((key, scene, text))
-    summaries = _summaries([scene for _, scene, _ in new], check)
-    for (key, scene, text), summary in zip(new, summaries, strict=True):
+            new.append(scene)
+    for scene, summary in zip(new, _summaries(new, check), strict=True):
         if isinstance(summary, SceneUnreadableError):
-            found[key] = Put(status="broken", error=summary)
+            found[scene.key] = Put(status="broken", error=summary)
         else:
-            rows[key] = (key, text, scene.digest, bytes(summary))
+            rows[scene.key] = (scene.key, scene.text, scene.digest, summary)
     if rows:
         with translated(), engine.begin() as connection:
             found |= _put_rows(connection, rows)
     return [found[key] for key in keys]
 
 
-def _summaries(scenes: Sequence[NewScene], check: SummaryCheck) -> Iterator[Summary | SceneUnreadableError]:
+def _summaries(scenes: Sequence[NewScene], check: SummaryCheck) -> Iterator[bytes | SceneUnreadableError]:
     """Give what the index will hold of scenes; in place of one that is broken, why."""
-    found = summaries_of([scene.item for scene in scenes])
-    made = [summary for summary in found if isinstance(summary, Summary)]
-    errors = iter(check(made))
+    bare = [scene.item for scene in scenes if scene.summary is None]
+    made = iter(checked_summaries(bare, check) if bare else ())
+    for scene in scenes:
+        yield next(made) if scene.summary is None else scene.summary
+
+
+def checked_summaries(
+    items: Sequence[dict[str, Any]], check: SummaryCheck
+) -> Iterator[bytes | SceneUnreadableError]:
+    """Give what the index will hold of items, as the store keeps it; in place of one that is broken, why."""
+    found = summaries_of(items)
+    errors = iter(check([summary for summary in found if isinstance(summary, Summary)]))
     for summary in found:
-        yield summary if isinstance(summary, SceneUnreadableError) else next(errors) or summary
+        yield summary if isinstance(summary, SceneUnreadableError) else next(errors) or bytes(summary)
 
 
 def _read(text: str) -> Any:

@@ -196,16 +196,16 @@ class MemoryCatalog:
     def put_scenes(self, scenes: Sequence[NewScene], check: SummaryCheck = none_broken) -> list[Put]:
         """Add or replace scenes."""
         for scene in scenes:
-            if scene.collection_id not in self._collections:
-                raise KeyError(scene.collection_id)
+            if scene.key[0] not in self._collections:
+                raise KeyError(scene.key[0])
         return [self._put(scene, check) for scene in scenes]
 
     def _put(self, scene: NewScene, check: SummaryCheck) -> Put:
-        held, holder = self.item(*scene.key), self._digests.get(scene.digest or "")
-        if held == scene.item:
+        held, holder, item = self.item(*scene.key), self._digests.get(scene.digest or ""), scene.item
+        if held == item:
             return Put(status="unchanged")
         try:
-            (broken,) = check([summary_of(scene.item)])
+            (broken,) = check([summary_of(item)])
         except SceneUnreadableError as error:
             broken = error
         if broken is not None:
@@ -214,7 +214,7 @@ class MemoryCatalog:
             return Put(status="taken", holder=holder)
         self._sequence += 1
         self._forget_digest(*scene.key)
-        self._items[scene.key] = (self._sequence, scene.item)
+        self._items[scene.key] = (self._sequence, item)
         if scene.digest is not None:
             self._digests[scene.digest] = scene.key
         return Put(status="added" if held is None else "replaced")

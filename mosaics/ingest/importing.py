@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from mosaics.catalog.base import CatalogWriter, NewScene, Put
 from mosaics.errors import IngestError, NameTakenError
-from mosaics.ingest.collection_documents import collection_from_document
-from mosaics.ingest.foreign import Completing
-from mosaics.ingest.item_files import Entry, read_items
-from mosaics.ingest.naming import check_collection_id
-from mosaics.ingest.whole_items import check_outlines, whole_item
+from mosaics.ingest.item_files import comes_in_parts
+from mosaics.ingest.preparing import Begin, Chunk, Found, Preparing, Ready, Refusal, Task, Wish
+from mosaics.ingest.second_process import SecondProcess
+from mosaics.ingest.whole_items import check_outlines
 from mosaics.models import Collection, Text
 
-_BATCH: Final = 400
-"""Scenes of one transaction: some hundredths of a second, in which no other writer gets in."""
-_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _MOST_REASONS: Final = 20
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Refusal:
-    """An item that is not imported."""
-
-    place: str
-    """Where it stands, such as `items.ndjson, line 12`."""
-    scene_id: str | None
-    """Its id, if it has one."""
-    reason: str
-    """Why."""
+_LARGE_BYTES: Final = 40_000_000
+"""Of a file that is worth a second process: starting it takes about a second."""
+_MOST_TOLD: Final = 200
+"""Licences of one wish, which fits into a pipe that nobody reads yet."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -57,12 +45,11 @@ class Report:
         """Items that were dealt with."""
         return self.added + self.replaced + self.unchanged + self.refused
 
-    def refuse(self, place: str, scene_id: Any, reason: str) -> None:
+    def refuse(self, refusal: Refusal) -> None:
         """Note one that is not imported."""
         self.refused += 1
         if len(self.reasons) < _MOST_REASONS:
-            named = scene_id if isinstance(scene_id, str) else None
-            self.reasons.append(Refusal(place=place, scene_id=named, reason=reason))
+            self.reasons.append(refusal)
 
 
 @dataclass(kw_only=True)
@@ -70,16 +57,17 @@ class Importing:
     """Imports files of items; made anew for each run."""
 
     catalog: CatalogWriter
-    completing: Completing
-    """Completes foreign items, and knows where files may lie."""
-    collection_id: str | None = None
-    """Collection of all items; None: the one that each names."""
-    licence_id: str | None = None
-    """Licence of all items; None: our own keep theirs, others have that of their collection."""
+    task: Task
+    """What is asked for."""
+    second: SecondProcess | None = None
+    """Prepares large files as soon as it is ready, while this one writes; None: all is done here."""
     report: Report = field(default_factory=Report)
     _known: dict[str, str | None] = field(default_factory=dict)
     """Licences of the collections that are there."""
-    _batch: list[tuple[str, NewScene]] = field(default_factory=list)
+    _untold: dict[str, str] = field(default_factory=dict)
+    """Those that whoever prepares has not heard of."""
+    _packs: bool = True
+    """Whether the last batch was new for the better part."""
 
     def run(self, path: Path, progress: Callable[[float, Report], None]) -> None:
         """Import a file.
@@ -95,64 +83,85 @@ class Importing:
             IngestError: If the file can't be read further; what was read before is imported.
             CatalogUnavailableError: If the catalogue does not answer.
         """
-        start = path.parent.resolve()
-        try:
-            for entry in read_items(path):
-                self._take(entry, f"{path.name}, {entry.place}", start)
-                if len(self._batch) >= _BATCH:
-                    self._write()
-                    progress(entry.done, self.report)
-        except IngestError:
-            self._write()
-            raise
-        self._write()
-        progress(1.0, self.report)
+        for chunk in self._chunks(path):
+            self._write(chunk)
+            progress(chunk.done, self.report)
+            if chunk.error:
+                raise IngestError(chunk.error)
 
-    def _take(self, entry: Entry, place: str, start: Path) -> None:
-        if entry.document is None:
-            self.report.refuse(place, None, entry.reason)
+    def _chunks(self, path: Path) -> Iterator[Chunk]:
+        """Prepare a file here, and let the second process go on where this one is when that is ready."""
+        here, second = Preparing(self.task, Begin(path=path)), self._second_for(path)
+        self._tell_all()
+        while second is None or not second.is_ready():
+            chunk = here.take(self._wish())
+            yield chunk
+            if chunk.is_last:
+                return
+        self._tell_all()
+        second.begin(Begin(path=path, passed=here.passed), self._wish())
+        del here
+        while True:
+            chunk = second.take(self._wish())
+            yield chunk
+            if chunk.is_last:
+                return
+
+    def _second_for(self, path: Path) -> SecondProcess | None:
+        """Start the second process where it is worth it; of a document both would hold all."""
+        if self.second is None or path.stat().st_size < _LARGE_BYTES or not comes_in_parts(path):
+            return None
+        self.second.start()
+        return self.second
+
+    def _tell_all(self) -> None:
+        self._untold = {key: licence for key, licence in self._known.items() if licence is not None}
+
+    def _wish(self) -> Wish:
+        told = dict(islice(self._untold.items(), _MOST_TOLD))
+        for collection_id in told:
+            del self._untold[collection_id]
+        return Wish(licences=told, packs=self._packs)
+
+    def _write(self, chunk: Chunk) -> None:
+        """Write what was prepared; what hangs on the catalogue is done here."""
+        batch: list[Ready] = []
+        for step in chunk.steps:
+            if isinstance(step, Refusal):
+                self.report.refuse(step)
+                continue
+            try:
+                if isinstance(step, Found):
+                    self._make(step.collection)
+                else:
+                    batch.append(self._licensed(step))
+            except NameTakenError as error:
+                named = step.collection.id if isinstance(step, Found) else step.scene.key[1]
+                self.report.refuse(Refusal(place=step.place, scene_id=named, reason=str(error)))
+        if not batch:
             return
-        try:
-            if entry.document["type"] == "Collection":
-                if self.collection_id is None:
-                    self._make(collection_from_document(entry.document))
-            else:
-                self._batch.append((place, self._scene(entry.document, start)))
-        except (IngestError, NameTakenError) as error:
-            self.report.refuse(place, entry.document.get("id"), str(error))
-        except (
-            ArithmeticError,
-            AttributeError,
-            KeyError,
-            TypeError,
-            ValueError,
-        ) as error:  # whatever else others wrote
-            self.report.refuse(place, entry.document.get("id"), f"it can't be understood: {error!r}")
+        puts = self.catalog.put_scenes([ready.scene for ready in batch], check_outlines)
+        for ready, put in zip(batch, puts, strict=True):
+            self._count(ready, put)
+        self._packs = 2 * sum(put.status == "unchanged" for put in puts) < len(puts)
 
-    def _scene(self, document: Mapping[str, Any], start: Path) -> NewScene:
-        """Make what is written of an item.
+    def _licensed(self, ready: Ready) -> Ready:
+        """Give a scene under the licence it is to have, once its collection is there.
 
         Raises:
-            IngestError: If it can't be imported.
+            NameTakenError: If a mosaic has the id of its collection.
         """
-        item, whole = whole_item(document, self.completing, start)
-        collection_id = self.collection_id or item.get("collection")
-        if collection_id is None:
-            raise IngestError("it names no collection: name one with --collection")
-        item["collection"] = collection_id
-        properties = item["properties"]
-        if check_collection_id(str(collection_id)) != collection_id:
-            raise IngestError("its collection is no word")
+        collection_id, licence_id = ready.scene.key[0], ready.licence_id
         self._make_new(collection_id)
-        if self.licence_id is not None:
-            properties["license"] = self.licence_id
-        elif not whole and self._known[collection_id] is not None:
-            properties["license"] = self._known[collection_id]
-        if properties.get("license"):
-            self.report.licences.add(properties["license"])
-        digest = properties.get("flux:digest")
-        known = isinstance(digest, str) and _DIGEST.fullmatch(digest) is not None
-        return NewScene(collection_id=collection_id, item=item, digest=digest if known else None)
+        if ready.inherits and self._known[collection_id] != licence_id:
+            licence_id, item = self._known[collection_id], ready.scene.item
+            item["properties"].pop("license", None)
+            if licence_id is not None:
+                item["properties"]["license"] = licence_id
+            ready = ready._replace(scene=NewScene.of(item, ready.scene.digest), licence_id=licence_id)
+        if licence_id:
+            self.report.licences.add(licence_id)
+        return ready
 
     def _make_new(self, collection_id: str) -> None:
         """Make the collection of an item, if it is not there."""
@@ -160,7 +169,7 @@ class Importing:
             text = Text(fr=collection_id, en=collection_id)
             nothing = Text(fr="", en="")
             self._make(
-                Collection(id=collection_id, title=text, description=nothing, licence_id=self.licence_id)
+                Collection(id=collection_id, title=text, description=nothing, licence_id=self.task.licence_id)
             )
 
     def _make(self, collection: Collection) -> None:
@@ -169,29 +178,27 @@ class Importing:
         if held is None:
             self.catalog.put_collection(collection)
             self.report.made.append(collection.id)
-        self._known[collection.id] = (held or collection).licence_id
+        licence_id = self._known[collection.id] = (held or collection).licence_id
+        if licence_id is not None:
+            self._untold[collection.id] = licence_id
 
-    def _write(self) -> None:
-        if not self._batch:
-            return
-        batch, self._batch = self._batch, []
-        puts = self.catalog.put_scenes([scene for _, scene in batch], check_outlines)
-        for (place, scene), put in zip(batch, puts, strict=True):
-            self._count(place, scene, put)
-
-    def _count(self, place: str, scene: NewScene, put: Put) -> None:
-        report = self.report
+    def _count(self, ready: Ready, put: Put) -> None:
+        report, (collection_id, scene_id) = self.report, ready.scene.key
         if put.status == "added":
             report.added += 1
         elif put.status == "replaced":
             report.replaced += 1
         elif put.status == "unchanged":
             report.unchanged += 1
-        elif put.holder is not None:
-            report.refuse(place, scene.key[1], f"the same content is {':'.join(put.holder)} already")
         else:
-            cause = None if put.error is None else put.error.__cause__
-            said = str(cause) if isinstance(cause, IngestError) else f"it lacks what a scene needs: {cause!r}"
-            report.refuse(place, scene.key[1], said)
+            report.refuse(Refusal(place=ready.place, scene_id=scene_id, reason=_reason(put)))
         if put.status in {"added", "replaced"}:
-            report.touched.add(scene.collection_id)
+            report.touched.add(collection_id)
+
+
+def _reason(put: Put) -> str:
+    """Say why a scene was not written."""
+    if put.holder is not None:
+        return f"the same content is {':'.join(put.holder)} already"
+    cause = None if put.error is None else put.error.__cause__
+    return str(cause) if isinstance(cause, IngestError) else f"it lacks what a scene needs: {cause!r}"

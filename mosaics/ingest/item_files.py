@@ -7,8 +7,9 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, Literal
 
 import pydantic_core
 import shapely
@@ -18,6 +19,8 @@ from mosaics.errors import IngestError
 _LONGEST_LINE: Final = 16_000_000
 _LONGEST_DOCUMENT: Final = 500_000_000
 """Bytes of a FeatureCollection, which is read whole."""
+_READ_AHEAD: Final = 1 << 17
+"""Bytes of lines that are read together."""
 _PARQUET: Final = b"PAR1"
 _AT_ONCE: Final = 1000
 """Rows of GeoParquet that are read together."""
@@ -43,47 +46,74 @@ class Entry:
     """Why there is none."""
 
 
-def read_items(path: Path) -> Iterator[Entry]:
+def read_items(path: Path, passed: int = 0) -> Iterator[Entry]:
     """Give the items and collections of a file, in its order.
 
     Args:
         path: Lines of JSON (each an item, or a collection), a FeatureCollection or one item, or
             stac-geoparquet, whatever its name.
+        passed: How many at its beginning are passed over.
 
     Raises:
         IngestError: If it can't be read, or is none of these.
     """
     try:
-        with path.open("rb") as file:
-            begin = file.read(len(_PARQUET))
-            if begin == _PARQUET:
-                yield from _rows(path)
-                return
-            size = max(1, file.seek(0, 2))
-            file.seek(0)
-            first = _line(file, path)
-            if first is None:
-                raise IngestError(f"{path.name}: there is nothing in it")
-            found = _parsed(first)
-            if isinstance(found, Mapping) and found.get("type") in _KINDS:
-                file.seek(0)
-                yield from _lines(file, path, size)
-                return
-            yield from _documents(path, size)
+        form = _form(path)
+        if form == "rows":
+            yield from _rows(path, passed)
+        elif form == "lines":
+            yield from _lines(path, passed)
+        else:
+            yield from islice(_documents(path), passed, None)
     except OSError as error:
-        raise IngestError(f"{path}: can't be read: {error.strerror}") from error
+        raise _unreadable(path, error) from error
 
 
-def _lines(file: IO[bytes], path: Path, size: int) -> Iterator[Entry]:
+def comes_in_parts(path: Path) -> bool:
+    """Tell whether a file is lines or rows, so that it costs nothing to go on where somebody else was.
+
+    Raises:
+        IngestError: If it can't be read, or there is nothing in it.
+    """
+    try:
+        return _form(path) != "document"
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> IngestError:
+    return IngestError(f"{path}: can't be read: {error.strerror}")
+
+
+def _form(path: Path) -> Literal["rows", "lines", "document"]:
+    with path.open("rb") as file:
+        if file.read(len(_PARQUET)) == _PARQUET:
+            return "rows"
+        file.seek(0)
+        first = _line(file, path)
+    if first is None:
+        raise IngestError(f"{path.name}: there is nothing in it")
+    found = _parsed(first)
+    return "lines" if isinstance(found, Mapping) and found.get("type") in _KINDS else "document"
+
+
+def _lines(path: Path, passed: int) -> Iterator[Entry]:
     number = done = 0
-    while line := file.readline(_LONGEST_LINE):
-        number += 1
-        done += len(line)
-        if len(line) == _LONGEST_LINE:
-            raise IngestError(f"{path.name}, line {number}: it is too long for an item")
-        text = line.strip(b"\x1e \t\r\n")
-        if text:
-            yield _entry(f"line {number}", _parsed(text), done / size)
+    with path.open("rb", buffering=_READ_AHEAD) as file:
+        size = max(1, file.seek(0, 2))
+        file.seek(0)
+        while line := file.readline(_LONGEST_LINE):
+            number += 1
+            done += len(line)
+            if len(line) == _LONGEST_LINE:
+                raise IngestError(f"{path.name}, line {number}: it is too long for an item")
+            text = line.strip(b"\x1e \t\r\n")
+            if not text:
+                continue
+            if passed:
+                passed -= 1
+            else:
+                yield _entry(f"line {number}", _parsed(text), done / size)
 
 
 def _line(file: IO[bytes], path: Path) -> bytes | None:
@@ -96,8 +126,8 @@ def _line(file: IO[bytes], path: Path) -> bytes | None:
     return None
 
 
-def _documents(path: Path, size: int) -> Iterator[Entry]:
-    if size > _LONGEST_DOCUMENT:
+def _documents(path: Path) -> Iterator[Entry]:
+    if path.stat().st_size > _LONGEST_DOCUMENT:
         raise IngestError(
             f"{path.name}: it is too large for one document; write one item per line, such as with: "
             f"jq -c '.features[]' {path.name}"
@@ -126,12 +156,12 @@ def _entry(place: str, found: Any, done: float) -> Entry:
 def _parsed(text: bytes) -> Any:
     """Read JSON; what is none gives why."""
     try:
-        return pydantic_core.from_json(text, allow_inf_nan=False)
+        return pydantic_core.from_json(text, allow_inf_nan=False, cache_strings="keys")
     except ValueError as error:
         return f"no JSON: {error}"
 
 
-def _rows(path: Path) -> Iterator[Entry]:
+def _rows(path: Path, passed: int) -> Iterator[Entry]:
     """Read stac-geoparquet, some rows at a time.
 
     Source: stac-geoparquet specification 1.1: columns of an item's own fields, WKB, and one per property.
@@ -146,7 +176,9 @@ def _rows(path: Path) -> Iterator[Entry]:
         file = pyarrow.parquet.ParquetFile(path)
         total, number = max(1, file.metadata.num_rows), 0
         for batch in file.iter_batches(_AT_ONCE):
-            for row in batch.to_pylist():
+            begin = min(max(0, passed - number), batch.num_rows)
+            number += begin
+            for row in batch.slice(begin).to_pylist():
                 number += 1
                 yield _entry(f"row {number}", item_of_row(row), number / total)
     except pyarrow.ArrowException as error:

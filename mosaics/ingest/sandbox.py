@@ -259,7 +259,7 @@ def main(arguments: list[str]) -> None:
         arguments: File descriptor of the connection, bytes of memory, megabytes of GDAL's cache.
     """
     descriptor, memory_bytes, cache_megabytes = (int(argument) for argument in arguments)
-    _end_with_parent()
+    end_with_parent()
     # a Ctrl-C at the terminal reaches both; the parent decides and ends this process
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
@@ -273,7 +273,7 @@ def main(arguments: list[str]) -> None:
         return  # the parent is gone
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Let the kernel kill this process with the one that started it, lest it writes on beside the next."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)

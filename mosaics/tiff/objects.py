@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
 from threading import Lock
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, Self, TypeVar
 from urllib.parse import urlsplit
 
 import obstore
@@ -88,6 +88,10 @@ class ObjectStore:
         self._pool: ThreadPoolExecutor | None = None
         self._failures = 0
         self._silent_until = 0.0
+
+    def __reduce__(self) -> tuple[type[Self], tuple[StoreOptions]]:
+        """Let another process have one like it, with connections of its own."""
+        return type(self), (self._options,)
 
     def open(self, address: ObjectAddress) -> ObjectFile:
         """Open an object, which costs one request.

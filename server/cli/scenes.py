@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -23,11 +24,14 @@ from mosaics.ingest.collection_documents import collection_to_document
 from mosaics.ingest.foreign import Completing
 from mosaics.ingest.importing import Importing, Report
 from mosaics.ingest.placing import Places
+from mosaics.ingest.preparing import Task
+from mosaics.ingest.second_process import SecondProcess
 from mosaics.sensors import find_sensor, load_sensors
 from mosaics.stretching import is_due, keep_stretch_of_items
 from mosaics.styles import load_styles
 from server.cli.bank import make_licence, warn_of_public
 from server.cli.context import FAILED, USAGE, Context, context_of, fail, messages, print_rows, told
+from server.database import keep_pages
 from server.storage import scene_files
 
 scene = typer.Typer(
@@ -44,6 +48,8 @@ _Where = Annotated[
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _SHOWN: Final = 5
 """Refused items that are told of one by one."""
+_PAGES_MEGABYTES: Final = 64
+"""Of the database that an import holds: the indices of some hundred thousand scenes."""
 _COLLECTED_EVERY: Final = 10_000
 """Objects that an import makes until Python looks for cycles among them: about those of a batch."""
 
@@ -85,12 +91,15 @@ def import_(
     """
     context = context_of(command)
     with told():
-        importing = _importing(context, collection, licence, sensor, asset)
+        task = _task(context, collection, licence, sensor, asset)
         if licence is not None:
             make_licence(context, licence)
+    keep_pages(context.engine, _PAGES_MEGABYTES)
+    second = SecondProcess(task) if len(os.sched_getaffinity(0)) > 1 else None
+    importing = Importing(catalog=context.catalog, task=task, second=second)
     stopped = ""
     try:
-        with seldom_collecting(), _progress() as progress:
+        with second or nullcontext(), seldom_collecting(), _progress() as progress:
             for path in files:
                 importing.run(path, progress(path.name))
     except IngestError as error:
@@ -108,9 +117,9 @@ def import_(
         raise typer.Exit(FAILED)
 
 
-def _importing(
+def _task(
     context: Context, collection: str | None, licence: str | None, sensor: str | None, asset: str | None
-) -> Importing:
+) -> Task:
     settings = context.settings
     sensors = load_sensors(settings.data_folder)
     places = Places(
@@ -123,9 +132,7 @@ def _importing(
         sensor=None if sensor is None else find_sensor(sensors, sensor),
         asset_key=asset,
     )
-    return Importing(
-        catalog=context.catalog, completing=completing, collection_id=collection, licence_id=licence
-    )
+    return Task(completing=completing, collection_id=collection, licence_id=licence)
 
 
 def _tell(context: Context, report: Report, *, as_json: bool) -> None:

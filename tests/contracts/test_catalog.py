@@ -168,7 +168,7 @@ def test_a_removed_scene_is_told_to_those_who_knew_it(catalog: Catalog) -> None:
 
 
 def new(id_: str, digest: str | None = None, **properties: Any) -> NewScene:
-    return NewScene(collection_id="c", item=item(id_, **properties), digest=digest)
+    return NewScene.of(item(id_, **properties), digest)
 
 
 def statuses(catalog: Catalog, *scenes: NewScene) -> list[str]:
@@ -204,7 +204,7 @@ def test_of_many_only_what_is_other_is_written(catalog: Catalog) -> None:
 
 def test_of_many_what_cannot_be_is_left_out_alone(catalog: Catalog) -> None:
     catalog.put_collection(collection())
-    broken = NewScene(collection_id="c", item={"id": "x"}, digest=None)
+    broken = NewScene.of({"id": "x", "collection": "c"}, None)
     puts = catalog.put_scenes([new("a", "d1"), broken, new("b", "d1"), new("c"), new("d"), new("c", gsd=1)])
     assert [put.status for put in puts] == ["added", "broken", "taken", "added", "added", "replaced"]
     assert puts[2].holder == ("c", "a")
@@ -213,7 +213,7 @@ def test_of_many_what_cannot_be_is_left_out_alone(catalog: Catalog) -> None:
     assert catalog.changes(0).broken == {}
     assert catalog.item("c", "c") == item("c", gsd=1)
     with pytest.raises(KeyError):
-        catalog.put_scenes([NewScene(collection_id="nowhere", item=item("n"), digest=None)])
+        catalog.put_scenes([NewScene.of(item("n", "nowhere"), None)])
     assert statuses(catalog, new("a", "d1"), new("b", "d1")) == ["unchanged", "taken"]
 
 

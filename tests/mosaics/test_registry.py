@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import FrozenInstanceError, dataclass
 
 import pytest
@@ -11,6 +12,7 @@ from mosaics import registry as registry_module
 from mosaics.errors import DataFileInvalidError
 from mosaics.models import Text
 from mosaics.registry import Registry, check_keys, load_registry, parse_source, parse_text
+from mosaics.styles import load_styles
 
 
 @dataclass(frozen=True)
@@ -113,3 +115,8 @@ def test_texts_and_sources():
     for nothing in ("", [], ["a", " "]):
         with pytest.raises(ValueError, match="source"):
             parse_source(nothing)
+
+
+def test_a_registry_may_be_sent_to_another_process():
+    styles = load_styles()
+    assert pickle.loads(pickle.dumps(styles)).items == styles.items

@@ -16,7 +16,7 @@ from auth.store import SqlPolicyStore
 from mosaics.catalog.sql import SqlCatalog
 from mosaics.errors import CatalogUnavailableError
 from mosaics.models import Collection, Text
-from server.database import connect, open_database, sqlite_module
+from server.database import connect, keep_pages, open_database, sqlite_module
 from tests.items import item
 
 
@@ -31,6 +31,18 @@ def test_it_is_where_the_home_is_and_set_up_for_many(tmp_path: Path) -> None:
     assert pragmas == {"journal_mode": "wal", "foreign_keys": 1, "busy_timeout": 30000}
     assert set(sa.inspect(engine).get_table_names()) >= {"auth_version", "mosaics_version", "mosaics_scenes"}
     engine.dispose()
+
+
+def test_who_writes_much_may_hold_more_of_it(tmp_path: Path) -> None:
+    engine, other = (open_database(None, tmp_path) for _ in range(2))
+    keep_pages(engine, 5)
+    sizes = []
+    for each in (engine, other):
+        with each.connect() as connection:
+            sizes.append(connection.exec_driver_sql("PRAGMA cache_size").scalar())
+            assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 1
+        each.dispose()
+    assert sizes == [-5 * 1024, -2000]
 
 
 def test_the_sqlite_is_one_without_the_wal_race() -> None:

@@ -285,7 +285,7 @@ def test_scenes_and_collections_are_others(catalog: PgstacCatalog, pgstac: Pgsta
     pgstac.call("create_item", item("a"))
     catalog.follow_all()
     text = Text(fr="t", en="t")
-    new = NewScene(collection_id="c", item=item("b"), digest=None)
+    new = NewScene.of(item("b"), None)
     for refused in (
         lambda: catalog.put_collection(Collection(id="c", title=text, description=text)),
         lambda: catalog.put_scene("c", item("b"), "d"),

@@ -16,6 +16,7 @@ from mosaics.catalog.memory import MemoryCatalog
 from mosaics.ingest.foreign import Completing
 from mosaics.ingest.importing import Importing, Report
 from mosaics.ingest.placing import Places
+from mosaics.ingest.preparing import Task
 from mosaics.item import scene_from_item
 from mosaics.models import Collection, Scene, Text
 from mosaics.mosaic import Mosaic
@@ -42,7 +43,7 @@ class Desk:
         path.write_text("".join(json.dumps(each) + "\n" for each in items))
         named = {key: options.pop(key) for key in ("sensor", "asset_key") if key in options}
         completing = Completing(places=self.places, sensors=SENSORS, styles=STYLES, **named)
-        importing = Importing(catalog=self.catalog, completing=completing, **options)
+        importing = Importing(catalog=self.catalog, task=Task(completing=completing, **options))
         importing.run(path, lambda _done, _report: None)
         return importing.report
 
@@ -129,7 +130,7 @@ def test_many_are_written_in_batches_that_stay(desk: Desk) -> None:
 
     completing = Completing(places=desk.places, sensors=SENSORS, styles=STYLES)
     with pytest.raises(KeyboardInterrupt):
-        Importing(catalog=desk.catalog, completing=completing).run(path, stop)
+        Importing(catalog=desk.catalog, task=Task(completing=completing)).run(path, stop)
     assert 0 < told[-1] < 1
     assert len(dict(desk.catalog.items())) == 400
     report = desk.run(*items)

@@ -14,7 +14,7 @@ import shapely
 from shapely.geometry import shape
 
 from mosaics.errors import IngestError
-from mosaics.ingest.item_files import Entry, read_items
+from mosaics.ingest.item_files import Entry, comes_in_parts, read_items
 from tests.items import item
 
 
@@ -103,6 +103,20 @@ def test_geoparquet_is_read_row_by_row(tmp_path: Path) -> None:
     assert second.document is not None
     assert second.document["properties"] == {**two["properties"], "datetime": "2024-05-17T10:30:00Z"}
     assert second.document["assets"] == two["assets"]
+
+
+def test_one_may_begin_in_the_middle(tmp_path: Path) -> None:
+    items = [item(f"s{number}") for number in range(1100)]
+    lines, document, table = tmp_path / "lines", tmp_path / "document", tmp_path / "table"
+    lines.write_text("\n\n".join(json.dumps(each) for each in items))
+    document.write_text(json.dumps({"type": "FeatureCollection", "features": items}))
+    pyarrow.parquet.write_table(pa.Table.from_pylist([as_row(each) for each in items]), table)
+    assert [comes_in_parts(path) for path in (lines, document, table)] == [True, False, True]
+    for path in (lines, document, table):
+        everything = list(read_items(path))
+        assert len(everything) == 1100
+        for passed in (1, 1001, 1100, 1200):
+            assert list(read_items(path, passed)) == everything[passed:]
 
 
 def test_a_damaged_geoparquet_is_refused(tmp_path: Path) -> None:

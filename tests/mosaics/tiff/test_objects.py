@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import itertools
+import pickle
 import threading
 from pathlib import Path
 
@@ -293,6 +294,12 @@ def test_the_secret_shows_nowhere() -> None:
     options = StoreOptions(access_key="name", secret_key="the secret itself")
     assert "the secret itself" not in repr(options)
     assert "the secret itself" not in repr(ObjectStore(options)._bucket("abc"))
+
+
+def test_another_process_may_have_one_like_it() -> None:
+    store = ObjectStore(StoreOptions(access_key="name", secret_key="key"))
+    store._bucket("abc")
+    assert pickle.loads(pickle.dumps(store))._options == store._options
 
 
 def test_the_bucket_stands_in_the_path_or_before_the_host() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from mosaics.stretch import Stretch
 from server.cli.scenes import seldom_collecting
 from server.database import connect
 from tests.conftest import position_pixels, write_raster
+from tests.items import item
+from tests.loaded import loaded
 from tests.server.cli.lines import fine, rows
 from tests.server.conftest import Done, run_all
 
@@ -172,6 +175,48 @@ def test_a_collection_that_everybody_sees_is_told(shelf: Path, other: Path, tmp_
     assert granted.status == 0, granted
     told = "collection inland is public: everybody sees what was banked into it"
     assert [told in done.stderr for done in (first, again, changed)] == [False, False, True]
+
+
+_INTERRUPTED = """
+import json, os, signal, sqlite3, sys, threading, time
+from pathlib import Path
+from typer.testing import CliRunner
+from server.cli.main import app
+home, file = sys.argv[1:]
+base = ["--home", home, "scene", "import", file]
+
+def interrupt():
+    with sqlite3.connect(home + "/flux.db") as connection:
+        while connection.execute("SELECT count(*) FROM mosaics_scenes").fetchone()[0] < 2400:
+            time.sleep(0.005)
+    os.kill(os.getpid(), signal.SIGINT)
+
+CliRunner().invoke(app, ["--home", home, "scene", "list"])
+threading.Thread(target=interrupt).start()
+first = CliRunner().invoke(app, base)
+children = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
+second = CliRunner().invoke(app, base)
+print(json.dumps([first.exit_code, first.stderr, children, second.exit_code, second.stderr]))
+"""
+
+
+def test_interrupted_it_leaves_whole_batches_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    home, file = tmp_path / "home", tmp_path / "large.ndjson"
+    (home / "data").mkdir(parents=True)
+    (home / "data" / "a.tif").write_bytes(b"1")
+    with file.open("w") as lines:
+        for number in range(4400):
+            made = item(f"s{number}", note="x" * 10_000)
+            made["assets"]["data"]["href"] = "a.tif"
+            lines.write(json.dumps(made) + "\n")
+    done = loaded().run(_INTERRUPTED, str(home), str(file), environment={**os.environ, "COLUMNS": "200"})
+    assert done.returncode == 0, done.stderr
+    status, told, children, status_after, told_after = json.loads(done.stdout)
+    assert (status, children, status_after) == (1, "", 0), told
+    assert "interrupted; the same command again goes on" in told
+    there = int(told_after.split(" unchanged")[0].split()[-1])  # one batch may be there and not yet counted
+    assert (2400 <= there < 4400, there % 400) == (True, 0)
+    assert f"{4400 - there} added, 0 replaced, {there} unchanged, 0 refused" in told_after
 
 
 def test_scenes_are_removed_by_name_and_by_filter(shelf: Path, other: Path, tmp_path: Path) -> None:
