@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mosaics.resample import Positions, Resampling, inside, resample
+from mosaics.grids import load_grids
+from mosaics.resample import Positions, Resampling, copied, inside, resample
+from mosaics.warp import first_of_steps, inverted, mesh
+from mosaics.warp import positions as warped
 
 ROWS, COLUMNS, BANDS = 40, 50, 4
 DICE = np.random.default_rng(5)
@@ -96,3 +99,48 @@ def test_where_there_is_nothing_nothing_is_looked_at(resampling: Resampling) -> 
     assert not known.any()
     assert data.shape == (30, 30, 1)
     assert not data.any()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32"])
+@pytest.mark.parametrize("valid", [None, HOLES], ids=["whole", "holes"])
+@pytest.mark.parametrize("first", [(5, 7), (0, 0), (-11, 25), (25, -11), (-35, 0), (99, 99)], ids=str)
+def test_copies_at_sight_are_those_of_positions(
+    dtype: str, valid: NDArray[np.uint8] | None, first: tuple[int, int]
+) -> None:
+    samples, at = samples_of(dtype), positions(*first)
+    there = inside(samples.shape, at)
+    data, known = resample(samples, (2, 0), valid, at, "bilinear", there=there)
+    found = copied(samples, (2, 0), valid, first, (30, 30))
+    if found is None:
+        assert not there.any()
+        return
+    assert not np.may_share_memory(found[0], samples)
+    np.testing.assert_array_equal(found[0], data)
+    np.testing.assert_array_equal(
+        np.ones((30, 30), bool) if found[1] is None else found[1],
+        np.ones((30, 30), bool) if known is None else known,
+    )
+
+
+@pytest.mark.parametrize("zoom", [0, 3, 11, 19])
+@pytest.mark.parametrize("level", [0, 1, 3])
+def test_whether_samples_are_copied_is_told_by_the_corners(zoom: int, level: int) -> None:
+    grid, dice = load_grids().get("WebMercatorQuad"), np.random.default_rng(zoom)
+    matrix, scale = grid.matrix(zoom), 2.0**level
+    cell = matrix.cell_size / scale
+    for shift, apart in ((0.0, 0.0), (0.5, 0.0), (1e-3, 0.0), (0.0, 1e-3), (-1e-5, 0.0)):
+        column, row = dice.integers(0, 2**zoom, 2).tolist()
+        frame = grid.frame(zoom, column, row)
+        left, top = (
+            frame.bounds.left - 7 * matrix.cell_size - shift * matrix.cell_size,
+            frame.bounds.top + 5 * matrix.cell_size,
+        )
+        size = cell * (1 + apart)
+        found = mesh(frame, frame.crs, inverted((size, 0.0, left, 0.0, -size, top)), scale)
+        first = first_of_steps(found, frame, (scale, scale), (3, 2))
+        at = warped(found, frame, (scale, scale), (3, 2))
+        if shift or apart:
+            assert first is None
+        else:
+            assert first == (3, 4)
+            np.testing.assert_allclose(at, positions(*first, shape=at.shape[:2]), atol=1e-4)
