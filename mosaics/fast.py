@@ -201,6 +201,11 @@ def _read(
     spread = density[0] / scale[0], density[1] / scale[1]
     factor = max(1, round(min(spread))) if resampling != "nearest" else 1
     factor = min(factor, max(level.width, level.height))  # from far away all of it is one
+    first = None
+    if factor == 1 and stays_as_it_is(full.dtype):
+        first = first_of_steps(found, frame, scale)
+    if first is not None:
+        return _copied(raster, number, indexes, first, frame, stop)
     margin = _MARGIN[resampling] * max(1, math.ceil(max(spread)))
     extent = found.extent
     window = None if extent is None else _window(extent, scale, (level.height, level.width), margin, factor)
@@ -213,12 +218,6 @@ def _read(
         go_on(stop)
     pixels = raster.pixels(number, rows, columns, indexes, stop)
     samples, bands, known = pixels.samples, pixels.bands, pixels.valid
-    first = None
-    if factor == 1 and stays_as_it_is(samples.dtype):
-        first = first_of_steps(found, frame, scale, (columns.start, rows.start))
-    if first is not None:
-        moved = copied(samples, bands, known, first, (frame.height, frame.width))
-        return _nothing(raster, len(indexes), frame) if moved is None else _raster(*moved)
     at = positions(found, frame, scale, (columns.start, rows.start))
     there = None if _lies_within(extent, (full.height, full.width)) else inside(samples.shape, at)
     if factor > 1:  # the file has no overview near: what one would hold is made here
@@ -228,6 +227,37 @@ def _read(
         alone = samples.shape[:2] == (1, 1)  # there is nothing beside it that a pixel could reach
         spread = (1.0, 1.0) if alone else (spread[0] / factor, spread[1] / factor)
     return _raster(*resample(samples, bands, known, at, resampling, spread=spread, there=there))
+
+
+def _copied(  # noqa: PLR0917 - private, called once
+    raster: TiffRaster,
+    number: int,
+    indexes: Sequence[int],
+    first: tuple[int, int],
+    frame: Frame,
+    stop: Stop,
+) -> Raster:
+    """Copy samples of a level that are a frame's pixels, and read none beside them.
+
+    Args:
+        raster: The file.
+        number: Of the level.
+        indexes: 1-based band numbers.
+        first: Row and column of the sample that the first pixel is.
+        frame: The pixels.
+        stop: Asked before each block is decoded.
+    """
+    level, shape = raster.levels[number], (frame.height, frame.width)
+    rows, columns = (
+        slice(max(begin, 0), min(begin + length, most))
+        for begin, length, most in zip(first, shape, (level.height, level.width), strict=True)
+    )
+    if rows.start >= rows.stop or columns.start >= columns.stop:
+        return _nothing(raster, len(indexes), frame)
+    pixels = raster.pixels(number, rows, columns, indexes, stop)
+    begin = first[0] - rows.start, first[1] - columns.start
+    moved = copied(pixels.samples, pixels.bands, pixels.valid, begin, shape)
+    return _nothing(raster, len(indexes), frame) if moved is None else _raster(*moved)
 
 
 def _raster(data: NDArray[Any], valid: NDArray[np.bool_] | None) -> Raster:

@@ -230,28 +230,25 @@ def _is_close(points: Array, scale: float) -> bool:
     return worst / scale <= LARGEST_ERROR / 2
 
 
-def first_of_steps(
-    found: Mesh, frame: Frame, scale: tuple[float, float], origin: tuple[int, int]
-) -> tuple[int, int] | None:
+def first_of_steps(found: Mesh, frame: Frame, scale: tuple[float, float]) -> tuple[int, int] | None:
     """Tell whether each pixel lies on one sample, and the next one on the next, as in files of its own grid.
 
     Args:
         found: Positions on the finest level.
         frame: The output pixels.
         scale: Columns and rows of the finest level in one of the level that is read.
-        origin: Column and row of the window that is read, on that level.
 
     Returns:
-        Row and column of the sample of the window that the first pixel lies on, outside of it maybe; None:
+        Row and column of the sample of that level that the first pixel lies on, outside of it maybe; None:
         they lie otherwise.
     """
     if not found.is_upright:
         return None
     lines = ((found.rows[:, 0], found.at_y, frame.height), (found.columns[0], found.at_x, frame.width))
     first = []
-    for (along, at, length), each, begin in zip(lines, scale[::-1], origin[::-1], strict=True):
+    for (along, at, length), each in zip(lines, scale[::-1], strict=True):
         step = float(along[-1] - along[0]) / each / float(at[-1] - at[0])
-        exact = float(along[0]) / each + (0.5 - float(at[0])) * step - 0.5 - begin
+        exact = float(along[0]) / each + (0.5 - float(at[0])) * step - 0.5
         if abs(step - 1) * length > _ON_IT or abs(exact - round(exact)) > _ON_IT:
             return None
         first.append(round(exact))

@@ -46,6 +46,8 @@ GRID: Final = "WebMercatorQuad"
 """Of whose levels overviews have the pixels."""
 FOLDER: Final = "overviews"
 """In the home's data."""
+_MOST_LARGER: Final = 4
+"""How many times as large as its scenes an overview may be; blocks where nothing is take next to nothing."""
 _STATISTICS: Final[dict[str, Callable[[list[float]], Any]]] = {
     "minimum": min,
     "maximum": max,
@@ -227,14 +229,15 @@ class OverviewMaker:
         (left, top), span = matrix.origin, matrix.cell_size * side
         column, row = int((boxes[:, 0].min() - left) // span), int((top - boxes[:, 3].max()) // span)
         last_column, last_row = (boxes[:, 2].max() - left) // span, (top - boxes[:, 1].min()) // span
+        column, columns, row, rows = _aligned(column, int(last_column) + 1, row, int(last_row) + 1)
         return Blocks(
             origin=(left, top),
             cell=matrix.cell_size,
             side=side,
             column=column,
             row=row,
-            columns=int(last_column) - column + 1,
-            rows=int(last_row) - row + 1,
+            columns=columns,
+            rows=rows,
         )
 
     def _keep(self, work: Work, bucket: Bucket, job: Job, written: Written) -> None:
@@ -324,6 +327,28 @@ class OverviewMaker:
             tokens=bucket.tokens,
         )
         return overview, item
+
+
+def _aligned(column: int, end_column: int, row: int, end_row: int) -> tuple[int, int, int, int]:
+    """Widen a rectangle of blocks to steps of the widest power of two that makes it not too large.
+
+    So a tile of coarser zooms, down to that step, is one block of the file's levels in place of four.
+
+    Returns:
+        First column, number of columns, first row, number of rows.
+    """
+    step, most = 1, _MOST_LARGER * (end_column - column) * (end_row - row)
+    while True:
+        wider = _to_steps(column, end_column, 2 * step), _to_steps(row, end_row, 2 * step)
+        if wider[0][1] * wider[1][1] > most or 2 * step > max(wider[0][1], wider[1][1]):
+            return *_to_steps(column, end_column, step), *_to_steps(row, end_row, step)
+        step *= 2
+
+
+def _to_steps(begin: int, end: int, step: int) -> tuple[int, int]:
+    """Give where a range begins in whole steps, and how long it is."""
+    first = begin // step * step
+    return first, -(-end // step) * step - first
 
 
 def bands_of(scenes: Sequence[Scene]) -> tuple[Band, ...]:

@@ -12,6 +12,7 @@ from rio_cogeo.cogeo import cog_validate
 
 from mosaics.catalog.overview import Overview
 from mosaics.errors import IngestError
+from mosaics.ingest.wide.make import _aligned
 from mosaics.ingest.wide.plan import Bucket
 from mosaics.mosaic import mosaic_from
 from tests.wide import GRID, Here, Wide
@@ -69,11 +70,39 @@ def test_files_are_cogs_that_agree(wide: Wide) -> None:
             with rasterio.open(scene.href) as file:
                 assert file.res[0] == pytest.approx(GRID.matrix(overview.zoom).cell_size, rel=1e-12)
                 assert (file.width, file.height) == (scene.width, scene.height)
-                assert file.overviews(1) == [2, 4]
+                levels = len(file.overviews(1))
+                assert file.overviews(1) == [2 << level for level in range(levels)]
+                assert max(file.shape) >> levels == 256
                 assert file.block_shapes[0] == (256, 256)
     for _, values, names in pixels(wide).values():
         assert ((values > 0).any(axis=0) == (names != "")).all()
         assert "?" not in names
+
+
+def test_a_tile_of_a_coarser_zoom_is_one_block_of_a_level(wide: Wide) -> None:
+    wide.seed()
+    for overview in registered(wide).values():
+        with rasterio.open(overview.scene.href) as file:
+            (left, top), cell = GRID.matrix(overview.zoom).origin, file.res[0]
+            for level in range(2):  # two levels coarser it would be four times as large as its scenes
+                side = cell * 256 * 2**level
+                for away in ((file.bounds.left - left) / side, (top - file.bounds.top) / side):
+                    assert away == pytest.approx(round(away), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        ((5, 6, 9, 10), (4, 2, 8, 2)),
+        ((4, 6, 8, 10), (4, 4, 8, 4)),
+        ((3, 7, 3, 7), (0, 8, 0, 8)),
+        ((506, 532, 350, 376), (496, 48, 336, 48)),
+    ],
+)
+def test_files_are_widened_to_steps_unless_they_grow_too_large(
+    box: tuple[int, int, int, int], expected: tuple[int, int, int, int]
+) -> None:
+    assert _aligned(*box) == expected
 
 
 def test_what_changed_is_made_anew_as_all_would_be(wide: Wide) -> None:
