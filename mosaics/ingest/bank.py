@@ -14,11 +14,12 @@ from typing import Any, Final
 from mosaics.catalog.base import CatalogWriter
 from mosaics.errors import IngestError
 from mosaics.ingest.acquisition import acquired_from_tags
+from mosaics.ingest.convert import Converted
 from mosaics.ingest.deliveries.bank import DeliveryBank
 from mosaics.ingest.deliveries.plan import inspected, planned, planned_image
 from mosaics.ingest.deliveries.raw import RawImage, look_at, raw_delivery
 from mosaics.ingest.describe import Description, describe
-from mosaics.ingest.digests import Digesting, file_sha256
+from mosaics.ingest.digests import Digesting
 from mosaics.ingest.examine import Examination, examine
 from mosaics.ingest.fetch import fetched
 from mosaics.ingest.inspect import Inspection
@@ -224,10 +225,10 @@ class Bank:
             scene_id = scene_id_of(self.catalog, collection.id, path.stem, digest)
             scene = _scene(examination, description, options, collection, scene_id)
             keeping = self.keeping
-            with keeping.kept(collection.id, scene_id, {} if result is None else {DATA: result[0]}) as kept:
+            with keeping.kept(collection.id, scene_id, {} if result is None else {DATA: result.path}) as kept:
                 in_place = result is None
                 href = handed.href if in_place else str(kept[DATA])
-                stored = sha256 if result is None else result[1]
+                stored = sha256 if result is None else result.sha256
                 assert href is not None, "else the file is converted"
                 generation = (handed.etag or sha256) if in_place else stored
                 scene = dataclasses.replace(scene, href=href, generation=generation)
@@ -289,8 +290,8 @@ class Bank:
     @contextmanager
     def _result(
         self, of: tuple[str, str], kind: Kind, examination: Examination, progress: Progress
-    ) -> Iterator[tuple[Path, str] | None]:
-        """Give the converted file, which goes unless it is taken, and its SHA-256; None: none is needed.
+    ) -> Iterator[Converted | None]:
+        """Give the converted file, which goes unless it is taken; None: none is needed.
 
         Args:
             of: The collection, and the digest of the content.
@@ -304,8 +305,7 @@ class Bank:
         name = examination.inspection.path.name
         collection_id, digest = of
         with lasting_folder(self.keeping.folder(collection_id), digest, name) as folder:
-            result = finished(self.sandbox, examination, kind, folder, progress)
-            yield result, file_sha256(result, name, lambda _: None)
+            yield finished(self.sandbox, examination, kind, folder, progress)
 
     def _unchanged(self, known: tuple[str, str], handed: _Handed, digest: str) -> BankResult:
         """Say that the content is banked; an object that was written anew with it is taken as it is now."""

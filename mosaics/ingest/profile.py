@@ -58,6 +58,16 @@ class BankProfile:
         """
         return "mode" if has_palette else dict(self.reductions).get(kind, "average")
 
+    def is_plain_work(self, data_type: str, bands: int, pixels: int) -> bool:
+        """Tell whether the tiled file from which a COG is assembled is not compressed.
+
+        Args:
+            data_type: Of its values.
+            bands: Of it, alpha included.
+            pixels: Of each band.
+        """
+        return pixels * bands * np.dtype(data_type).itemsize <= self.plain_work_bytes
+
     def work_options(self, data_type: str, bands: int, pixels: int) -> dict[str, Any]:
         """Give rasterio's creation options of the tiled files from which the COG is assembled.
 
@@ -74,7 +84,7 @@ class BankProfile:
             "interleave": self.interleave(bands).lower(),
             "bigtiff": "IF_SAFER",
         }
-        if pixels * bands * np.dtype(data_type).itemsize <= self.plain_work_bytes:
+        if self.is_plain_work(data_type, bands, pixels):
             return options
         predictor = self.predictor(data_type)
         return {**options, "compress": self.codec, "zstd_level": self.work_level, "predictor": predictor}

@@ -7,7 +7,9 @@ import shutil
 from functools import partial
 from pathlib import Path
 
-from mosaics.ingest.convert import Conversion, convert
+from mosaics.ingest.conversion import Conversion
+from mosaics.ingest.convert import Converted, convert
+from mosaics.ingest.digests import file_sha256
 from mosaics.ingest.examine import Examination
 from mosaics.ingest.profile import PROFILE
 from mosaics.ingest.runner import Runner
@@ -17,7 +19,9 @@ from mosaics.item_assets import AssetFacts
 from mosaics.models import Kind
 
 
-def finished(sandbox: Runner, examination: Examination, kind: Kind, folder: Path, report: Progress) -> Path:
+def finished(
+    sandbox: Runner, examination: Examination, kind: Kind, folder: Path, report: Progress
+) -> Converted:
     """Convert a file where doubtful files are read, unless an interrupted run did so in the same way.
 
     Args:
@@ -28,7 +32,7 @@ def finished(sandbox: Runner, examination: Examination, kind: Kind, folder: Path
         report: Told how far it is.
 
     Returns:
-        The finished file, in the folder.
+        The finished file, in the folder, with its SHA-256.
 
     Raises:
         IngestError: If it can't be.
@@ -38,11 +42,11 @@ def finished(sandbox: Runner, examination: Examination, kind: Kind, folder: Path
     given = f"-{inspection.nodata}" if inspection.nodata_is_given else ""
     result = folder / f"finished-{PROFILE.version}-{conversion.reduction}{given}.tif"
     if result.is_file():
-        return result
+        return Converted(path=result, sha256=file_sha256(result, inspection.path.name, lambda _: None))
     work = folder / "work"
     shutil.rmtree(work, ignore_errors=True)  # what a killed process left half done
     work.mkdir()
-    made: Path = sandbox.run(
+    made: Converted = sandbox.run(
         inspection.path.name,
         convert,
         conversion,
@@ -50,7 +54,7 @@ def finished(sandbox: Runner, examination: Examination, kind: Kind, folder: Path
         report=report,
         grows=partial(sizes, work),
     )
-    return made.replace(result)
+    return dataclasses.replace(made, path=made.path.replace(result))
 
 
 def facts_of(examination: Examination, *, in_place: bool, file_size: int, sha256: str) -> AssetFacts:

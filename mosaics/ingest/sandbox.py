@@ -7,6 +7,7 @@ It guards against crashes, bombs and hangs, not against a library that was taken
 from __future__ import annotations
 
 import ctypes
+import importlib
 import logging
 import os
 import resource
@@ -30,6 +31,8 @@ _LOG = logging.getLogger(__name__)
 _REPORT_SECONDS = 0.1
 _POLL_SECONDS = 1.0
 _START_SECONDS = 60.0
+_CALLED = tuple(f"mosaics.ingest.{name}" for name in ("convert", "deliveries.raw", "examine"))
+"""Modules of what most children are called for, which they load before the first call comes."""
 _PARENT_DEATH_SIGNAL = 1
 """PR_SET_PDEATHSIG of Linux' prctl."""
 
@@ -62,7 +65,9 @@ class Sandbox:
         return self._limits.threads
 
     def __enter__(self) -> Self:
-        """Start nothing yet: the child starts with the first call."""
+        """Start the child, which imports libraries while the caller prepares the first call."""
+        if self._child is None:
+            self._start()
         return self
 
     def __exit__(
@@ -265,6 +270,8 @@ def main(arguments: list[str]) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     configure(cache_megabytes, DELIVERED_DRIVERS)
+    for module in _CALLED:
+        importlib.import_module(module)
     connection = Connection(descriptor)
     try:
         connection.send("ready")

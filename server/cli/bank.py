@@ -20,7 +20,6 @@ from mosaics.ingest.bank import Bank
 from mosaics.ingest.deliveries.prepare import GroundOptions
 from mosaics.ingest.options import BankOptions
 from mosaics.ingest.runner import Runner
-from mosaics.ingest.sandbox import Sandbox
 from mosaics.places import ObjectAddress, is_object
 from mosaics.products.recognise import find_deliveries, recognise
 from mosaics.registry import Registry
@@ -30,7 +29,7 @@ from mosaics.styles import load_styles
 from server.cli.banking import Banking, Job, Outcome
 from server.cli.context import FAILED, USAGE, Context, context_of, fail, messages, told
 from server.cli.plans import print_plans
-from server.cli.runners import runners
+from server.cli.runners import here, runners
 from server.quicklook import quicklook_maker
 from server.storage import scene_files
 from server.visuals import visual_maker
@@ -172,6 +171,7 @@ def bank(
     """
     context = context_of(command)
     with told():
+        sandbox = None if scheduler else command.with_resource(here(jobs))  # it takes a while to start
         sensors = load_sensors(context.settings.data_folder)
         options = BankOptions(
             collection_id=collection,
@@ -190,12 +190,14 @@ def bank(
         )
         found = _found(paths, options.sensor, everywhere=scheduler is not None)
     if dry_run:
-        _say_plans(context, found, options, sensors, as_json=as_json)
+        work = _Work(context, options, sensors, sandbox)
+        _say_plans(work, found, as_json=as_json)
         return
     if licence is not None:
         with told():
             make_licence(context, licence)
-    work = _Work(context, options, sensors, visual_format if visual else None, jobs, scheduler)
+    drawn = visual_format if visual else None
+    work = _Work(context, options, sensors, sandbox, drawn, jobs, scheduler)
     outcomes = [*found.refused, *work.run(found.jobs, quiet=as_json)]
     with told():
         if public:
@@ -279,7 +281,9 @@ class _Work:
     context: Context
     options: BankOptions
     sensors: Registry[Sensor]
-    visual_format: Drawn | None
+    sandbox: Runner | None
+    """Where the first file is read; None: elsewhere."""
+    visual_format: Drawn | None = None
     jobs: int | None = None
     scheduler: str | None = None
 
@@ -299,7 +303,9 @@ class _Work:
         if self.visual_format is not None:
             maker = visual_maker(settings, catalog, self.visual_format.value)
         with told(), runners(self.scheduler, self.jobs) as (make, at_once):
-            banking = Banking(bank=self.bank(make()), options=self.options, maker=maker, tell=tell)
+            banking = Banking(
+                bank=self.bank(self.sandbox or make()), options=self.options, maker=maker, tell=tell
+            )
             outcomes = list(banking.run(jobs, at_once, make))
         with told():
             self._stretch({o.result.collection_id for o in outcomes if o.result is not None})
@@ -328,13 +334,11 @@ class _Work:
         )
 
 
-def _say_plans(
-    context: Context, found: _Found, options: BankOptions, sensors: Registry[Sensor], *, as_json: bool
-) -> None:
+def _say_plans(work: _Work, found: _Found, *, as_json: bool) -> None:
     """Say what would be done, and end with 1 where something would be refused."""
-    with told(), Sandbox() as sandbox:
-        bank = _Work(context, options, sensors, None).bank(sandbox)
-        refused = print_plans(bank, found.jobs, found.refused, options, as_json=as_json)
+    with told(), work.sandbox or here(None) as sandbox:
+        bank = work.bank(sandbox)
+        refused = print_plans(bank, found.jobs, found.refused, work.options, as_json=as_json)
     if not found.jobs and not found.refused:
         fail(_NOTHING)
     if refused:

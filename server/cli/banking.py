@@ -94,20 +94,20 @@ class Banking:
         Args:
             jobs: The jobs.
             at_once: How many at the same time.
-            sandboxes: Makes where the files of one job after the other are read.
+            sandboxes: Makes where the files of one job after the other are read; the bank's own is the first.
         """
         with progress_bars(len(jobs)) as bars:
             if at_once == 1 or len(jobs) == 1:
-                with sandboxes() as sandbox:
+                with self.bank.sandbox:
                     for job in jobs:
-                        yield self._done(job, replace(self.bank, sandbox=sandbox), bars)
+                        yield self._done(job, self.bank, bars)
             else:
                 yield from self._run_together(jobs, at_once, sandboxes, bars)
 
     def _run_together(
         self, jobs: Sequence[Job], at_once: int, sandboxes: Callable[[], Runner], bars: Bars
     ) -> Iterator[Outcome]:
-        free = [sandboxes() for _ in range(at_once)]
+        free = [self.bank.sandbox, *(sandboxes() for _ in range(at_once - 1))]
         every = tuple(free)
         waiting, running = list(reversed(jobs)), dict[Future[Outcome], Runner]()
         pool = ThreadPoolExecutor(at_once, thread_name_prefix="bank")

@@ -19,6 +19,16 @@ _MOST_THREADS: Final = 4
 """For one image: each takes some of the memory that its process may have."""
 
 
+def here(jobs: int | None) -> Sandbox:
+    """Give what reads files on this machine; a context manager, which starts it.
+
+    Args:
+        jobs: How many files are read at the same time, each by one of these; None: one.
+    """
+    share = max(1, min(len(os.sched_getaffinity(0)) // (jobs or 1), _MOST_THREADS))
+    return Sandbox(Limits(threads=share))
+
+
 @contextmanager
 def runners(scheduler: str | None, jobs: int | None) -> Iterator[tuple[Callable[[], Runner], int]]:
     """Give what makes runners, and how many jobs to do at the same time.
@@ -31,8 +41,7 @@ def runners(scheduler: str | None, jobs: int | None) -> Iterator[tuple[Callable[
         ClusterUnavailableError: If the cluster can't be used.
     """
     if scheduler is None:
-        share = max(1, min(len(os.sched_getaffinity(0)) // (jobs or 1), _MOST_THREADS))
-        yield lambda: Sandbox(Limits(threads=share)), jobs or 1
+        yield lambda: here(jobs), jobs or 1
         return
     if not _ADDRESS.fullmatch(scheduler):
         fail(f"--scheduler {scheduler!r} is not like tls://scheduler.example.org:8786, or tcp://...", USAGE)

@@ -15,7 +15,6 @@ from typing import Final
 from mosaics.errors import IngestError
 from mosaics.ingest.deliveries.bands import GroupDescription, describe_group
 from mosaics.ingest.deliveries.prepare import Preparation, Prepared, prepare
-from mosaics.ingest.digests import file_sha256
 from mosaics.ingest.examine import Examination, examine
 from mosaics.ingest.options import BankOptions
 from mosaics.ingest.results import finished
@@ -100,8 +99,8 @@ class GroupMaker:
             examination=examination,
             description=description,
             prepared=prepared,
-            result=result,
-            sha256=file_sha256(result, name, lambda _: None),
+            result=result.path,
+            sha256=result.sha256,
             mask=None if prepared.mask is None else self._mask(name, prepared.mask, folder, report),
         )
 
@@ -114,9 +113,7 @@ class GroupMaker:
         own = folder / "mask"
         own.mkdir(exist_ok=True)
         result = finished(self.sandbox, examination, "classes", own, report)
-        return MadeMask(
-            examination=examination, result=result, sha256=file_sha256(result, name, lambda _: None)
-        )
+        return MadeMask(examination=examination, result=result.path, sha256=result.sha256)
 
     def _prepared(
         self, delivery: Delivery, group: BandGroup, folder: Path, how: tuple[bool, Progress]

@@ -18,7 +18,8 @@ from mosaics.catalog.overview import number_type
 from mosaics.errors import IngestError, SceneUnreadableError
 from mosaics.fast import FastReader
 from mosaics.gdal import deepest_reason, open_raster
-from mosaics.ingest.convert import Conversion, convert
+from mosaics.ingest.conversion import Conversion
+from mosaics.ingest.convert import convert
 from mosaics.ingest.inspect import inspect
 from mosaics.ingest.profile import Reduction
 from mosaics.ingest.source import Progress
@@ -228,7 +229,7 @@ def _cog(job: Job, path: Path, reduction: Reduction, report: Progress, begin: fl
         )
         result = convert(conversion, folder, lambda _stage, done: report(_STAGE, begin + done / 10))
         path.unlink()
-    return result
+    return result.path
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import resource
 import signal
 import tempfile
@@ -17,7 +18,8 @@ from rio_cogeo.cogeo import cog_validate
 
 from mosaics.errors import IngestError
 from mosaics.gdal import open_raster
-from mosaics.ingest.convert import Conversion, convert
+from mosaics.ingest.conversion import Conversion
+from mosaics.ingest.convert import convert
 from mosaics.ingest.inspect import inspect
 from mosaics.ingest.profile import PROFILE, Reduction
 from mosaics.ingest.statistics import measure
@@ -41,7 +43,7 @@ def converted(tmp_path: Path) -> Callable[..., Path]:
         conversion = Conversion(
             inspection=inspection, profile=PROFILE, reduction=reduction, has_unfinite=statistics.has_unfinite
         )
-        return convert(conversion, folder, silent)
+        return convert(conversion, folder, silent).path
 
     return make
 
@@ -117,6 +119,37 @@ def test_overviews_are_averages_of_valid_pixels(
         found = overview.read(1)
     kept = values[0, :, 1::2].astype("int64")
     assert (found == (kept[::2] + kept[1::2] + 1) // 2).all()
+
+
+@pytest.mark.parametrize("tells", ["nothing", "nodata", "mask", "alpha"])
+@pytest.mark.parametrize("size", [(1100, 1300), (1027, 1901)])
+def test_an_overview_made_beside_the_base_is_that_made_of_it(
+    make_image: Callable[..., Path], tmp_path: Path, positions: Any, size: tuple[int, int], tells: str
+) -> None:
+    values = positions(4 if tells == "alpha" else 3, *size).astype("uint8")
+    values[:, 90:700, 33:810] = 0
+    path = make_image(
+        values,
+        nodata=0 if tells == "nodata" else None,
+        mask=values[0] != 0 if tells == "mask" else None,
+        colours=("red", "green", "blue", "alpha") if tells == "alpha" else (),
+    )
+    made = []
+    for threads in (1, 2):
+        conversion = Conversion(
+            inspection=inspect(path),
+            profile=PROFILE,
+            reduction="average",
+            has_unfinite=False,
+            threads=threads,
+        )
+        assert conversion.reads_twice == (threads == 2)
+        folder = tmp_path / str(threads)
+        folder.mkdir()
+        made.append(convert(conversion, folder, silent))
+        assert list(folder.iterdir()) == [made[-1].path]
+    assert made[0].path.read_bytes() == made[1].path.read_bytes()
+    assert {each.sha256 for each in made} == {hashlib.sha256(made[0].path.read_bytes()).hexdigest()}
 
 
 def test_night_lights_keep_their_maximum_and_classes_their_mode(

@@ -19,7 +19,8 @@ CACHE_MEGABYTES = 64
 _HELD = """
 import re, sys
 from pathlib import Path
-from mosaics.ingest.convert import Conversion, convert
+from mosaics.ingest.conversion import Conversion
+from mosaics.ingest.convert import convert
 from mosaics.ingest.examine import examine
 from mosaics.ingest.profile import PROFILE
 

@@ -89,6 +89,13 @@ def test_one_child_serves_many_calls_and_ends_with_the_sandbox() -> None:
         os.kill(first, 0)
 
 
+def test_the_child_starts_before_the_first_call() -> None:
+    with Sandbox() as sandbox:
+        assert sandbox._child is not None
+        first = sandbox._child[0].pid
+        assert sandbox.run("a.tif", process_id, report=silent) == first
+
+
 def test_refusals_come_back_as_they_are(sandbox: Sandbox) -> None:
     with pytest.raises(IngestError, match=r"^a.tif: it is odd$"):
         sandbox.run("a.tif", refuse, "a.tif: it is odd", report=silent)

@@ -1,0 +1,53 @@
+"""What banking makes of an inspected file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mosaics.ingest.inspect import Inspection
+from mosaics.ingest.profile import BankProfile, Reduction
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conversion:
+    """What is to be made of an inspected file."""
+
+    inspection: Inspection
+    """The file."""
+    profile: BankProfile
+    """How the result is laid out."""
+    reduction: Reduction
+    """How its overviews are made."""
+    has_unfinite: bool
+    """It has values that are NaN or infinite."""
+    threads: int = 1
+    """That compress; reading is quicker with one."""
+
+    @property
+    def nodata(self) -> float | None:
+        """Nodata value of the result; with an alpha band that tells all, so there is none."""
+        inspection = self.inspection
+        if inspection.alpha_band is not None:
+            return None
+        if inspection.nodata is not None:
+            return inspection.nodata
+        return float("nan") if self.has_unfinite and not self.has_mask else None
+
+    @property
+    def has_mask(self) -> bool:
+        """The result has an internal mask."""
+        inspection = self.inspection
+        masked = inspection.has_internal_mask or inspection.external_mask is not None
+        return masked and inspection.alpha_band is None and inspection.nodata is None
+
+    @property
+    def reads_twice(self) -> bool:
+        """Whether the file is read twice at the same time, for the pixels and for the first overview.
+
+        It is where that is quick, on another processor, and holds no more than compressing work files does.
+        """
+        inspection = self.inspection
+        is_quick = inspection.driver == "GTiff" and inspection.compression is None
+        pixels = inspection.width * inspection.height
+        is_plain = self.profile.is_plain_work(inspection.data_type, inspection.file_band_count, pixels)
+        return self.threads > 1 and is_quick and is_plain

@@ -1,0 +1,264 @@
+"""Writes the tiled file of a conversion and its overviews, from which GDAL then lays out the COG."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import rasterio
+from rasterio.crs import CRS
+from rasterio.enums import ColorInterp
+from rasterio.transform import Affine
+from rasterio.windows import Window
+
+from mosaics.gdal import open_raster
+from mosaics.ingest.conversion import Conversion
+from mosaics.ingest.inspect import Inspection
+from mosaics.ingest.limits import check_complete
+from mosaics.ingest.overviews import Steps, coarsen, steps
+from mosaics.ingest.source import Pixels, Source, windows
+from mosaics.tiff.raster import PROFILE_TAG
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from rasterio.io import DatasetReader, DatasetWriter
+
+_BASE_SHARE: Final = 0.75
+"""Of the time of all levels."""
+_DROPPED_TAGS: Final = frozenset(
+    {"AREA_OR_POINT", "OVR_RESAMPLING_ALG", "OVERVIEW_RESAMPLING", "INTERLEAVE", PROFILE_TAG}
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Stored:
+    """A window of a level, as it is stored."""
+
+    values: NDArray[Any]
+    """Shape (bands, height, width), without the alpha band."""
+    alpha: NDArray[Any] | None
+    """Shape (height, width); None: there is no alpha band."""
+    mask: NDArray[np.bool_] | None
+    """Where there is data, shape (height, width); None: there is no mask."""
+
+
+def write_pyramid(conversion: Conversion, base: Path, report: Callable[[float], None]) -> None:
+    """Write the pixels into a tiled file, and each overview as the external one of the level before it.
+
+    These are called `.ovr`, `.ovr.ovr` and so on. The first is made from the file itself while the pixels are
+    copied, where that is quick to read.
+
+    Args:
+        conversion: What to make of what.
+        base: The tiled file, in a folder of its own.
+        report: Called with 0 to 1.
+
+    Raises:
+        IngestError: If a block can't be decoded, or a level was cut short.
+    """
+    inspection = conversion.inspection
+    sizes = conversion.profile.overview_sizes(inspection.width, inspection.height)
+    beside = sizes[:1] if conversion.reads_twice else ()
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="overview") as thread:
+        made = [
+            thread.submit(_write_first_overview, conversion, _coarser_path(base), size) for size in beside
+        ]
+        _write_base(conversion, base, lambda done: report(_BASE_SHARE * done))
+        for each in made:
+            each.result()
+    finer, done, total = base, 0, sum(width * height for width, height in sizes)
+    for size in sizes:
+        coarser = _coarser_path(finer)
+        if size not in beside:
+            with open_raster(finer) as level:
+                read = partial(_read_stored, conversion, level)
+                _write_overview(conversion, coarser, size, ((level.width, level.height), read))
+        done += size[0] * size[1]
+        report(_BASE_SHARE + (1 - _BASE_SHARE) * done / total)
+        finer = coarser
+
+
+def _coarser_path(finer: Path) -> Path:
+    return finer.with_name(f"{finer.name}.ovr")
+
+
+def _write_base(conversion: Conversion, base: Path, report: Callable[[float], None]) -> None:
+    """Copy the pixels block by block into a tiled file, with everything that describes them."""
+    inspection = conversion.inspection
+    width, height = inspection.width, inspection.height
+    done = 0
+    with Source(inspection) as source, _create(conversion, base, width, height) as target:
+        _describe(conversion, target)
+        for window in windows(width, height, inspection.pixel_bytes, conversion.profile.block_size):
+            _write(conversion, target, window, _stored(conversion, source.read(window)))
+            done += int(window.width) * int(window.height)
+            report(done / (width * height))
+    check_complete(inspection.path.name, base)
+
+
+def _write_first_overview(conversion: Conversion, path: Path, size: tuple[int, int]) -> None:
+    """Write the first overview from the file itself."""
+    inspection = conversion.inspection
+    with Source(inspection) as source:
+        _write_overview(
+            conversion,
+            path,
+            size,
+            ((inspection.width, inspection.height), lambda area: _stored(conversion, source.read(area))),
+        )
+
+
+def _write_overview(
+    conversion: Conversion,
+    path: Path,
+    size: tuple[int, int],
+    finer: tuple[tuple[int, int], Callable[[Window], _Stored]],
+) -> None:
+    """Write an overview.
+
+    Args:
+        conversion: What to make of what.
+        path: Where.
+        size: Its columns and rows.
+        finer: Columns and rows of the level that it is made of, and what reads a window of that.
+    """
+    inspection = conversion.inspection
+    (finer_width, finer_height), read = finer
+    with _create(conversion, path, *size) as target:
+        for window in windows(*size, inspection.pixel_bytes * 4, conversion.profile.block_size):
+            top, left = int(window.row_off), int(window.col_off)
+            rows = steps(slice(top, top + int(window.height)), size[1], finer_height)
+            columns = steps(slice(left, left + int(window.width)), size[0], finer_width)
+            area = Window.from_slices(rows.source, columns.source)
+            _write(conversion, target, window, _coarsened(conversion, read(area), (rows, columns)))
+    check_complete(inspection.path.name, path)
+
+
+def _stored(conversion: Conversion, pixels: Pixels) -> _Stored:
+    """Give what is stored of a window of the file."""
+    values, alpha = pixels.values, pixels.alpha
+    if conversion.nodata is not None:
+        values[~pixels.valid] = conversion.nodata
+    if alpha is not None:
+        alpha[~pixels.valid.any(axis=0)] = 0
+        if alpha.dtype != np.uint8:  # some writers say opaque by 255 whatever the type
+            alpha[alpha > 0] = np.iinfo(alpha.dtype).max
+    return _Stored(values=values, alpha=alpha, mask=pixels.opaque if conversion.has_mask else None)
+
+
+def _read_stored(conversion: Conversion, level: DatasetReader, area: Window) -> _Stored:
+    """Read a window of a level that was written."""
+    inspection = conversion.inspection
+    alpha, mask = None, None
+    values = level.read(inspection.band_indexes, window=area)
+    if inspection.alpha_band is not None:
+        alpha = level.read(inspection.alpha_band, window=area)
+    if conversion.has_mask:
+        mask = level.read_masks(inspection.band_indexes[0], window=area) != 0
+    return _Stored(values=values, alpha=alpha, mask=mask)
+
+
+def _write(conversion: Conversion, target: DatasetWriter, window: Window, stored: _Stored) -> None:
+    inspection = conversion.inspection
+    target.write(stored.values, indexes=inspection.band_indexes, window=window)
+    if stored.alpha is not None:
+        target.write(stored.alpha, inspection.alpha_band, window=window)
+    if stored.mask is not None:
+        target.write_mask(stored.mask, window=window)
+
+
+def _coarsened(conversion: Conversion, finer: _Stored, covered: tuple[Steps, Steps]) -> _Stored:
+    """Make a window of an overview from about four times as many pixels of the finer level."""
+    valid = _valid(finer.values, conversion.nodata)
+    alpha, mask = finer.alpha, finer.mask
+    if alpha is not None:
+        opaque = alpha > 0
+        valid &= opaque
+        whole = np.ones((1, *alpha.shape), dtype=bool)
+        alpha = coarsen(alpha[np.newaxis], whole, covered, reduction="average", fill=None)[0][0]
+        alpha[_any(opaque, covered) & (alpha == 0)] = 1
+    elif mask is not None:
+        valid &= mask
+        mask = _any(mask, covered)
+    values, _ = coarsen(finer.values, valid, covered, reduction=conversion.reduction, fill=conversion.nodata)
+    return _Stored(values=values, alpha=alpha, mask=mask)
+
+
+def _valid(values: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
+    valid = np.isfinite(values) if values.dtype.kind == "f" else np.ones(values.shape, dtype=bool)
+    if nodata is not None and not np.isnan(nodata):
+        valid &= values != np.asarray(nodata).astype(values.dtype)
+    return valid
+
+
+def _any(flags: NDArray[np.bool_], covered: tuple[Steps, Steps]) -> NDArray[np.bool_]:
+    """Tell for each coarser pixel whether any that it covers is set."""
+    level = flags[np.newaxis]
+    found = coarsen(level.astype(np.uint8), level, covered, reduction="max", fill=None)[1]
+    return np.asarray(found[0], dtype=bool)
+
+
+def _create(conversion: Conversion, path: Path, width: int, height: int) -> DatasetWriter:
+    inspection = conversion.inspection
+    bands = inspection.file_band_count
+    colours = _colours(inspection)
+    options = conversion.profile.work_options(inspection.data_type, bands, width * height)
+    if colours[:3] == [ColorInterp.red, ColorInterp.green, ColorInterp.blue]:
+        options["photometric"] = "RGB"
+    target = rasterio.open(
+        path,
+        "w",
+        width=width,
+        height=height,
+        count=bands,
+        dtype=inspection.data_type,
+        crs=CRS.from_wkt(inspection.crs),
+        transform=Affine(*inspection.transform),
+        nodata=conversion.nodata,
+        alpha="NON-PREMULTIPLIED" if inspection.alpha_band == bands else "NO",
+        **options,
+    )
+    if inspection.palette:
+        target.write_colormap(1, dict(inspection.palette))
+    else:
+        target.colorinterp = colours
+    return target
+
+
+def _colours(inspection: Inspection) -> list[ColorInterp]:
+    words = dict(zip(inspection.band_indexes, inspection.colour_interpretation, strict=True))
+    return [
+        ColorInterp[words[band]] if band in words else ColorInterp.alpha
+        for band in range(1, inspection.file_band_count + 1)
+    ]
+
+
+def _describe(conversion: Conversion, target: DatasetWriter) -> None:
+    """Hand on what the file says of itself and its bands, and state the profile."""
+    inspection = conversion.inspection
+    tags = {
+        # GDAL's COG driver hands on no other domain than the nameless one
+        key.removeprefix("IMAGERY:"): value
+        for key, value in inspection.tags.items()
+        if key not in _DROPPED_TAGS and not key.startswith(("TIFFTAG_", "STATISTICS_"))
+    }
+    target.update_tags(**tags, **{PROFILE_TAG: conversion.profile.version})
+    for band, words in zip(inspection.band_indexes, inspection.descriptions, strict=True):
+        if words:
+            target.set_band_description(band, words)
+    if any(inspection.units):
+        target.units = _per_band(inspection, inspection.units, "")
+    if set(inspection.scales) != {1.0} or set(inspection.offsets) != {0.0}:
+        target.scales = _per_band(inspection, inspection.scales, 1.0)
+        target.offsets = _per_band(inspection, inspection.offsets, 0.0)
+
+
+def _per_band(inspection: Inspection, values: tuple[Any, ...], alpha: Any) -> tuple[Any, ...]:
+    """Give a value for every band of the file, one for the alpha band where there is one."""
+    known = dict(zip(inspection.band_indexes, values, strict=True))
+    return tuple(known.get(band, alpha) for band in range(1, inspection.file_band_count + 1))
