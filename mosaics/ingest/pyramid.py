@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _BASE_SHARE: Final = 0.75
 """Of the time of all levels."""
+_PARTS_BESIDE: Final = 8
+"""Of a window, where an overview is made beside the copy: both hold pixels at the same time."""
 _DROPPED_TAGS: Final = frozenset(
     {"AREA_OR_POINT", "OVR_RESAMPLING_ALG", "OVERVIEW_RESAMPLING", "INTERLEAVE", PROFILE_TAG}
 )
@@ -110,6 +112,7 @@ def _write_first_overview(conversion: Conversion, path: Path, size: tuple[int, i
             path,
             size,
             ((inspection.width, inspection.height), lambda area: _stored(conversion, source.read(area))),
+            parts=_PARTS_BESIDE,
         )
 
 
@@ -118,6 +121,8 @@ def _write_overview(
     path: Path,
     size: tuple[int, int],
     finer: tuple[tuple[int, int], Callable[[Window], _Stored]],
+    *,
+    parts: int = 1,
 ) -> None:
     """Write an overview.
 
@@ -126,11 +131,12 @@ def _write_overview(
         path: Where.
         size: Its columns and rows.
         finer: Columns and rows of the level that it is made of, and what reads a window of that.
+        parts: Of the usual windows, which are read one after the other.
     """
     inspection = conversion.inspection
     (finer_width, finer_height), read = finer
     with _create(conversion, path, *size) as target:
-        for window in windows(*size, inspection.pixel_bytes * 4, conversion.profile.block_size):
+        for window in windows(*size, inspection.pixel_bytes * 4 * parts, conversion.profile.block_size):
             top, left = int(window.row_off), int(window.col_off)
             rows = steps(slice(top, top + int(window.height)), size[1], finer_height)
             columns = steps(slice(left, left + int(window.width)), size[0], finer_width)

@@ -57,4 +57,5 @@ def test_no_image_is_held_whole(tmp_path: Path) -> None:
         env={**environment(CACHE_MEGABYTES), "PYTHONPATH": str(ROOT)},
         check=True,
     )
-    assert float(done.stdout) < IMAGE_MEGABYTES / 2, "megabytes held beyond what programs take"
+    # windows of two threads and what is made of them: about half, more by what the allocator keeps
+    assert float(done.stdout) < IMAGE_MEGABYTES * 0.7, "megabytes held beyond what programs take"
