@@ -168,7 +168,6 @@ class Sandbox:
 
     def _start(self) -> tuple[subprocess.Popen[bytes], Connection]:
         ours, theirs = Pipe()
-        paths = [path for path in sys.path if path]
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [
                 sys.executable,
@@ -181,7 +180,7 @@ class Sandbox:
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            env=child_environment(),
         )
         theirs.close()
         self._child = (process, ours)
@@ -278,6 +277,11 @@ def main(arguments: list[str]) -> None:
         serve(connection)
     except (BrokenPipeError, ConnectionResetError):
         return  # the parent is gone
+
+
+def child_environment() -> dict[str, str]:
+    """Give the environment of a child that finds the modules that this process finds."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
 
 def end_with_parent() -> None:

@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import gc
 import logging
-import os
 import signal
 import subprocess
 import sys
@@ -23,7 +22,7 @@ from typing import Final, Self
 
 from mosaics.errors import IngestError
 from mosaics.ingest.preparing import Begin, Chunk, Preparing, Task, Wish
-from mosaics.ingest.sandbox import end_with_parent
+from mosaics.ingest.sandbox import child_environment, end_with_parent
 
 _LOG = logging.getLogger(__name__)
 _PIPE_BYTES: Final = 1 << 20
@@ -171,7 +170,7 @@ def _started() -> _Child:
             stdout=subprocess.DEVNULL,
             # a Ctrl-C at the terminal is for the first process alone, which ends this one
             process_group=0,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            env=child_environment(),
         )
     finally:
         their_wishes.close()
