@@ -40,6 +40,7 @@ from server.decisions import Decisions
 from server.dispatcher import Dispatcher
 from server.fetch import fetch_json
 from server.gateway import Gateway
+from server.heap import give_back
 from server.hits import new_hits
 from server.issuers import Issuer, Tokens
 from server.metrics import Metrics
@@ -196,6 +197,7 @@ def create_app(settings: Settings, engine: sa.Engine, shared: Shared = ALONE) ->
     async def lifespan() -> AsyncIterator[None]:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(services.pool, services.knowledge.refresh)
+        await loop.run_in_executor(services.pool, give_back)
         tasks = [
             loop.create_task(each) for each in (_poll(services, metrics), _fold(services), tokens.prepare())
         ]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ctypes
 import os
 import signal
 from collections.abc import Awaitable, Callable
@@ -20,17 +18,12 @@ from granian.server.embed import Server
 
 from server.app import create_app
 from server.database import connect
+from server.heap import steady_heap
 from server.settings import Settings
 from server.shared import Shared
 
 log = structlog.get_logger(__name__)
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
-"""Of glibc's malloc.h."""
-_KEPT_BYTES = 64 << 20
-"""Free memory at the end of the heap that is not given back."""
-_LARGEST_KEPT_BYTES = 32 << 20
-"""Arrays of up to so many bytes are taken from the heap; the most that glibc allows."""
 UNREADY_SECONDS = 0.3
 """How long a worker that was told to stop still answers everything, but says that it is not ready."""
 
@@ -46,22 +39,6 @@ def one_thread_each() -> None:
     """Keep libraries from starting threads of their own: tiles are made in several threads already."""
     cv2.setNumThreads(1)
     numexpr.set_num_threads(1)
-
-
-def steady_heap() -> None:
-    """Let all threads allocate from one heap that keeps its pages; called before the first thread starts.
-
-    With an arena of glibc's for each thread, decoded blocks come and go between tiles that stay, and each
-    keeps the holes: 100 MB and more (docs/benchmarks.md). And arrays of a tile, some megabytes each, would be
-    mapped and given back every time: clearing their pages takes as long as the tile. glibc keeps them by
-    itself only once a larger array was freed, as in workers with large catalogues. Other C libraries are
-    left alone.
-    """
-    with contextlib.suppress(AttributeError, OSError):
-        libc = ctypes.CDLL(None)
-        libc.mallopt(_M_ARENA_MAX, 1)
-        libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT_BYTES)
-        libc.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
 def server_of(asgi: Callable[[Any, Any, Any], Awaitable[None]], address: str, port: int) -> Server:

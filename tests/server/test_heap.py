@@ -1,4 +1,4 @@
-"""What a worker sets for its process before it serves."""
+"""What a worker keeps of its memory, and gives back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 ALLOCATING = """
 import ctypes, re, sys, tempfile, threading
-from server.worker import steady_heap
+from server.heap import steady_heap
 
 if sys.argv[1] == "one":
     steady_heap()
@@ -41,7 +41,7 @@ done.wait(20)
 FREEING = """
 import ctypes, resource, sys
 import numpy as np
-from server.worker import steady_heap
+from server.heap import steady_heap
 
 for threshold in (-1, -3):  # as glibc begins; loading libraries may have raised them
     ctypes.CDLL(None).mallopt(threshold, 128 << 10)
@@ -73,3 +73,23 @@ def test_all_threads_allocate_from_one_arena() -> None:
     arenas = {word: told(ALLOCATING, word) for word in ("one", "many")}
     assert arenas["one"] == 1
     assert arenas["many"] > 1, "the test would not see it"
+
+
+GIVEN_BACK = """
+import re, sys
+from server.heap import give_back, steady_heap
+
+steady_heap()
+held = [b"x" * 100_000 for _ in range(1000)]
+last = b"x" * 100_000
+del held
+if sys.argv[1] == "given back":
+    give_back()
+print(int(re.search("VmRSS:\\\\s+(\\\\d+)", open("/proc/self/status").read())[1]))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what glibc gives back")
+def test_what_is_free_below_what_is_held_is_given_back() -> None:
+    kilobytes = {word: told(GIVEN_BACK, word) for word in ("given back", "kept")}
+    assert kilobytes["given back"] < kilobytes["kept"] - 80_000
