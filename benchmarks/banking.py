@@ -31,6 +31,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 WORK: Final = ROOT / "benchmarks" / ".work"
 BAR_SPEED: Final = 1.0
 BAR_MEGABYTES: Final = 1_500
+_READ_BYTES: Final = 1 << 24
 _EVERY_SECONDS: Final = 0.05
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _PROGRAMS: Final = Path(sys.executable).parent
@@ -124,9 +125,16 @@ def theirs(source: Path, folder: Path) -> list[str | Path]:
 
 
 def in_new_folder(command: Callable[[Path, Path], list[str | Path]], source: Path) -> Cost:
-    """Run a command that writes, and take away what it wrote."""
+    """Run a command that writes, and take away what it wrote.
+
+    Each begins with the file in the system's cache, and with nothing that others have left to be flushed.
+    """
     folder = Path(tempfile.mkdtemp(prefix="banking-", dir=WORK))
     try:
+        os.sync()
+        with source.open("rb") as file:
+            while file.read(_READ_BYTES):
+                pass
         return run(command(source, folder))
     finally:
         shutil.rmtree(folder)
