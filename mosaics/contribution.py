@@ -59,7 +59,9 @@ class Contribution:
     """One scene as it enters a tile; a worker remembers a hundred thousand of them."""
 
     source: Source
+    """Where its scene comes from."""
     style: Style
+    """What it is shown in."""
     by_statistics: bool
     """Whether what its values become may depend on what those of the scene, or of its mosaic, are like."""
     mask: BaseGeometry | None
@@ -95,10 +97,11 @@ class Contribution:
     @property
     def is_stretched(self) -> bool:
         """True where the range of its mosaic makes another picture of it than its own would."""
-        if self.stretch is None or not self.by_statistics or not is_by_statistics(self.style, self.scene):
+        bands = bands_bound(self.style, self.scene) if self.stretch is not None else None
+        if self.stretch is None or bands is None:
             return False
-        bands = bands_bound(self.style, self.scene)
-        return bands is not None and self.stretch.of(bands) != bands
+        # most styles of 8 bits, and those of fixed ranges, are told by the first, which costs less
+        return uses_statistics(Recipe(style=self.style, bands=bands)) and self.stretch.of(bands) != bands
 
     @property
     def recipe(self) -> Recipe | None:

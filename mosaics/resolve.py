@@ -244,29 +244,41 @@ class _Asked:
         )
 
     def contribution(self, candidate: Candidate) -> Contribution | None:
-        """Give what a scene is to the tile, made only where its look does not tell; None: nothing."""
+        """Give what a scene is to the tile; None: nothing."""
         mosaic, opened = self.layer.mosaic, candidate.opened
-        is_cut = mosaic is not None and mosaic.cloud_mask
-        style, by_statistics, masked = None, False, False
-        known = None if is_cut else self._style_of_look(candidate.place)
-        if known is not None and candidate.place.is_sound:
-            style, by_statistics = known
-        else:
-            scene = candidate.scene
-            style = None if scene is None else self._style_at(candidate.place, scene)
-            if scene is None or style is None:
-                return None
-            by_statistics, masked = is_by_statistics(style, scene), is_cut and scene.mask is not None
+        found = self._shown(candidate, is_cut=mosaic is not None and mosaic.cloud_mask)
+        if found is None:
+            return None
+        (style, by_statistics), is_masked = found
         return Contribution(
             source=candidate.place,  # without its outline, which would be remembered with the tile
             style=style,
             by_statistics=by_statistics,
             stretch=self.layer.stretch,
-            cloud_mask=masked,
+            cloud_mask=is_masked,
             mask=opened.mask,
             mask_digest=opened.digest,
             charged=opened.charged,
         )
+
+    def _shown(self, candidate: Candidate, *, is_cut: bool) -> tuple[StyleOfLook, bool] | None:
+        """Tell how a scene is shown, without making it if its look does, and whether clouds are left out.
+
+        Args:
+            candidate: The scene.
+            is_cut: Whether the mosaic leaves clouds out where a scene says where they are.
+
+        Returns:
+            None: it is not shown.
+        """
+        known = None if is_cut else self._style_of_look(candidate.place)
+        if known is not None and candidate.place.is_sound:
+            return known, False
+        scene = candidate.scene
+        style = None if scene is None else self._style_at(candidate.place, scene)
+        if scene is None or style is None:
+            return None
+        return StyleOfLook(style, is_by_statistics(style, scene)), is_cut and scene.mask is not None
 
     def contributions(self, places: Sequence[Place]) -> list[Contribution]:
         """Give what scenes are to the tile, of all of some."""

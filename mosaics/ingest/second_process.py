@@ -17,8 +17,7 @@ import traceback
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from mosaics.errors import IngestError
 from mosaics.ingest.preparing import Begin, Chunk, Preparing, Task, Wish
@@ -41,23 +40,13 @@ class _Child:
 
 
 class SecondProcess:
-    """A process that prepares one file after the other; a context manager. It starts when it is told to."""
+    """A process that prepares one file after the other; it starts when it is told to, and is to be closed."""
 
     def __init__(self, task: Task) -> None:
         self._task = task
         self._child: _Child | None = None
         self._is_ready = self._is_busy = False
         self._name = ""
-
-    def __enter__(self) -> Self:
-        """Start nothing yet."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End the process."""
-        self.close()
 
     def start(self) -> None:
         """Begin to start, which takes about a second; where that can't be done, it never is ready."""

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -99,7 +99,7 @@ def import_(
     importing = Importing(catalog=context.catalog, task=task, second=second)
     stopped = ""
     try:
-        with second or nullcontext(), seldom_collecting(), _progress() as progress:
+        with closing(second) if second else nullcontext(), seldom_collecting(), _progress() as progress:
             for path in files:
                 importing.run(path, progress(path.name))
     except IngestError as error:

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +69,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 @pytest.fixture
 def second(bench: Bench) -> Iterator[SecondProcess]:
-    with SecondProcess(bench.task) as made:
+    with closing(SecondProcess(bench.task)) as made:
         yield made
 
 
@@ -253,7 +254,7 @@ def test_it_ends_with_whoever_started_it(bench: Bench) -> None:
 def test_where_none_can_be_started_one_does_it_all(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", "/nowhere/python")
     path = bench.write("items.ndjson", *(own(number) for number in range(500)))
-    with SecondProcess(bench.task) as second:
+    with closing(SecondProcess(bench.task)) as second:
         importing = Importing(catalog=bench.catalog("one"), task=bench.task, second=second)
         importing.run(path, nothing)
         assert second._child is None
@@ -261,7 +262,7 @@ def test_where_none_can_be_started_one_does_it_all(bench: Bench, monkeypatch: py
 
 
 def test_no_process_is_left(bench: Bench) -> None:
-    with SecondProcess(bench.task) as second:
+    with closing(SecondProcess(bench.task)) as second:
         second.start()
         assert second._child is not None
         process_id = second._child.process.pid
