@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -33,10 +35,10 @@ WINDOW_BYTES: Final = 24 << 20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pixels:
-    """A window of a file."""
+    """A window of a file; what is valid is read-only."""
 
     values: NDArray[Any]
-    """Stored values, shape (bands, height, width), without the alpha band."""
+    """Stored values, shape (bands, height, width), without the alpha band; see `Source` for how long."""
     valid: NDArray[np.bool_]
     """True where a band has data: not nodata, masked, transparent or not finite; shape as the values."""
     alpha: NDArray[Any] | None
@@ -46,13 +48,24 @@ class Pixels:
 
 
 class Source:
-    """An inspected file, open; a context manager for one thread at a time."""
+    """An inspected file, open; a context manager for one thread at a time.
 
-    def __init__(self, inspection: Inspection) -> None:
+    Values are read into the same memory again and again: clearing new pages takes as long as reading.
+    """
+
+    def __init__(self, inspection: Inspection, *, kept: int = 1) -> None:
+        """Prepare for reading.
+
+        Args:
+            inspection: The file.
+            kept: The values of how many windows stay as they are while others are read.
+        """
         self.inspection = inspection
+        self._buffers = deque([np.empty(0, dtype=inspection.data_type)] * kept)
         self._stack = ExitStack()
         self._dataset: DatasetReader
         self._mask: DatasetReader | None = None
+        self._everything = np.ones((0, 0, 0), dtype=bool)
 
     def __enter__(self) -> Self:
         """Open the file and its external mask.
@@ -88,7 +101,9 @@ class Source:
         inspection = self.inspection
         indexes = inspection.band_indexes
         try:
-            values = self._dataset.read(indexes, window=window)
+            values = self._dataset.read(indexes, window=window, out=self._buffer(window))
+            if self._is_whole(values):
+                return self._whole(values)
             valid = np.isfinite(values) if values.dtype.kind == "f" else np.ones(values.shape, dtype=bool)
             opaque = np.ones(values.shape[1:], dtype=bool)
             if inspection.nodata_is_given:
@@ -107,6 +122,31 @@ class Source:
             raise _damaged(inspection, window, error) from error
         valid &= opaque
         return Pixels(values=values, valid=valid, alpha=alpha, opaque=opaque)
+
+    def _buffer(self, window: Window) -> NDArray[Any]:
+        """Give room for the values of a window: that which was given away first."""
+        shape = (self.inspection.band_count, int(window.height), int(window.width))
+        size = math.prod(shape)
+        buffer = self._buffers.popleft()
+        if buffer.size < size:
+            buffer = np.empty(size, dtype=buffer.dtype)
+        self._buffers.append(buffer)
+        return buffer[:size].reshape(shape)
+
+    def _is_whole(self, values: NDArray[Any]) -> bool:
+        """Tell whether nothing can be missing: whole numbers of a file that has no way to say so."""
+        inspection = self.inspection
+        says_nothing = inspection.nodata is None and not inspection.has_internal_mask
+        hides_nothing = inspection.alpha_band is None and self._mask is None
+        return values.dtype.kind != "f" and says_nothing and hides_nothing
+
+    def _whole(self, values: NDArray[Any]) -> Pixels:
+        """Give pixels that are all there: filling an array with that takes as long as reading them."""
+        if self._everything.shape != values.shape:
+            self._everything = np.ones(values.shape, dtype=bool)
+            self._everything.flags.writeable = False
+        valid = self._everything
+        return Pixels(values=values, valid=valid, alpha=None, opaque=valid[0])
 
 
 def windows(width: int, height: int, pixel_bytes: int, step: int) -> Iterator[Window]:

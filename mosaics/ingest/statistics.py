@@ -169,7 +169,7 @@ def measure(inspection: Inspection, report: Progress) -> Statistics:
     total = inspection.width * inspection.height
     done = 0
     areas = windows(inspection.width, inspection.height, inspection.pixel_bytes, _step(inspection))
-    with Source(inspection) as source:
+    with Source(inspection, kept=2) as source:
         for window, pixels in read_ahead(areas, source.read):
             for distribution, values, valid in zip(distributions, pixels.values, pixels.valid, strict=True):
                 distribution.add(values.ravel() if valid.all() else values[valid])

@@ -45,10 +45,11 @@ def test_percentiles_are_numpys(make_image: Callable[..., Path], data_type: str,
         assert found.bands[band].sample_step == 1
 
 
+@pytest.mark.parametrize("data_type", ["uint16", "float32"])
 def test_small_windows_give_the_same(
-    make_image: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    make_image: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, data_type: str
 ) -> None:
-    values = RNG.integers(0, 60_000, (1, 333, 555)).astype("uint16")
+    values = RNG.integers(0, 60_000, (2, 333, 555)).astype(data_type)
     path = make_image(values, tiled=True, blockxsize=64, blockysize=128)
     whole = measured(path)
     monkeypatch.setattr(source, "WINDOW_BYTES", 40_000)
