@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from mosaics.ingest.source import Progress
+if TYPE_CHECKING:
+    from mosaics.ingest.source import Progress
 
 
 class Runner(Protocol):

@@ -1,40 +1,32 @@
 """Runs what touches a doubtful file in a child process with limits, so that one bad file is refused alone.
 
-`python -m mosaics.ingest.sandbox FD` is that child: it takes calls from the connection it is handed.
-It guards against crashes, bombs and hangs, not against a library that was taken over.
+It guards against crashes, bombs and hangs, not against a library that was taken over. Nothing is loaded here
+that reads files, so that the child can be started first thing.
 """
 
 from __future__ import annotations
 
-import ctypes
-import importlib
 import logging
-import os
-import resource
 import signal
 import subprocess
 import sys
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from mosaics.errors import IngestError
-from mosaics.gdal import DELIVERED_DRIVERS, configure
-from mosaics.ingest.source import Progress
+from mosaics.ingest.processes import child_environment
+
+if TYPE_CHECKING:
+    from mosaics.ingest.source import Progress
 
 _LOG = logging.getLogger(__name__)
-_REPORT_SECONDS = 0.1
 _POLL_SECONDS = 1.0
 _START_SECONDS = 60.0
-_CALLED = tuple(f"mosaics.ingest.{name}" for name in ("convert", "deliveries.raw", "examine"))
-"""Modules of what most children are called for, which they load before the first call comes."""
-_PARENT_DEATH_SIGNAL = 1
-"""PR_SET_PDEATHSIG of Linux' prctl."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,7 +164,7 @@ class Sandbox:
             [
                 sys.executable,
                 "-m",
-                "mosaics.ingest.sandbox",
+                "mosaics.ingest.child",
                 str(theirs.fileno()),
                 str(self._limits.memory_bytes),
                 str(self._limits.cache_megabytes),
@@ -220,75 +212,3 @@ def _death(status: int | None) -> str:
             "source, for instance with: gdal_translate INPUT OUTPUT.tif"
         )
     return f"reading the file ended without a result (exit status {status}); it may need too much memory"
-
-
-def serve(connection: Connection) -> None:
-    """Answer calls until the other side closes; the child's main loop."""
-    while True:
-        try:
-            function, arguments = connection.recv()
-        except EOFError:
-            return
-        connection.send(_answer(function, arguments, _reporter(connection)))
-
-
-def _answer(function: Callable[..., Any], arguments: tuple[Any, ...], report: Progress) -> tuple[str, Any]:
-    try:
-        return "done", function(*arguments, report)
-    except IngestError as error:
-        return "refused", str(error)
-    except MemoryError:
-        return "memory", None
-    except Exception:  # noqa: BLE001 - whatever it is, the parent must hear of it
-        return "failed", traceback.format_exc()
-
-
-def _reporter(connection: Connection) -> Progress:
-    last = 0.0
-
-    def report(stage: str, fraction: float) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= _REPORT_SECONDS or fraction >= 1:
-            last = now
-            connection.send(("progress", (stage, fraction)))
-
-    return report
-
-
-def main(arguments: list[str]) -> None:
-    """Limit this process and serve calls.
-
-    Args:
-        arguments: File descriptor of the connection, bytes of memory, megabytes of GDAL's cache.
-    """
-    descriptor, memory_bytes, cache_megabytes = (int(argument) for argument in arguments)
-    end_with_parent()
-    # a Ctrl-C at the terminal reaches both; the parent decides and ends this process
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    configure(cache_megabytes, DELIVERED_DRIVERS)
-    for module in _CALLED:
-        importlib.import_module(module)
-    connection = Connection(descriptor)
-    try:
-        connection.send("ready")
-        serve(connection)
-    except (BrokenPipeError, ConnectionResetError):
-        return  # the parent is gone
-
-
-def child_environment() -> dict[str, str]:
-    """Give the environment of a child that finds the modules that this process finds."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-
-
-def end_with_parent() -> None:
-    """Let the kernel kill this process with the one that started it, lest it writes on beside the next."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -21,7 +21,7 @@ from typing import Final
 
 from mosaics.errors import IngestError
 from mosaics.ingest.preparing import Begin, Chunk, Preparing, Task, Wish
-from mosaics.ingest.sandbox import child_environment, end_with_parent
+from mosaics.ingest.processes import child_environment, end_with_parent
 
 _LOG = logging.getLogger(__name__)
 _PIPE_BYTES: Final = 1 << 20

@@ -6,11 +6,13 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from mosaics.ingest.runner import Runner
 from mosaics.ingest.sandbox import Limits, Sandbox
 from server.cli.context import USAGE, fail
+
+if TYPE_CHECKING:
+    from mosaics.ingest.runner import Runner
 
 _ADDRESS: Final = re.compile(r"(tcp|tls)://([\w.-]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}")
 

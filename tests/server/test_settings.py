@@ -251,7 +251,7 @@ def test_the_environment_is_read_nowhere_else() -> None:
                 if isinstance(node, ast.Attribute) and node.attr in readers:
                     found.add(str(path.relative_to(ROOT)))
     # these set variables that libraries and child processes read
-    setters = {"mosaics/gdal.py", "mosaics/ingest/sandbox.py", "server/cli/main.py", "server/cli/serve.py"}
+    setters = {"mosaics/gdal.py", "mosaics/ingest/processes.py", "server/cli/main.py", "server/cli/serve.py"}
     assert found == setters
 
 

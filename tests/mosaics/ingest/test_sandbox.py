@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 
 from mosaics.errors import IngestError
 from mosaics.ingest.sandbox import Limits, Sandbox
+from tests.conftest import ROOT
 
 Report = Callable[[str, float], None]
 
@@ -94,6 +97,12 @@ def test_the_child_starts_before_the_first_call() -> None:
         assert sandbox._child is not None
         first = sandbox._child[0].pid
         assert sandbox.run("a.tif", process_id, report=silent) == first
+
+
+def test_it_starts_before_anything_is_loaded_that_reads_files() -> None:
+    code = "import sys, mosaics.ingest.sandbox; print({'numpy', 'rasterio', 'cv2'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 def test_refusals_come_back_as_they_are(sandbox: Sandbox) -> None:
