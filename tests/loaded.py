@@ -135,7 +135,10 @@ def _do_call(asked: int, *standard: int) -> None:
 
 
 if __name__ == "__main__":
-    for module in ("server.cli.main", "typer.testing"):
+    from server.cli.main import COMMANDS
+
+    places = {f"server.cli.{place.partition(':')[0]}" for place in COMMANDS.values()}
+    for module in ("typer.testing", "server.cli.bank_work", "server.pgstac", *sorted(places)):
         importlib.import_module(module)
     gc.freeze()  # a collection in a call would copy all that is loaded
     with socket.socket(fileno=int(sys.argv[1])) as calls:

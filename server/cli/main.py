@@ -1,4 +1,4 @@
-"""The main command: options that all commands share, and the list of commands."""
+"""The main command: options that all commands share, and where each command is."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import getpass
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 # Threads of these libraries would multiply with ours; they read the environment when they are loaded.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -17,26 +17,37 @@ os.environ.setdefault("NUMEXPR_NUM_THREADS", "1")
 import typer
 
 from mosaics.gdal import configure
-from server.cli import (
-    bank,
-    bench,
-    collections,
-    grants,
-    keys,
-    layers,
-    leftovers,
-    mosaics,
-    parties,
-    reports,
-    rights,
-    scenes,
-    seed,
-    serve,
-)
 from server.cli.context import Context, configure_logging
+from server.cli.lazy import lazy_group
+
+COMMANDS: Final = {
+    "bank": "bank:bank",
+    "layers": "layers:layers",
+    "leftovers": "leftovers:leftovers",
+    "seed": "seed:seed",
+    "serve": "serve:serve",
+    "usage": "reports:usage",
+    "explain": "reports:explain",
+    "bench": "bench:bench",
+    "collection": "collections:collection",
+    "scene": "scenes:scene",
+    "mosaic": "mosaics:mosaic",
+    "institution": "parties:institution",
+    "group": "parties:group",
+    "operator": "parties:operator",
+    "membership": "parties:membership",
+    "licence": "parties:licence",
+    "grant": "grants:grant",
+    "forbid": "grants:forbid",
+    "key": "keys:key",
+    "rights": "rights:rights",
+    "audit": "rights:audit",
+}
+"""Where each is, in this package."""
 
 app = typer.Typer(
     name="dinamis-flux",
+    cls=lazy_group({name: f"server.cli.{place}" for name, place in COMMANDS.items()}),
     help="Banks satellite imagery and streams it as WMTS and XYZ tiles, to each institution its own.",
     no_args_is_help=True,
     add_completion=False,
@@ -68,29 +79,6 @@ def common(
     configure_logging(as_json=not sys.stderr.isatty())
     configure()
     context.obj = Context(home, f"cli:{actor or _user()}")
-
-
-app.command("bank")(bank.bank)
-app.command("layers")(layers.layers)
-app.command("leftovers")(leftovers.leftovers)
-app.command("seed")(seed.seed)
-app.command("serve")(serve.serve)
-app.command("usage")(reports.usage)
-app.command("explain")(reports.explain)
-app.command("bench")(bench.bench)
-app.add_typer(collections.collection, name="collection")
-app.add_typer(scenes.scene, name="scene")
-app.add_typer(mosaics.mosaic, name="mosaic")
-app.add_typer(parties.institution, name="institution")
-app.add_typer(parties.group, name="group")
-app.add_typer(parties.operator, name="operator")
-app.add_typer(parties.membership, name="membership")
-app.add_typer(parties.licence, name="licence")
-app.add_typer(grants.grant, name="grant")
-app.add_typer(grants.forbid, name="forbid")
-app.add_typer(keys.key, name="key")
-app.add_typer(rights.rights, name="rights")
-app.add_typer(rights.audit, name="audit")
 
 
 def _user() -> str:

@@ -29,7 +29,7 @@ from mosaics.ingest.second_process import SecondProcess
 from mosaics.sensors import find_sensor, load_sensors
 from mosaics.stretching import is_due, keep_stretch_of_items
 from mosaics.styles import load_styles
-from server.cli.bank import make_licence, warn_of_public
+from server.cli.bringing_in import make_licence, warn_of_public
 from server.cli.context import FAILED, USAGE, Context, context_of, fail, messages, print_rows, told
 from server.database import keep_pages
 from server.storage import scene_files

@@ -43,6 +43,17 @@ def test_every_command_has_help_that_says_what_it_does(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir()), "help makes nothing"
 
 
+def test_a_command_loads_nothing_of_the_others() -> None:
+    code = (
+        "import sys; from server.cli.main import COMMANDS, app\n"
+        "app(['layers', '--help'], standalone_mode=False)\n"
+        "places = {f'server.cli.{place.partition(chr(58))[0]}' for place in COMMANDS.values()}\n"
+        "print(*(places & sys.modules.keys()), 'mosaics.ingest.bank' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "server.cli.layers False"
+
+
 def test_wrong_usage_is_status_2(tmp_path: Path) -> None:
     lines = [
         ["nonsense"],

@@ -107,6 +107,10 @@ def test_failed_tiles_tell_by_the_status(own_home: Path, tmp_path: Path, *, inco
 
 def test_no_command_but_serve_loads_the_library_of_metrics() -> None:
     """It looks when it is loaded where workers count together, which `serve` names only then."""
-    code = "import sys, server.cli.main; print('prometheus_client' in sys.modules)"
+    code = (
+        "import sys, typer; from server.cli.main import app\n"
+        "assert len(list(typer.main.get_group(app).commands.values())) > 15\n"
+        "print('prometheus_client' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
