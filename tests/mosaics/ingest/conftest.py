@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,44 @@ from rasterio.crs import CRS
 from rasterio.transform import Affine
 
 from mosaics import gdal
+from mosaics.catalog.memory import MemoryCatalog
+from mosaics.ingest.bank import Bank
+from mosaics.ingest.sandbox import Sandbox
+from mosaics.sensors import load_sensors
+from mosaics.styles import load_styles
 
 PLACE = Affine(2.0, 0, 650_000, 0, -2.0, 6_860_000)
 """2 m pixels near Paris, EPSG:2154."""
 
 MakeImage = Callable[..., Path]
+
+SENSORS, STYLES = load_sensors(), load_styles()
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+"""What the clock of the bank says."""
+
+
+def silent(_stage: str, _fraction: float) -> None:
+    """Take progress and do nothing."""
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as made:
+        yield made
+
+
+@pytest.fixture
+def bank(tmp_path: Path, sandbox: Sandbox) -> Bank:
+    """A bank with a catalogue of its own, which draws no quicklooks."""
+    return Bank(
+        home_data=tmp_path / "home",
+        catalog=MemoryCatalog(),
+        sensors=SENSORS,
+        styles=STYLES,
+        sandbox=sandbox,
+        now=lambda: NOW,
+    )
 
 
 @pytest.fixture

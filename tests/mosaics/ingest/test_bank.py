@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import wait
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,39 +22,14 @@ from mosaics.ingest.bank import Bank
 from mosaics.ingest.deliveries.raw import look_at
 from mosaics.ingest.naming import scene_id_from
 from mosaics.ingest.options import BankOptions, BankResult
-from mosaics.ingest.sandbox import Sandbox
 from mosaics.item import scene_from_item
 from mosaics.models import Collection, Scene
 from mosaics.mosaic import mosaic_from
-from mosaics.sensors import find_sensor, load_sensors
-from mosaics.styles import load_styles
+from mosaics.sensors import find_sensor
+from tests.mosaics.ingest.conftest import SENSORS, silent
 
-SENSORS, STYLES = load_sensors(), load_styles()
 RNG = np.random.default_rng(2)
-NOW = datetime(2024, 1, 1, tzinfo=UTC)
 COG = {"driver": "COG", "blocksize": 256}
-
-
-def silent(_stage: str, _fraction: float) -> None:
-    """Take progress and do nothing."""
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as made:
-        yield made
-
-
-@pytest.fixture
-def bank(tmp_path: Path, sandbox: Sandbox) -> Bank:
-    return Bank(
-        home_data=tmp_path / "home",
-        catalog=MemoryCatalog(),
-        sensors=SENSORS,
-        styles=STYLES,
-        sandbox=sandbox,
-        now=lambda: NOW,
-    )
 
 
 def put(bank: Bank, path: Path, **options: Any) -> BankResult:

@@ -25,20 +25,14 @@ from mosaics.ingest.options import BankOptions
 from mosaics.ingest.runner import Runner
 from mosaics.ingest.sandbox import Limits, Sandbox
 from mosaics.products.recognise import find_deliveries, recognise
-from mosaics.sensors import load_sensors
-from mosaics.styles import load_styles
 from server.cli.banking import Banking, Job, Outcome
 from tests.conftest import free_port, need_program, position_pixels, wait_until, write_raster
 from tests.dask_cluster import DaskCluster, dask_cluster
 from tests.mosaics.ingest.cluster_calls import devour, double, its_log, refuse, work_for_long
+from tests.mosaics.ingest.conftest import SENSORS, STYLES, silent
 from tests.wide import Wide
 
-SENSORS, STYLES = load_sensors(), load_styles()
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def silent(_stage: str, _fraction: float) -> None:
-    """Take progress and do nothing."""
 
 
 @pytest.fixture(scope="module")

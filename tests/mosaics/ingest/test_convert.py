@@ -24,12 +24,9 @@ from mosaics.ingest.inspect import inspect
 from mosaics.ingest.profile import PROFILE, Reduction
 from mosaics.ingest.statistics import measure
 from mosaics.tiff.raster import PROFILE_TAG
+from tests.mosaics.ingest.conftest import silent
 
 RNG = np.random.default_rng(11)
-
-
-def silent(_stage: str, _fraction: float) -> None:
-    """Take progress and do nothing."""
 
 
 @pytest.fixture

@@ -16,10 +16,7 @@ from mosaics.errors import IngestError
 from mosaics.ingest.footprint import Coverage, footprint
 from mosaics.ingest.inspect import inspect
 from mosaics.ingest.statistics import measure
-
-
-def silent(_stage: str, _fraction: float) -> None:
-    """Take progress and do nothing."""
+from tests.mosaics.ingest.conftest import silent
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,15 +14,12 @@ import rasterio
 import shapely
 from rasterio.warp import reproject, transform_bounds
 
-from mosaics.catalog.memory import MemoryCatalog
 from mosaics.errors import IngestError
 from mosaics.gdal import open_raster
 from mosaics.ingest.bank import Bank
 from mosaics.ingest.deliveries.prepare import GroundOptions
 from mosaics.ingest.options import BankOptions
-from mosaics.ingest.sandbox import Sandbox
-from mosaics.sensors import load_sensors
-from mosaics.styles import load_styles
+from tests.mosaics.ingest.conftest import silent
 
 pytestmark = pytest.mark.imagery
 
@@ -86,26 +83,9 @@ RAW = {
 """File in sensor geometry, or complex -> its sensor, if it has to be named, and what is said of it."""
 
 
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as made:
-        yield made
-
-
 @pytest.fixture
-def bank(tmp_path: Path, sandbox: Sandbox, imagery: Path) -> Bank:
-    return Bank(
-        home_data=tmp_path,
-        catalog=MemoryCatalog(),
-        sensors=load_sensors(),
-        styles=load_styles(),
-        sandbox=sandbox,
-        data_roots=[imagery],
-    )
-
-
-def silent(_stage: str, _fraction: float) -> None:
-    """Take progress and do nothing."""
+def bank(bank: Bank, imagery: Path) -> Bank:
+    return replace(bank, data_roots=[imagery])
 
 
 @pytest.mark.parametrize("name", [*IN_PLACE, *CONVERTED])

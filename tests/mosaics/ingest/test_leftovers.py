@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,33 +17,17 @@ from mosaics.errors import IngestError
 from mosaics.ingest.bank import Bank
 from mosaics.ingest.leftovers import find_leftovers, remove_leftovers
 from mosaics.ingest.options import BankOptions, BankResult
-from mosaics.ingest.sandbox import Sandbox
 from mosaics.ingest.turn import one_at_a_time
-from mosaics.sensors import load_sensors
-from mosaics.styles import load_styles
 from server.quicklook import quicklook_maker
 from server.settings import Settings
 
 MakeImage = Callable[..., Path]
 
 
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as made:
-        yield made
-
-
 @pytest.fixture
-def bank(tmp_path: Path, sandbox: Sandbox) -> Bank:
-    return Bank(
-        home_data=tmp_path / "home" / "data",
-        catalog=MemoryCatalog(),
-        sensors=load_sensors(),
-        styles=load_styles(),
-        sandbox=sandbox,
-        quicklook=quicklook_maker(Settings(home=tmp_path / "home")),
-        now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
-    )
+def bank(bank: Bank, tmp_path: Path) -> Bank:
+    home = tmp_path / "home"
+    return replace(bank, home_data=home / "data", quicklook=quicklook_maker(Settings(home=home)))
 
 
 def put(bank: Bank, make_image: MakeImage, name: str, value: int) -> BankResult:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +13,10 @@ import rasterio
 import shapely
 from rasterio.warp import transform_bounds
 
-from mosaics.catalog.memory import MemoryCatalog
 from mosaics.errors import IngestError
 from mosaics.ingest.bank import Bank
 from mosaics.ingest.inspect import held_as
 from mosaics.ingest.options import BankOptions
-from mosaics.ingest.sandbox import Sandbox
-from mosaics.sensors import load_sensors
-from mosaics.styles import load_styles
 from server.quicklook import quicklook_maker
 from server.settings import Settings
 from tests.mosaics.ingest.deliveries.banked import picture_of
@@ -31,23 +27,10 @@ FRAME = 40
 """Columns of black on the left of the images made here."""
 
 
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as made:
-        yield made
-
-
 @pytest.fixture
-def bank(tmp_path: Path, sandbox: Sandbox) -> Bank:
-    return Bank(
-        home_data=tmp_path / "home" / "data",
-        catalog=MemoryCatalog(),
-        sensors=load_sensors(),
-        styles=load_styles(),
-        sandbox=sandbox,
-        quicklook=quicklook_maker(Settings(home=tmp_path / "home")),
-        now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
-    )
+def bank(bank: Bank, tmp_path: Path) -> Bank:
+    home = tmp_path / "home"
+    return replace(bank, home_data=home / "data", quicklook=quicklook_maker(Settings(home=home)))
 
 
 def framed(positions: Callable[[int, int, int], np.ndarray]) -> np.ndarray:

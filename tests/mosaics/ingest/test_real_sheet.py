@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,12 +11,10 @@ import pytest
 import shapely
 from rasterio.warp import transform_bounds
 
-from mosaics.catalog.memory import MemoryCatalog
 from mosaics.fast import FastReader
 from mosaics.gdal import open_raster, unplaced_files_expected
 from mosaics.ingest.bank import Bank
 from mosaics.ingest.options import BankOptions
-from mosaics.ingest.sandbox import Sandbox
 from mosaics.models import Picture, Scene
 from mosaics.products.recognise import recognise
 from mosaics.products.rpc import read_rpc
@@ -26,6 +23,7 @@ from mosaics.sensors import load_sensors
 from mosaics.styles import load_styles
 from mosaics.tiff.blocks import BlockCache
 from server.quicklook import scene_picture
+from tests.mosaics.ingest.conftest import silent
 
 pytestmark = pytest.mark.imagery
 
@@ -115,26 +113,9 @@ REAL = (
 )
 
 
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as made:
-        yield made
-
-
 @pytest.fixture
-def bank(tmp_path: Path, sandbox: Sandbox, imagery: Path) -> Bank:
-    return Bank(
-        home_data=tmp_path,
-        catalog=MemoryCatalog(),
-        sensors=SENSORS,
-        styles=STYLES,
-        sandbox=sandbox,
-        data_roots=[imagery],
-    )
-
-
-def silent(_stage: str, _fraction: float) -> None:
-    """Take progress and do nothing."""
+def bank(bank: Bank, imagery: Path) -> Bank:
+    return replace(bank, data_roots=[imagery])
 
 
 def banked(bank: Bank, path: Path, sensor: str | None) -> Scene:

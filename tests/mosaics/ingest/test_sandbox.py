@@ -16,6 +16,7 @@ import pytest
 from mosaics.errors import IngestError
 from mosaics.ingest.sandbox import Limits, Sandbox
 from tests.conftest import ROOT
+from tests.mosaics.ingest.conftest import silent
 
 Report = Callable[[str, float], None]
 
@@ -65,10 +66,6 @@ def environment(name: str, report: Report) -> str | None:
 
 def process_id(report: Report) -> int:
     return os.getpid()
-
-
-def silent(_stage: str, _fraction: float) -> None:
-    """Take progress and do nothing."""
 
 
 @pytest.fixture

@@ -12,12 +12,9 @@ from mosaics.errors import IngestError
 from mosaics.ingest import source, statistics
 from mosaics.ingest.inspect import inspect
 from mosaics.ingest.statistics import Histogram, Statistics, SystematicSample, measure
+from tests.mosaics.ingest.conftest import silent
 
 RNG = np.random.default_rng(7)
-
-
-def silent(_stage: str, _fraction: float) -> None:
-    """Take progress and do nothing."""
 
 
 def measured(path: Path) -> Statistics:

@@ -36,6 +36,7 @@ from mosaics.stored import StoredBlocks
 from mosaics.styles import load_styles
 from mosaics.tiff.blocks import BlockCache
 from mosaics.visual import stored_block
+from tests.mosaics.ingest.conftest import silent
 
 SENSORS, STYLES = load_sensors(), load_styles()
 GRID = find_grid(load_grids(), "WebMercatorQuad")
@@ -43,10 +44,6 @@ RNG = np.random.default_rng(3)
 NOTHING = Text(fr="", en="")
 SIZE = 600, 700
 """Rows and columns of 2 m: 4 x 5 tiles at zoom 16."""
-
-
-def silent(_stage: str, _fraction: float) -> None:
-    """Take progress and do nothing."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,12 +106,6 @@ class Home:
             for y in range(found.min_row, found.max_row + 1):
                 for x in range(found.min_col, found.max_col + 1):
                     yield z, x, y
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as made:
-        yield made
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,10 @@ import pytest
 import rasterio
 from rasterio.transform import Affine
 
-from mosaics.catalog.memory import MemoryCatalog
 from mosaics.errors import IngestError
 from mosaics.ingest.bank import Bank
 from mosaics.ingest.deliveries import groups
 from mosaics.ingest.options import BankOptions
-from mosaics.ingest.sandbox import Sandbox
 from mosaics.item import scene_from_item
 from mosaics.products.delivery import (
     BandGroup,
@@ -34,33 +31,12 @@ from mosaics.products.recognise import recognise
 from mosaics.sensors import load_sensors
 from mosaics.styles import load_styles
 from tests.conftest import IMAGERY
+from tests.mosaics.ingest.conftest import silent
 from tests.mosaics.ingest.deliveries.sensor_images import SIZE, linear_rpc, ramp, write
 
 SENSORS, STYLES = load_sensors(), load_styles()
 COLOURS = (("B2", "red"), ("B1", "green"), ("B0", "blue"), ("B3", "nir"))
 PLACE = Affine(2.0, 0, 500_000, 0, -2.0, 5_150_000)
-
-
-def silent(_stage: str, _fraction: float) -> None:
-    """Take progress and do nothing."""
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as made:
-        yield made
-
-
-@pytest.fixture
-def bank(tmp_path: Path, sandbox: Sandbox) -> Bank:
-    return Bank(
-        home_data=tmp_path / "home",
-        catalog=MemoryCatalog(),
-        sensors=SENSORS,
-        styles=STYLES,
-        sandbox=sandbox,
-        now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
-    )
 
 
 def group(folder: Path, name: str, bands: tuple[tuple[str, str], ...], **more: Any) -> BandGroup:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +32,6 @@ pytestmark = pytest.mark.skipif(not dimap.SKELETONS.is_dir(), reason="no product
 
 SPOT = 300
 """Rows and columns of a scene of SPOT 5 here."""
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as made:
-        yield made
 
 
 def tiled(folder: Path, stem: str, values: np.ndarray, at: tuple[int, int], **more: Any) -> None:

@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -39,12 +38,6 @@ from tests.mosaics.products import test_sidecar as sidecar
 from tests.mosaics.products import test_skysat as skysat
 
 pytestmark = pytest.mark.skipif(not planet.FOLDER.is_dir(), reason="no real imagery here")
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as made:
-        yield made
 
 
 def test_planetscope_of_eight_bands_with_its_mask(tmp_path: Path, sandbox: Sandbox) -> None:

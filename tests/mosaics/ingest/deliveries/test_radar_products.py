@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +22,6 @@ from tests.mosaics.products import test_sentinel1 as sentinel1
 from tests.mosaics.products import test_terrasarx as terrasarx
 
 pytestmark = pytest.mark.skipif(not radarsat2.REAL.is_dir(), reason="no product skeletons here")
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as made:
-        yield made
 
 
 def constant(value: complex, shape: tuple[int, int], dtype: str) -> np.ndarray:
