@@ -24,6 +24,7 @@ from mosaics.ingest.examine import Examination, examine
 from mosaics.ingest.fetch import fetched
 from mosaics.ingest.inspect import Inspection
 from mosaics.ingest.keeping import Keeping
+from mosaics.ingest.known import words_of_known
 from mosaics.ingest.naming import check_collection_id, collection_of, register_collection, scene_id_of
 from mosaics.ingest.options import BankOptions, BankResult
 from mosaics.ingest.results import facts_of, finished
@@ -207,7 +208,7 @@ class Bank:
         known = self.catalog.find_by_digest(digest)
         if known is not None:
             clear_away(self.keeping.folder(known[0]), digest)
-            return self._unchanged(known, handed, digest)
+            return self._unchanged(known, handed, digest, options)
         assert examination is not None, "only what is known is not examined"
         description = describe(examination, options.sensor, self.sensors, self.styles)
         collection = collection_of(self.catalog, options, description.sensor)
@@ -221,7 +222,7 @@ class Bank:
         ):
             known = self.catalog.find_by_digest(digest)
             if known is not None:  # another process was faster
-                return self._unchanged(known, handed, digest)
+                return self._unchanged(known, handed, digest, options)
             scene_id = scene_id_of(self.catalog, collection.id, path.stem, digest)
             scene = _scene(examination, description, options, collection, scene_id)
             keeping = self.keeping
@@ -307,16 +308,18 @@ class Bank:
         with lasting_folder(self.keeping.folder(collection_id), digest, name) as folder:
             yield finished(self.sandbox, examination, kind, folder, progress)
 
-    def _unchanged(self, known: tuple[str, str], handed: _Handed, digest: str) -> BankResult:
+    def _unchanged(
+        self, known: tuple[str, str], handed: _Handed, digest: str, options: BankOptions
+    ) -> BankResult:
         """Say that the content is banked; an object that was written anew with it is taken as it is now."""
-        words = f"the same content is banked already, as {known[1]} in {known[0]}"
         item = self.catalog.item(*known)
+        words = words_of_known(item, known, options)
         if handed.href is not None and handed.etag is not None and item is not None:
             item = of_new_state(item, handed.href, handed.etag)
             if item is not None:
                 self.catalog.put_scene(known[0], item, digest)
-                words += "; the object was written anew since, which is noted"
-        messages = (words, *self._without_former(handed, known))
+                words += ("the object was written anew since, which is noted",)
+        messages = (*words, *self._without_former(handed, known))
         return BankResult(status="unchanged", collection_id=known[0], scene_id=known[1], messages=messages)
 
     def _without_former(self, handed: _Handed, now: tuple[str, str]) -> tuple[str, ...]:

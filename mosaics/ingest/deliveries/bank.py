@@ -18,6 +18,7 @@ from mosaics.ingest.deliveries.groups import GroupMaker, Made, MadeMask
 from mosaics.ingest.deliveries.masks import NOTHING, classes
 from mosaics.ingest.digests import file_sha256
 from mosaics.ingest.keeping import Keeping
+from mosaics.ingest.known import words_of_known
 from mosaics.ingest.naming import check_collection_id, collection_of, register_collection, scene_id_of
 from mosaics.ingest.options import BankOptions, BankResult
 from mosaics.ingest.results import facts_of
@@ -74,12 +75,12 @@ class DeliveryBank:
         known = self.catalog.find_by_digest(digest)
         if known is not None:
             clear_away(self.keeping.folder(known[0]), digest)
-            return _unchanged(known)
+            return self._unchanged(known, options)
         collection = collection_of(self.catalog, options, sensor)
         with lasting_folder(self.keeping.folder(collection.id), digest, delivery.name) as folder:
             known = self.catalog.find_by_digest(digest)
             if known is not None:  # another process was at it
-                return _unchanged(known)
+                return self._unchanged(known, options)
             work = GroupMaker(
                 sandbox=self.sandbox, sensor=sensor, options=options, folder=folder, progress=progress
             )
@@ -89,11 +90,19 @@ class DeliveryBank:
             with one_at_a_time(self.keeping.root):
                 known = self.catalog.find_by_digest(digest)
                 if known is not None:  # another process was faster
-                    return _unchanged(known)
+                    return self._unchanged(known, options)
                 scene_id = scene_id_of(self.catalog, collection.id, delivery.name, digest)
                 scene = _scene(delivery, made, (sensor, collection), options, scene_id)
                 scene = dataclasses.replace(scene, styles=_styles(scene, made, sensor, self.styles))
                 return self._registered(delivery, made, (collection, scene), digest)
+
+    def _unchanged(self, known: tuple[str, str], options: BankOptions) -> BankResult:
+        return BankResult(
+            status="unchanged",
+            collection_id=known[0],
+            scene_id=known[1],
+            messages=words_of_known(self.catalog.item(*known), known, options),
+        )
 
     def _sensor_of(self, delivery: Delivery) -> Sensor:
         """Give the product family that a delivery names, which a description of one's own may do wrongly."""
@@ -254,12 +263,3 @@ def _digest(delivery: Delivery, progress: Progress) -> str:
 
         digests.append(file_sha256(path, path.name, report))
     return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
-
-
-def _unchanged(known: tuple[str, str]) -> BankResult:
-    return BankResult(
-        status="unchanged",
-        collection_id=known[0],
-        scene_id=known[1],
-        messages=(f"the same content is banked already, as {known[1]} in {known[0]}",),
-    )

@@ -75,7 +75,22 @@ def test_the_same_content_is_one_scene(bank: Bank, make_image: Callable[..., Pat
     again = put(bank, copy, collection_id="two")
     assert (again.status, again.collection_id, again.scene_id) == ("unchanged", "one", first.scene_id)
     assert "banked already" in again.messages[0]
+    anew = f"to bank it anew take it out first: dinamis-flux scene remove one:{first.scene_id}"
+    assert again.messages[1] == f"its collection is one, not two; {anew}"
     assert bank.catalog.collection("two") is None
+
+
+def test_whoever_names_another_sensor_hears_how_to_bank_anew(
+    bank: Bank, make_image: Callable[..., Path]
+) -> None:
+    path = make_image(RNG.integers(0, 255, (3, 40, 50)).astype("uint8"))
+    first = put(bank, path)
+    assert len(put(bank, path, sensor=find_sensor(SENSORS, "rgb"), collection_id="rgb").messages) == 1
+    again = put(bank, path, sensor=find_sensor(SENSORS, "aerial"))
+    assert again.messages[1].startswith("its sensor is rgb, not aerial; to bank it anew")
+    assert bank.catalog.remove_scene("rgb", first.scene_id)
+    anew = put(bank, path, sensor=find_sensor(SENSORS, "aerial"))
+    assert (anew.status, anew.collection_id) == ("banked", "aerial")
 
 
 def test_what_is_known_is_known_however_long_its_digest_takes(
