@@ -3,11 +3,13 @@
 Both levels cover the same ground, as GDAL and all that follow it take it: of 805 columns become 403, each as
 wide as 1.9975. A pixel on the border between two is shared by average, and counts once for mode and maximum.
 
-GDAL has no maximum for overviews, and its builder tells no progress to Python.
+Rows and columns are reduced one after the other, a few rows at a time, so that what is between stays in the
+processor's cache. GDAL has no maximum for overviews, and its builder tells no progress to Python.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,39 +23,85 @@ if TYPE_CHECKING:
     Values = NDArray[Any]
     Valid = NDArray[np.bool_]
 
-_TAPS: Final = 3
-"""Pixels of the finer level that one of the coarser may touch along an axis."""
+_ROWS_AT_ONCE: Final = 32
+"""Of the coarser level."""
+_ALMOST: Final = 5e-7
+"""What a mean may lack of a half to be rounded up: shares are no whole numbers."""
 _WIDER: Final[dict[str, np.dtype[Any]]] = {
     "uint8": np.dtype("uint16"),
     "int8": np.dtype("int16"),
     "uint16": np.dtype("uint32"),
     "int16": np.dtype("int32"),
 }
-"""Whole numbers in which eight values can be added."""
+"""Whole numbers in which four values can be added."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tap:
+    """One of the neighbours that the pixels of a window cover, along one axis."""
+
+    first: int
+    """Where that of the first pixel is within the source, of the others two further each; -1: outside."""
+    shares: NDArray[np.float64]
+    """How much of it each pixel covers, 0 to 1."""
+    centred: NDArray[np.bool_]
+    """Whether a pixel covers its centre: each centre is in one pixel only."""
+    is_whole: bool
+    """All shares are 1."""
+
+    def of(self, values: NDArray[Any], axis: int) -> tuple[slice, NDArray[Any]]:
+        """Give which pixels have this neighbour, and their neighbours, without copying.
+
+        Args:
+            values: The source, two-dimensional.
+            axis: Which one.
+        """
+        begin = (max(0, -self.first) + 1) // 2
+        end = min(len(self.shares), (values.shape[axis] - self.first + 1) // 2)
+        places = slice(self.first + 2 * begin, max(0, self.first + 2 * end - 1), 2)
+        return slice(begin, end), values[places] if axis == 0 else values[:, places]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Steps:
     """Which pixels of the finer level those of a window of the coarser one cover, along one axis."""
 
+    window: slice
+    """Pixels of the coarser level."""
+    sizes: tuple[int, int]
+    """Pixels of the whole coarser level, and of the finer."""
     source: slice
     """Pixels of the finer level that the window needs."""
-    places: NDArray[np.intp]
-    """Of each pixel, three neighbours within the source, shape (pixels, 3)."""
-    shares: NDArray[np.float64]
-    """How much of each neighbour is covered, 0 to 1; same shape."""
-    centred: NDArray[np.bool_]
-    """Whether a neighbour's centre is covered: each pixel is in one place only; same shape."""
+    taps: tuple[Tap, ...]
+    """In their order: two where the finer level is twice as large, else three."""
 
     @property
-    def plain(self) -> bool:
-        """True where each pixel covers two neighbours, or one at the end, wholly."""
-        return bool(((self.shares == 0) | (self.shares == 1)).all())
+    def count(self) -> int:
+        """Pixels of the window."""
+        return int(self.window.stop - self.window.start)
+
+    @property
+    def covered(self) -> float:
+        """How many pixels of the finer level each covers."""
+        coarser, finer = self.sizes
+        return finer / coarser
 
     @property
     def halving(self) -> bool:
         """True where each pixel covers exactly two neighbours: all but levels of an odd size."""
-        return self.plain and self.source.stop - self.source.start == 2 * len(self.places)
+        return len(self.taps) == 2
+
+    def parts(self, count: int) -> Iterator[Steps]:
+        """Cut the window into some of so many pixels."""
+        for start in range(self.window.start, self.window.stop, count):
+            yield steps(slice(start, min(start + count, self.window.stop)), *self.sizes)
+
+    def centres(self) -> tuple[tuple[NDArray[np.intp], Valid], ...]:
+        """Give the first and the second centre that each pixel covers: where within the source, if at all."""
+        centred = np.stack([tap.centred for tap in self.taps])
+        first = np.array([tap.first for tap in self.taps])[centred.argmax(axis=0)] + 2 * np.arange(self.count)
+        is_double = centred.sum(axis=0) == 2
+        return (first, np.ones(self.count, dtype=bool)), (first + is_double, is_double)
 
 
 def steps(window: slice, coarser: int, finer: int) -> Steps:
@@ -64,20 +112,25 @@ def steps(window: slice, coarser: int, finer: int) -> Steps:
         coarser: Pixels of the whole coarser level, half of the finer, rounded up.
         finer: Pixels of the whole finer level.
     """
-    ratio = finer / coarser
+    assert coarser == (finer + 1) // 2, "a level is half of the finer one, rounded up"
     numbers = np.arange(window.start, window.stop)
-    begin = np.round(numbers * ratio, 9)
-    end = np.minimum(np.round((numbers + 1) * ratio, 9), finer)
-    places = np.floor(begin).astype("intp")[:, np.newaxis] + np.arange(_TAPS)
-    shares = np.minimum(end[:, np.newaxis], places + 1) - np.maximum(begin[:, np.newaxis], places)
-    centres = places + 0.5
-    first, last = int(places[0, 0]), min(int(np.ceil(end[-1])), finer)
-    return Steps(
-        source=slice(first, last),
-        places=np.minimum(places - first, last - first - 1),
-        shares=np.clip(shares, 0, 1),
-        centred=(centres >= begin[:, np.newaxis]) & (centres < end[:, np.newaxis]),
+    every = np.ones(len(numbers), dtype=bool)
+    middle = 2 * window.start
+    if finer == 2 * coarser:
+        first = middle
+        shares = [every.astype("float64")] * 2
+        centred = [every] * 2
+    else:  # each covers 2 - 1 / coarser, so it begins the earlier the further on it is
+        first = max(0, middle - 1)
+        shares = [numbers / coarser, every.astype("float64"), 1 - (numbers + 1) / coarser]
+        centred = [2 * numbers >= coarser, every, 2 * (numbers + 1) < coarser]
+        middle -= 1
+    taps = tuple(
+        Tap(first=middle - first + place, shares=share, centred=centre, is_whole=bool((share == 1).all()))
+        for place, (share, centre) in enumerate(zip(shares, centred, strict=True))
     )
+    source = slice(first, min(2 * window.stop, finer))
+    return Steps(window=window, sizes=(coarser, finer), source=source, taps=taps)
 
 
 def coarsen(
@@ -102,127 +155,151 @@ def coarsen(
         Values of the same type, a pixel for each of the steps, and which of them are valid: those that cover
         the centre of at least one valid pixel.
     """
-    halves = all(each.halving for each in covered)
-    if halves and valid.all() and reduction == "average":
-        result, any_valid = _average_of_four(values), None
-    else:
-        found, counts = _quarters(values, valid) if halves else _centred(values, valid, covered)
-        any_valid = counts.any(axis=0)
+    rows, columns = covered
+    shape = (len(values), rows.count, columns.count)
+    result, still_valid = np.empty(shape, values.dtype), np.empty(shape, dtype=bool)
+    for part in rows.parts(_ROWS_AT_ONCE):
+        source = slice(part.source.start - rows.source.start, part.source.stop - rows.source.start)
+        target = slice(part.window.start - rows.window.start, part.window.stop - rows.window.start)
+        for band in range(len(values)):
+            level = _Level(values[band, source], valid[band, source], part, columns)
+            made, there = level.reduced(reduction)
+            result[band, target], still_valid[band, target] = _filled(made, there, fill), there
+    return result, still_valid
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """Some rows of one band of the finer level, and what becomes one."""
+
+    values: Values
+    """Shape (rows, columns)."""
+    valid: Valid
+    """Same shape."""
+    rows: Steps
+    columns: Steps
+
+    def reduced(self, reduction: Reduction) -> tuple[Values, Valid]:
+        """Give the pixels of the coarser level, and which of them are valid."""
+        is_whole = bool(self.valid.all())
+        there = np.ones((self.rows.count, self.columns.count), dtype=bool) if is_whole else self._any()
         if reduction == "average":
-            result = _average_of_valid(found, counts) if halves else _average(values, valid, covered)
-        elif reduction == "max":
-            result = _maximum(found, counts)
+            return self._average(is_whole=is_whole), there
+        return self._maximum() if reduction == "max" else self._mode(), there
+
+    def _any(self) -> Valid:
+        found = self.valid
+        for axis, each in enumerate((self.rows, self.columns)):
+            coarser = np.zeros(_shape(found, each, axis), dtype=bool)
+            for tap in each.taps:
+                which, neighbours = tap.of(found, axis)
+                _of(coarser, which, axis)[...] |= neighbours & _beside(tap.centred[which], axis)
+            found = coarser
+        return found
+
+    def _average(self, *, is_whole: bool) -> Values:
+        wide = _WIDER.get(self.values.dtype.name)
+        if is_whole and wide is not None and self.rows.halving and self.columns.halving:
+            return _average_of_four(self.values, wide)
+        if is_whole:
+            mean = self._sum(self.values) / (self.rows.covered * self.columns.covered)
         else:
-            result = _mode(found, counts)
-    if any_valid is None:
-        any_valid = np.ones(result.shape, dtype=bool)
-    if fill is not None and not np.isnan(fill):
-        result = _avoiding(result, any_valid, fill)
-    empty = fill if fill is not None else (np.nan if values.dtype.kind == "f" else 0)
-    result[~any_valid] = empty
-    return result, any_valid
+            number = self._sum(self.valid)
+            mean = self._sum(np.where(self.valid, self.values, 0)) / np.where(number > 0, number, 1)
+        return _rounded(mean, self.values.dtype)
+
+    def _sum(self, summands: NDArray[Any]) -> NDArray[np.float64]:
+        """Add up what each pixel covers, by how much of it that is."""
+        for axis, each in enumerate((self.rows, self.columns)):
+            total = np.zeros(_shape(summands, each, axis))
+            for tap in each.taps:
+                which, neighbours = tap.of(summands, axis)
+                part = _of(total, which, axis)
+                part += neighbours if tap.is_whole else neighbours * _beside(tap.shares[which], axis)
+            summands = total
+        return summands
+
+    def _maximum(self) -> Values:
+        floating = self.values.dtype.kind == "f"
+        lowest = np.asarray(-np.inf if floating else np.iinfo(self.values.dtype).min, self.values.dtype)
+        found = np.where(self.valid, self.values, lowest)
+        for axis, each in enumerate((self.rows, self.columns)):
+            coarser = np.full(_shape(found, each, axis), lowest)
+            for tap in each.taps:
+                which, neighbours = tap.of(found, axis)
+                part = _of(coarser, which, axis)
+                np.maximum(part, neighbours, out=part, where=_beside(tap.centred[which], axis))
+            found = coarser
+        return found
+
+    def _mode(self) -> Values:
+        """Give the most frequent value; of several, the one that comes first in reading order."""
+        places = [
+            ((rows, columns), _beside(has_row, 0) & has_column)
+            for rows, has_row in self.rows.centres()
+            for columns, has_column in self.columns.centres()
+        ]
+        found = np.stack([_taken(self.values, *place) for place, _ in places])
+        counts = np.stack([_taken(self.valid, *place) & there for place, there in places])
+        votes = np.zeros(found.shape, dtype=np.int8)
+        for first in range(len(found)):
+            for second in range(len(found)):
+                votes[first] += (found[first] == found[second]) & counts[second]
+        votes[~counts] = 0
+        return np.asarray(np.take_along_axis(found, votes.argmax(axis=0)[np.newaxis], axis=0)[0])
 
 
-def _quarters(values: Values, valid: Valid) -> tuple[Any, Any]:
-    """Give what `_centred` gives where each pixel covers exactly two by two, without looking places up."""
-    places = [np.s_[:, y::2, x::2] for y in range(2) for x in range(2)]
-    return np.stack([values[place] for place in places]), np.stack([valid[place] for place in places])
+def _shape(values: NDArray[Any], each: Steps, axis: int) -> tuple[int, int]:
+    """Give the shape that an array has once an axis is reduced."""
+    return (each.count, values.shape[1]) if axis == 0 else (values.shape[0], each.count)
 
 
-def _average_of_four(values: Values) -> Values:
-    """Average two by two that are all valid; integers as whole numbers, which is several times as quick."""
-    wide = _WIDER.get(values.dtype.name, np.dtype("float64"))
-    rows = values[:, 0::2]
-    if wide.kind == "f":  # in the order of `_average`, so that sums are the same to the last bit
-        total = rows[:, :, 0::2].astype(wide) + rows[:, :, 1::2]
-        for x in range(2):
-            total += values[:, 1::2, x::2]
-        return _rounded(total / 4, values.dtype)
-    both = np.add(rows, values[:, 1::2], dtype=wide)
-    total = both[:, :, 0::2] + both[:, :, 1::2]
+def _of(values: NDArray[Any], which: slice, axis: int) -> NDArray[Any]:
+    return values[which] if axis == 0 else values[:, which]
+
+
+def _beside(numbers: NDArray[Any], axis: int) -> NDArray[Any]:
+    """Lay numbers along an axis."""
+    return numbers[:, np.newaxis] if axis == 0 else numbers
+
+
+def _taken(values: NDArray[Any], rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[Any]:
+    return values.take(rows, axis=0).take(columns, axis=1)
+
+
+def _average_of_four(values: Values, wide: np.dtype[Any]) -> Values:
+    """Average two by two that are all valid, as whole numbers: that takes half the time."""
+    rows = np.add(values[0::2], values[1::2], dtype=wide)
+    total = rows[:, 0::2] + rows[:, 1::2]
     total += 2
     total >>= 2
     return total.astype(values.dtype)
-
-
-def _average_of_valid(found: Any, counts: Any) -> Any:
-    """Average the valid ones of four."""
-    number = counts.sum(axis=0, dtype="uint8")
-    wide = _WIDER.get(found.dtype.name, np.dtype("float64"))
-    total = np.zeros(number.shape, wide)
-    for values, valid in zip(found, counts, strict=True):
-        np.add(total, values, out=total, where=valid)
-    number[number == 0] = 1
-    if wide.kind == "f":
-        return _rounded(total / number, found.dtype)
-    return ((2 * total + number) // (2 * number.astype(wide))).astype(found.dtype)
-
-
-def _centred(values: Values, valid: Valid, covered: tuple[Steps, Steps]) -> tuple[Any, Any]:
-    """Give the pixels whose centres are covered, in reading order, and which of them are there and valid.
-
-    Along an axis they are one or two, so there are four: shape (4, bands, rows, columns).
-    """
-    places, there = [], []
-    for each in covered:
-        first = each.centred.argmax(axis=1)
-        ahead = np.minimum(first + 1, _TAPS - 1)
-        lines = np.arange(len(first))
-        places.append((each.places[lines, first], each.places[lines, ahead]))
-        there.append((each.centred[lines, first], each.centred[lines, ahead] & (ahead > first)))
-    found, counts = [], []
-    for y in range(2):
-        for x in range(2):
-            place = np.s_[:, places[0][y][:, np.newaxis], places[1][x]]
-            found.append(values[place])
-            counts.append(valid[place] & there[0][y][:, np.newaxis] & there[1][x])
-    return np.stack(found), np.stack(counts)
-
-
-def _average(values: Values, valid: Valid, covered: tuple[Steps, Steps]) -> Values:
-    rows, columns = covered
-    taps = 2 if rows.plain and columns.plain else _TAPS
-    shape = (len(values), len(rows.places), len(columns.places))
-    total, number = np.zeros(shape), np.zeros(shape)
-    for y in range(taps):
-        for x in range(taps):
-            place = np.s_[:, rows.places[:, y][:, np.newaxis], columns.places[:, x]]
-            held = np.where(valid[place], rows.shares[:, y][:, np.newaxis] * columns.shares[:, x], 0)
-            total += np.where(held > 0, values[place], 0) * held
-            number += held
-    return _rounded(total / np.where(number > 0, number, 1), values.dtype)
 
 
 def _rounded(mean: NDArray[np.float64], data_type: np.dtype[Any]) -> Values:
     if data_type.kind == "f":
         return mean.astype(data_type)
     limits = np.iinfo(data_type)
-    return np.floor(np.round(mean + 0.5, 6)).clip(limits.min, limits.max).astype(data_type)
+    mean += 0.5 + _ALMOST
+    return np.floor(mean, out=mean).clip(limits.min, limits.max, out=mean).astype(data_type)
 
 
-def _maximum(values: Any, counts: Any) -> Any:
-    lowest = -np.inf if values.dtype.kind == "f" else np.iinfo(values.dtype).min
-    return np.where(counts, values, np.asarray(lowest, dtype=values.dtype)).max(axis=0)
+def _filled(made: Values, valid: Valid, fill: float | None) -> Values:
+    """Put the fill where nothing is valid, and nowhere else."""
+    if fill is not None and not np.isnan(fill):
+        made = _avoiding(made, valid, fill)
+    made[~valid] = fill if fill is not None else (np.nan if made.dtype.kind == "f" else 0)
+    return made
 
 
-def _mode(values: Any, counts: Any) -> Any:
-    """Give the most frequent value; of several, the one that comes first in reading order."""
-    votes = np.zeros(values.shape, dtype=np.int8)
-    for first in range(len(values)):
-        for second in range(len(values)):
-            votes[first] += (values[first] == values[second]) & counts[second]
-    votes[~counts] = 0
-    return np.take_along_axis(values, votes.argmax(axis=0)[np.newaxis], axis=0)[0]
-
-
-def _avoiding(result: Any, valid: Any, fill: float) -> Any:
+def _avoiding(made: Values, valid: Valid, fill: float) -> Values:
     """Move valid values that became the nodata value by the least step, so that they don't become holes."""
-    hit = valid & (result == np.asarray(fill, dtype=result.dtype))
+    hit = valid & (made == np.asarray(fill, dtype=made.dtype))
     if hit.any():
-        if result.dtype.kind == "f":
-            result[hit] = np.nextafter(result[hit], np.asarray(0 if fill else 1, dtype=result.dtype))
-        elif fill < np.iinfo(result.dtype).max:
-            result[hit] += 1
+        if made.dtype.kind == "f":
+            made[hit] = np.nextafter(made[hit], np.asarray(0 if fill else 1, dtype=made.dtype))
+        elif fill < np.iinfo(made.dtype).max:
+            made[hit] += 1
         else:
-            result[hit] -= 1
-    return result
+            made[hit] -= 1
+    return made
