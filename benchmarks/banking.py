@@ -22,6 +22,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+import rasterio
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.large import make_large, make_plain
@@ -116,12 +118,17 @@ def theirs(source: Path, folder: Path) -> list[str | Path]:
             "--co",
             f"ZSTD_LEVEL={PROFILE.level}",
             "--co",
-            "PREDICTOR=2",
+            f"PREDICTOR={_predictor(source)}",
             "--co",
             "BIGTIFF=IF_SAFER",
             "--quiet",
         ),
     ]
+
+
+def _predictor(source: Path) -> int:
+    with rasterio.open(source) as file:
+        return PROFILE.predictor(file.dtypes[0])
 
 
 def in_new_folder(command: Callable[[Path, Path], list[str | Path]], source: Path) -> Cost:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import rasterio
@@ -14,26 +15,36 @@ from rasterio.windows import Window
 
 from benchmarks.data import optical, strips
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 _PLACE: Final = from_origin(862_000.0, 6_521_000.0, 0.5, 0.5)
 _STRIP: Final = 512
 _PATTERN: Final = 4_096
 """Columns and rows of what large images repeat: noise that compresses as badly as real images do."""
+_TILES: Final = {"predictor": 2, "tiled": True, "blockxsize": 256, "blockysize": 256}
 
 Tell = Callable[[str], None]
 
 
 def make_plain(folder: Path, size: int, names: Sequence[str] | None, tell: Tell) -> dict[str, Path]:
-    """Make images as GDAL writes them unasked: not compressed, in strips, without overviews.
+    """Make images as they come: as GDAL writes them unasked, of odd sizes, compressed, with edges of nothing.
 
     Args:
         folder: Where they are kept.
-        size: Columns and rows, a multiple of 512.
+        size: Columns and rows of the first, a multiple of 512.
         names: Only these; None for all.
         tell: Gets a line about each that is made.
     """
-    kinds = {"rgb-uint8": (3, "uint8"), "ms-uint16": (4, "uint16")}
+    kinds = {
+        "rgb-uint8": _Kind(size, 3, "uint8"),
+        "ms-uint16": _Kind(size, 4, "uint16"),
+        "odd-uint8": _Kind(size + 13, 3, "uint8"),
+        "edges-uint16": _Kind(size * 3 // 4 + 1, 4, "uint16", 0, {"compress": "deflate", **_TILES}),
+        "heights-float32": _Kind(size + 13, 1, "float32", -9999),
+    }
     found = {}
-    for name, (bands, data_type) in kinds.items():
+    for name, kind in kinds.items():
         if names and name not in names:
             continue
         path = folder / f"plain-{size}" / f"{name}.tif"
@@ -41,14 +52,43 @@ def make_plain(folder: Path, size: int, names: Sequence[str] | None, tell: Tell)
         if path.exists():
             continue
         tell(f"making {name}")
-        strip, noise = optical(size, data_type), np.random.default_rng(7)
-        colours = "RGB" if bands == 3 else "MINISBLACK"
-        with _new(path, size, bands, data_type, interleave="pixel", photometric=colours) as file:
-            for row, rows in strips(size):
-                window = Window(0, row, size, rows)
-                file.write(strip(row, rows, noise).astype(data_type), window=window)
-        path.with_suffix(".partial").rename(path)
+        kind.make(path)
     return found
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """An image."""
+
+    size: int
+    bands: int
+    data_type: str
+    nodata: float | None = None
+    """Of its edges, which lie askew; None: it has none."""
+    more: dict[str, Any] = field(default_factory=dict)
+    """Creation options."""
+
+    def make(self, path: Path) -> None:
+        strip, noise = optical(self.size, "uint8" if self.data_type == "uint8" else "uint16"), _noise()
+        colours = "RGB" if self.bands == 3 else "MINISBLACK"
+        more = {"interleave": "pixel", "photometric": colours, "nodata": self.nodata, **self.more}
+        with _new(path, self.size, self.bands, self.data_type, **more) as file:
+            for row, rows in strips(self.size):
+                values = strip(row, rows, noise)[: self.bands].astype(self.data_type)
+                if self.nodata is not None:
+                    values[:, self._is_beyond(row, rows)] = self.nodata
+                file.write(values, window=Window(0, row, self.size, rows))
+        path.with_suffix(".partial").rename(path)
+
+    def _is_beyond(self, row: int, rows: int) -> NDArray[np.bool_]:
+        """Tell where a square that stands askew ends, shape (rows, columns)."""
+        down, across = np.mgrid[row : row + rows, 0 : self.size]
+        askew = across + 0.2 * down
+        return (askew < 0.2 * self.size) | (askew > self.size) | (down < 0.2 * across)
+
+
+def _noise() -> np.random.Generator:
+    return np.random.default_rng(7)
 
 
 def make_large(folder: Path, size: int, names: Sequence[str] | None, tell: Tell) -> dict[str, Path]:

@@ -20,6 +20,7 @@ from auth.usage import SqlUsageStore, UsageStore
 from mosaics.change_look import load_changes
 from mosaics.fast import FastReader
 from mosaics.grids import load_grids
+from mosaics.heap import give_back
 from mosaics.indices import load_indices
 from mosaics.own_style import OwnStyles
 from mosaics.read import RioTilerReader
@@ -40,7 +41,6 @@ from server.decisions import Decisions
 from server.dispatcher import Dispatcher
 from server.fetch import fetch_json
 from server.gateway import Gateway
-from server.heap import give_back
 from server.hits import new_hits
 from server.issuers import Issuer, Tokens
 from server.metrics import Metrics

@@ -16,9 +16,9 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
+from mosaics.heap import steady_heap
 from server.app import create_app
 from server.database import connect
-from server.heap import steady_heap
 from server.settings import Settings
 from server.shared import Shared
 

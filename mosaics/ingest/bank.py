@@ -274,7 +274,7 @@ class Bank:
                 is_new = True
             progress(stage, done)
 
-        look = partial(examine, nodata=options.nodata)
+        look = partial(examine, nodata=options.nodata, threads=self.sandbox.threads)
         try:
             go_on("reading", 0.0)
             found: Examination = self.sandbox.run(

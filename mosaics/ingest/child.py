@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mosaics.errors import IngestError
 from mosaics.gdal import DELIVERED_DRIVERS, configure
+from mosaics.heap import give_back
 from mosaics.ingest.processes import end_with_parent
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def serve(connection: Connection) -> None:
         except EOFError:
             return
         connection.send(_answer(function, arguments, _reporter(connection)))
+        give_back()
 
 
 def _answer(function: Callable[..., Any], arguments: tuple[Any, ...], report: Progress) -> tuple[str, Any]:

@@ -21,7 +21,7 @@ class Conversion:
     has_unfinite: bool
     """It has values that are NaN or infinite."""
     threads: int = 1
-    """That compress; reading is quicker with one."""
+    """That compress, or that decode what is compressed."""
 
     @property
     def nodata(self) -> float | None:
@@ -47,7 +47,6 @@ class Conversion:
         It is where that is quick, on another processor, and holds no more than compressing work files does.
         """
         inspection = self.inspection
-        is_quick = inspection.driver == "GTiff" and inspection.compression is None
         pixels = inspection.width * inspection.height
         is_plain = self.profile.is_plain_work(inspection.data_type, inspection.file_band_count, pixels)
-        return self.threads > 1 and is_quick and is_plain
+        return self.threads > 1 and not inspection.is_decoded and is_plain

@@ -17,6 +17,7 @@ from rasterio.shutil import copy
 
 from mosaics.errors import IngestError
 from mosaics.gdal import deepest_reason, open_raster, unplaced_files_expected
+from mosaics.heap import give_back
 from mosaics.ingest.conversion import Conversion
 from mosaics.ingest.digests import file_sha256
 from mosaics.ingest.limits import check_complete
@@ -60,6 +61,7 @@ def convert(conversion: Conversion, folder: Path, report: Progress) -> Converted
     base, result = folder / _BASE_NAME, folder / RESULT_NAME
     with _disk_errors(inspection.path.name, folder), unplaced_files_expected():
         write_pyramid(conversion, base, lambda done: report("converting", _PYRAMID_SHARE * done))
+        give_back()
         _assemble(conversion, base, result)
         report("converting", 0.98)
         sha256 = _completed(conversion, base, result)

@@ -39,7 +39,9 @@ class Examination:
     """Why it must be converted; None: it can be served where it lies."""
 
 
-def examine(path: Path, href: str | None, report: Progress, *, nodata: float | None = None) -> Examination:
+def examine(
+    path: Path, href: str | None, report: Progress, *, nodata: float | None = None, threads: int = 1
+) -> Examination:
     """Inspect a file, read all of it, and decide whether it can be served where it lies.
 
     Args:
@@ -47,6 +49,7 @@ def examine(path: Path, href: str | None, report: Progress, *, nodata: float | N
         href: Where it would be served from as it is; None: it lies below no data root.
         report: Called with ("reading", 0 to 1).
         nodata: What means nothing where the file doesn't say; None: nothing does.
+        threads: How many may decode blocks.
 
     Returns:
         What was found.
@@ -57,7 +60,7 @@ def examine(path: Path, href: str | None, report: Progress, *, nodata: float | N
     inspection = inspect(path)
     if nodata is not None:
         inspection = with_nodata(inspection, nodata)
-    statistics = measure(inspection, report)
+    statistics = measure(inspection, report, threads=threads)
     outline = footprint(inspection, statistics.coverage)
     reason = conversion_reason(inspection, href, has_unfinite=statistics.has_unfinite)
     if reason is None:

@@ -102,6 +102,11 @@ class Inspection:
         return [n for n in range(1, self.file_band_count + 1) if n != self.alpha_band]
 
     @property
+    def is_decoded(self) -> bool:
+        """Reading takes a processor's time: blocks are not stored as they are."""
+        return self.driver != "GTiff" or self.compression is not None
+
+    @property
     def pixel_bytes(self) -> int:
         """Bytes of one pixel, all bands together."""
         return np.dtype(self.data_type).itemsize * self.file_band_count

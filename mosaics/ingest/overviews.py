@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     Values = NDArray[Any]
     Valid = NDArray[np.bool_]
 
-_ROWS_AT_ONCE: Final = 32
-"""Of the coarser level."""
+_ROWS_AT_ONCE, _COLUMNS_AT_ONCE = 32, 1024
+"""Of the coarser level; where only some of its pixels are valid, those are looked for."""
 _ALMOST: Final = 5e-7
 """What a mean may lack of a half to be rounded up: shares are no whole numbers."""
 _WIDER: Final[dict[str, np.dtype[Any]]] = {
@@ -96,6 +96,14 @@ class Steps:
         for start in range(self.window.start, self.window.stop, count):
             yield steps(slice(start, min(start + count, self.window.stop)), *self.sizes)
 
+    def source_within(self, whole: Steps) -> slice:
+        """Give where the source of a part is within that of the whole."""
+        return slice(self.source.start - whole.source.start, self.source.stop - whole.source.start)
+
+    def window_within(self, whole: Steps) -> slice:
+        """Give where the pixels of a part are within those of the whole."""
+        return slice(self.window.start - whole.window.start, self.window.stop - whole.window.start)
+
     def centres(self) -> tuple[tuple[NDArray[np.intp], Valid], ...]:
         """Give the first and the second centre that each pixel covers: where within the source, if at all."""
         centred = np.stack([tap.centred for tap in self.taps])
@@ -158,13 +166,15 @@ def coarsen(
     rows, columns = covered
     shape = (len(values), rows.count, columns.count)
     result, still_valid = np.empty(shape, values.dtype), np.empty(shape, dtype=bool)
-    for part in rows.parts(_ROWS_AT_ONCE):
-        source = slice(part.source.start - rows.source.start, part.source.stop - rows.source.start)
-        target = slice(part.window.start - rows.window.start, part.window.stop - rows.window.start)
-        for band in range(len(values)):
-            level = _Level(values[band, source], valid[band, source], part, columns)
-            made, there = level.reduced(reduction)
-            result[band, target], still_valid[band, target] = _filled(made, there, fill), there
+    across = tuple(columns.parts(_COLUMNS_AT_ONCE))
+    for down in rows.parts(_ROWS_AT_ONCE):
+        for along in across:
+            source = down.source_within(rows), along.source_within(columns)
+            target = down.window_within(rows), along.window_within(columns)
+            for band in range(len(values)):
+                level = _Level(values[band][source], valid[band][source], down, along)
+                made, there = level.reduced(reduction)
+                result[band][target], still_valid[band][target] = _filled(made, there, fill), there
     return result, still_valid
 
 
@@ -181,8 +191,11 @@ class _Level:
 
     def reduced(self, reduction: Reduction) -> tuple[Values, Valid]:
         """Give the pixels of the coarser level, and which of them are valid."""
+        shape = (self.rows.count, self.columns.count)
         is_whole = bool(self.valid.all())
-        there = np.ones((self.rows.count, self.columns.count), dtype=bool) if is_whole else self._any()
+        if not is_whole and not self.valid.any():
+            return np.zeros(shape, self.values.dtype), np.zeros(shape, dtype=bool)
+        there = np.ones(shape, dtype=bool) if is_whole else self._any()
         if reduction == "average":
             return self._average(is_whole=is_whole), there
         return self._maximum() if reduction == "max" else self._mode(), there

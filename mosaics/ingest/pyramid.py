@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,11 +18,12 @@ from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from mosaics.gdal import open_raster
+from mosaics.ingest.ahead import in_threads
 from mosaics.ingest.conversion import Conversion
 from mosaics.ingest.inspect import Inspection
 from mosaics.ingest.limits import check_complete
 from mosaics.ingest.overviews import Steps, coarsen, steps
-from mosaics.ingest.source import Pixels, Source, windows
+from mosaics.ingest.source import Pixels, Source, decoding_threads, read_windows, windows
 from mosaics.tiff.raster import PROFILE_TAG
 
 if TYPE_CHECKING:
@@ -77,9 +79,7 @@ def write_pyramid(conversion: Conversion, base: Path, report: Callable[[float], 
     for size in sizes:
         coarser = _coarser_path(finer)
         if size not in beside:
-            with open_raster(finer) as level:
-                read = partial(_read_stored, conversion, level)
-                _write_overview(conversion, coarser, size, ((level.width, level.height), read))
+            _write_next_overview(conversion, finer, coarser, size)
         done += size[0] * size[1]
         report(_BASE_SHARE + (1 - _BASE_SHARE) * done / total)
         finer = coarser
@@ -94,10 +94,12 @@ def _write_base(conversion: Conversion, base: Path, report: Callable[[float], No
     inspection = conversion.inspection
     width, height = inspection.width, inspection.height
     done = 0
-    with Source(inspection) as source, _create(conversion, base, width, height) as target:
+    areas = windows(width, height, inspection.pixel_bytes, conversion.profile.block_size)
+    read = read_windows(inspection, areas, threads=decoding_threads(inspection, conversion.threads))
+    with closing(read), _create(conversion, base, width, height) as target:
         _describe(conversion, target)
-        for window in windows(width, height, inspection.pixel_bytes, conversion.profile.block_size):
-            _write(conversion, target, window, _stored(conversion, source.read(window)))
+        for window, pixels in read:
+            _write(conversion, target, window, _stored(conversion, pixels))
             done += int(window.width) * int(window.height)
             report(done / (width * height))
     check_complete(inspection.path.name, base)
@@ -106,42 +108,56 @@ def _write_base(conversion: Conversion, base: Path, report: Callable[[float], No
 def _write_first_overview(conversion: Conversion, path: Path, size: tuple[int, int]) -> None:
     """Write the first overview from the file itself."""
     inspection = conversion.inspection
-    with Source(inspection) as source:
+    with ExitStack() as stack:
+        sources = [stack.enter_context(Source(inspection)) for _ in range(conversion.threads)]
+        read = [partial(_read_source, conversion, source) for source in sources]
+        finer = (inspection.width, inspection.height)
+        _write_overview(conversion, (path, size), (finer, read), parts=_PARTS_BESIDE)
+
+
+def _write_next_overview(conversion: Conversion, finer: Path, path: Path, size: tuple[int, int]) -> None:
+    """Write an overview from the level before it."""
+    with ExitStack() as stack:
+        levels = [stack.enter_context(open_raster(finer)) for _ in range(conversion.threads)]
+        read = [partial(_read_stored, conversion, level) for level in levels]
         _write_overview(
-            conversion,
-            path,
-            size,
-            ((inspection.width, inspection.height), lambda area: _stored(conversion, source.read(area))),
-            parts=_PARTS_BESIDE,
+            conversion, (path, size), ((levels[0].width, levels[0].height), read), parts=conversion.threads
         )
 
 
 def _write_overview(
     conversion: Conversion,
-    path: Path,
-    size: tuple[int, int],
-    finer: tuple[tuple[int, int], Callable[[Window], _Stored]],
+    coarser: tuple[Path, tuple[int, int]],
+    finer: tuple[tuple[int, int], Sequence[Callable[[Window], _Stored]]],
     *,
-    parts: int = 1,
+    parts: int,
 ) -> None:
     """Write an overview.
 
     Args:
         conversion: What to make of what.
-        path: Where.
-        size: Its columns and rows.
-        finer: Columns and rows of the level that it is made of, and what reads a window of that.
-        parts: Of the usual windows, which are read one after the other.
+        coarser: Where, and its columns and rows.
+        finer: Columns and rows of the level that it is made of, and what reads a window of that: one for each
+            thread that makes pixels.
+        parts: Of the usual windows, so that as little is held as by one thread.
     """
     inspection = conversion.inspection
-    (finer_width, finer_height), read = finer
-    with _create(conversion, path, *size) as target:
-        for window in windows(*size, inspection.pixel_bytes * 4 * parts, conversion.profile.block_size):
-            top, left = int(window.row_off), int(window.col_off)
-            rows = steps(slice(top, top + int(window.height)), size[1], finer_height)
-            columns = steps(slice(left, left + int(window.width)), size[0], finer_width)
-            area = Window.from_slices(rows.source, columns.source)
-            _write(conversion, target, window, _coarsened(conversion, read(area), (rows, columns)))
+    (path, size), (finer_size, readers) = coarser, finer
+
+    def made(read: Callable[[Window], _Stored], window: Window) -> _Stored:
+        columns, rows = (
+            steps(slice(int(start), int(start + count)), whole, before)
+            for start, count, whole, before in zip(
+                (window.col_off, window.row_off), (window.width, window.height), size, finer_size, strict=True
+            )
+        )
+        return _coarsened(conversion, read(Window.from_slices(rows.source, columns.source)), (rows, columns))
+
+    areas = windows(*size, inspection.pixel_bytes * 4 * parts, conversion.profile.block_size)
+    making = in_threads(areas, [partial(made, read) for read in readers])
+    with closing(making), _create(conversion, path, *size) as target:
+        for window, stored in making:
+            _write(conversion, target, window, stored)
     check_complete(inspection.path.name, path)
 
 
@@ -155,6 +171,11 @@ def _stored(conversion: Conversion, pixels: Pixels) -> _Stored:
         if alpha.dtype != np.uint8:  # some writers say opaque by 255 whatever the type
             alpha[alpha > 0] = np.iinfo(alpha.dtype).max
     return _Stored(values=values, alpha=alpha, mask=pixels.opaque if conversion.has_mask else None)
+
+
+def _read_source(conversion: Conversion, source: Source, area: Window) -> _Stored:
+    """Read a window of the file, as it is stored."""
+    return _stored(conversion, source.read(area))
 
 
 def _read_stored(conversion: Conversion, level: DatasetReader, area: Window) -> _Stored:

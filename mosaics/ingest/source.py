@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 from rasterio.errors import RasterioError
@@ -17,6 +16,7 @@ from rasterio.windows import Window
 
 from mosaics.errors import IngestError
 from mosaics.gdal import deepest_reason, open_raster, unplaced_files_expected
+from mosaics.ingest.ahead import in_threads
 from mosaics.ingest.inspect import Inspection
 
 if TYPE_CHECKING:
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, float], None]
 """Called with the name of the stage and how far it is, 0 to 1."""
-
-Read = TypeVar("Read")
-"""What is read of a window."""
 
 WINDOW_BYTES: Final = 24 << 20
 """Values that are read at once, all bands together."""
@@ -167,25 +164,44 @@ def windows(width: int, height: int, pixel_bytes: int, step: int) -> Iterator[Wi
             yield Window(left, top, min(columns, width - left), min(rows, height - top))
 
 
-def read_ahead(windows: Iterable[Window], read: Callable[[Window], Read]) -> Iterator[tuple[Window, Read]]:
-    """Read windows in a thread, one further than the caller has come.
+def decoding_threads(inspection: Inspection, threads: int) -> int:
+    """Give how many threads should read a file: all where its blocks are decoded, unless they are large.
 
     Args:
-        windows: Which, in which order.
-        read: Reads one; it is never called twice at the same time, and has its dataset to itself.
+        inspection: The file.
+        threads: How many there may be.
+    """
+    rows, columns = inspection.block_shape
+    is_large = rows * columns * inspection.pixel_bytes > WINDOW_BYTES
+    if not inspection.is_decoded:
+        return 0
+    return 1 if is_large else threads
+
+
+def read_windows(
+    inspection: Inspection, areas: Iterable[Window], *, threads: int
+) -> Generator[tuple[Window, Pixels]]:
+    """Read windows of a file, one after the other or some at once.
+
+    Args:
+        inspection: The file.
+        areas: Which, in which order.
+        threads: How many read while the caller works; 0: none, and each window is read when it is asked for.
 
     Yields:
-        Each window and what was read of it.
+        Each window and its pixels, which stay as they are until the next is asked for.
+
+    Raises:
+        IngestError: If a block can't be decoded; the message says where.
     """
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="reading") as thread:
-        before: tuple[Window, Future[Read]] | None = None
-        for window in windows:
-            coming = window, thread.submit(read, window)
-            if before is not None:
-                yield before[0], before[1].result()
-            before = coming
-        if before is not None:
-            yield before[0], before[1].result()
+    if threads == 0:
+        with Source(inspection) as source:
+            for window in areas:
+                yield window, source.read(window)
+        return
+    with ExitStack() as stack:
+        sources = [stack.enter_context(Source(inspection, kept=2)) for _ in range(threads)]
+        yield from in_threads(areas, [source.read for source in sources])
 
 
 def check_overviews(inspection: Inspection) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -13,7 +14,7 @@ import numpy as np
 from mosaics.errors import IngestError
 from mosaics.ingest.footprint import Coverage
 from mosaics.ingest.inspect import Inspection
-from mosaics.ingest.source import Progress, Source, read_ahead, windows
+from mosaics.ingest.source import Progress, decoding_threads, read_windows, windows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -143,12 +144,13 @@ class SystematicSample:
         )
 
 
-def measure(inspection: Inspection, report: Progress) -> Statistics:
+def measure(inspection: Inspection, report: Progress, *, threads: int = 1) -> Statistics:
     """Read every block of the full resolution and measure the valid values.
 
     Args:
         inspection: The file.
         report: Called after each window.
+        threads: How many may decode blocks.
 
     Returns:
         Statistics of each band and where there is data.
@@ -169,8 +171,9 @@ def measure(inspection: Inspection, report: Progress) -> Statistics:
     total = inspection.width * inspection.height
     done = 0
     areas = windows(inspection.width, inspection.height, inspection.pixel_bytes, _step(inspection))
-    with Source(inspection, kept=2) as source:
-        for window, pixels in read_ahead(areas, source.read):
+    read = read_windows(inspection, areas, threads=max(1, decoding_threads(inspection, threads)))
+    with closing(read):
+        for window, pixels in read:
             for distribution, values, valid in zip(distributions, pixels.values, pixels.valid, strict=True):
                 distribution.add(values.ravel() if valid.all() else values[valid])
             if not has_unfinite and pixels.values.dtype.kind == "f":

@@ -47,12 +47,13 @@ def test_small_windows_give_the_same(
     make_image: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, data_type: str
 ) -> None:
     values = RNG.integers(0, 60_000, (2, 333, 555)).astype(data_type)
-    path = make_image(values, tiled=True, blockxsize=64, blockysize=128)
+    path = make_image(values, tiled=True, blockxsize=64, blockysize=128, compress="deflate", nodata=7)
     whole = measured(path)
-    monkeypatch.setattr(source, "WINDOW_BYTES", 40_000)
-    parts = measured(path)
-    assert parts.bands == whole.bands
-    assert (parts.coverage.cells == whole.coverage.cells).all()
+    monkeypatch.setattr(source, "WINDOW_BYTES", 140_000)
+    for threads in (1, 2, 3):
+        parts = measure(inspect(path), silent, threads=threads)
+        assert parts.bands == whole.bands
+        assert (parts.coverage.cells == whole.coverage.cells).all()
 
 
 def test_only_valid_pixels_count(make_image: Callable[..., Path]) -> None:

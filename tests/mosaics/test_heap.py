@@ -10,7 +10,7 @@ import pytest
 
 ALLOCATING = """
 import ctypes, re, sys, tempfile, threading
-from server.heap import steady_heap
+from mosaics.heap import steady_heap
 
 if sys.argv[1] == "one":
     steady_heap()
@@ -41,7 +41,7 @@ done.wait(20)
 FREEING = """
 import ctypes, resource, sys
 import numpy as np
-from server.heap import steady_heap
+from mosaics.heap import steady_heap
 
 for threshold in (-1, -3):  # as glibc begins; loading libraries may have raised them
     ctypes.CDLL(None).mallopt(threshold, 128 << 10)
@@ -77,7 +77,7 @@ def test_all_threads_allocate_from_one_arena() -> None:
 
 GIVEN_BACK = """
 import re, sys
-from server.heap import give_back, steady_heap
+from mosaics.heap import give_back, steady_heap
 
 steady_heap()
 held = [b"x" * 100_000 for _ in range(1000)]
