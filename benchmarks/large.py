@@ -40,7 +40,7 @@ def make_plain(folder: Path, size: int, names: Sequence[str] | None, tell: Tell)
         "rgb-uint8": _Kind(size, 3, "uint8"),
         "ms-uint16": _Kind(size, 4, "uint16"),
         "odd-uint8": _Kind(size + 13, 3, "uint8"),
-        "edges-uint16": _Kind(size * 3 // 4 + 1, 4, "uint16", 0, {"compress": "deflate", **_TILES}),
+        "edges-uint16": _Kind(size * 3 // 4 + 41, 4, "uint16", 0, {"compress": "deflate", **_TILES}),
         "heights-float32": _Kind(size + 13, 1, "float32", -9999),
     }
     found = {}

@@ -147,6 +147,7 @@ class GroupMaker:
                 vector_masks=tuple(mask for mask in delivery.vector_masks if mask.group == group.name),
                 raster_mask=delivery.masks[0] if delivery.masks and leads else None,
                 keeps_mask=leads,
+                threads=self.sandbox.threads,
             ),
             folder,
             report=report,

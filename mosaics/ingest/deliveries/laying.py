@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
@@ -14,6 +17,7 @@ from rasterio.transform import Affine
 from rasterio.warp import reproject
 from rasterio.windows import Window
 
+from mosaics.ingest.ahead import in_threads
 from mosaics.ingest.deliveries.pieces import FEWEST, STEP, Piece, pieces
 from mosaics.ingest.deliveries.placing import GroundGrid, Lattice, SensorModel, lattice_of, source_window
 from mosaics.ingest.profile import PROFILE
@@ -86,35 +90,51 @@ class OnGround:
                 report("preparing", done / total)
 
 
+@dataclass(frozen=True, slots=True)
+class _Laid:
+    """A window of the grid."""
+
+    values: NDArray[Any]
+    """Shape (bands, rows, columns)."""
+    shown: NDArray[np.uint8] | None
+    """Where it shows something, 255 or 0, shape (rows, columns); None: a value tells."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class FromSensor:
     """An image in sensor geometry, and the grid that it is put on."""
 
     grid: GroundGrid
     model: SensorModel
+    threads: int = 1
+    """That resample."""
 
     def lay(self, pixels: Pixels, path: Path, report: Progress) -> None:
         """Resample it onto the grid."""
         grid = self.grid
         done, total = 0, grid.width * grid.height
-        with _created(path, grid, pixels) as target:
-            for window in _squares(grid):
-                self._lay(pixels, window, target)
+        turn = Lock()
+        making = in_threads(_squares(grid), [partial(self._laid, pixels, turn)] * self.threads)
+        with closing(making), _created(path, grid, pixels) as target:
+            for window, laid in making:
+                if laid is not None:
+                    target.write(laid.values, window=window)
+                    if laid.shown is not None:
+                        target.write_mask(laid.shown, window=window)
                 done += int(window.width) * int(window.height)
                 report("preparing", done / total)
 
-    def _lay(self, pixels: Pixels, window: Window, target: DatasetWriter) -> None:
-        """Resample what a window needs of the image onto it."""
+    def _laid(self, pixels: Pixels, turn: Lock, window: Window) -> _Laid | None:
+        """Resample what a window needs of the image; None: there is nothing, and the file need not say so."""
         is_spline = self.model.is_spline
         lattice = lattice_of(self.model, self.grid, window, *((STEP, FEWEST) if is_spline else ()))
         part = source_window(self.model, lattice)
         if part is None:
-            if pixels.nodata is not None:
-                target.write(_nothing(pixels, window), window=window)
-            return
-        values, there = pixels.read(part)
+            return None if pixels.nodata is None else _Laid(_nothing(pixels, window), None)
+        with turn:  # the image is open once
+            values, there = pixels.read(part)
         found = _nothing(pixels, window)
-        shown = np.zeros(found.shape[1:], "uint8")
+        shown = np.zeros(found.shape[1:], "uint8") if pixels.nodata is None else None
         crs = CRS.from_user_input(self.grid.crs)
         for piece in self._pieces(window, part, lattice, crs):
             inner = piece.window.toslices()
@@ -128,11 +148,9 @@ class FromSensor:
                 "tolerance": _TOLERANCE,
             }
             found[(slice(None), *inner)] = _warped(pixels, values, piece.window, placing)
-            if pixels.nodata is None:
+            if shown is not None:
                 shown[inner] = _warped_mask(there, piece.window, placing)
-        target.write(found, window=window)
-        if pixels.nodata is None:
-            target.write_mask(shown, window=window)
+        return _Laid(found, shown)
 
     def _pieces(self, window: Window, part: Window, lattice: Lattice, crs: CRS) -> Iterable[Piece]:
         if self.model.is_spline and np.isfinite(lattice.places).all():

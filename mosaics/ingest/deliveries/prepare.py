@@ -69,6 +69,8 @@ class Preparation:
     """Of the delivery, where this group leads."""
     keeps_mask: bool = False
     """A mask is written beside the image."""
+    threads: int = 1
+    """That resample."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -154,7 +156,7 @@ def _placement(
     done = "orthorectified" if model.rpc is not None else "geocoded"
     words = f"{done} to {grid.crs if grid.crs.startswith('EPSG') else 'the CRS asked for'}"
     first = f"{words} at {grid.resolution:g} per pixel, {notes[0]}"
-    return FromSensor(grid=grid, model=model), (first, *notes[1:])
+    return FromSensor(grid=grid, model=model, threads=preparation.threads), (first, *notes[1:])
 
 
 def _model(

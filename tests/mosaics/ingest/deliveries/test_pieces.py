@@ -82,6 +82,21 @@ def test_a_mask_lies_as_the_image_does(tmp_path: Path) -> None:
     assert np.abs(found - wanted)[:, inside].max() < 0.25
 
 
+@pytest.mark.parametrize("nodata", [None, -1.0])
+def test_any_number_of_threads_lays_the_same(tmp_path: Path, nodata: float | None) -> None:
+    model = SensorModel(height=HEIGHT, width=WIDTH, points=bent(bend=15), warp="spline")
+    grid = ground_grid(model, None, None)
+    found = []
+    for threads in (1, 3):
+        path = tmp_path / f"{threads}.tif"
+        FromSensor(grid=grid, model=model, threads=threads).lay(Places(nodata), path, lambda *_: None)
+        with rasterio.open(path) as source:
+            found.append((source.read(), source.dataset_mask()))
+    assert np.array_equal(found[0][0], found[1][0])
+    assert np.array_equal(found[0][1], found[1][1])
+    assert 0 < found[0][1].mean() < 255
+
+
 @pytest.mark.parametrize("size", [(1024, 1024), (1000, 7), (3, 1000), (1, 1), (130, 200)])
 def test_pieces_cover_a_window_once(size: tuple[int, int]) -> None:
     model = SensorModel(height=HEIGHT, width=WIDTH, points=bent(bend=60), warp="spline")
