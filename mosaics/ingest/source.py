@@ -103,7 +103,7 @@ class Source:
                 return self._whole(values)
             valid = np.isfinite(values) if values.dtype.kind == "f" else np.ones(values.shape, dtype=bool)
             opaque = np.ones(values.shape[1:], dtype=bool)
-            if inspection.nodata_is_given:
+            if inspection.nodata_is_given or self._tells_by_equality:
                 valid &= values != np.asarray(inspection.nodata).astype(values.dtype)
             elif inspection.nodata is not None:
                 valid &= self._dataset.read_masks(indexes, window=window) != 0
@@ -136,6 +136,19 @@ class Source:
         says_nothing = inspection.nodata is None and not inspection.has_internal_mask
         hides_nothing = inspection.alpha_band is None and self._mask is None
         return values.dtype.kind != "f" and says_nothing and hides_nothing
+
+    @property
+    def _tells_by_equality(self) -> bool:
+        """Whether those values are nothing that are the nodata value, and no others, without asking GDAL.
+
+        Of floats those that almost have it are nothing too, of whole numbers none where none can have it.
+        """
+        inspection = self.inspection
+        nodata, kind = inspection.nodata, np.dtype(inspection.data_type)
+        if nodata is None or kind.kind == "f" or inspection.has_internal_mask:
+            return False
+        limits = np.iinfo(kind)
+        return bool(limits.min <= nodata <= limits.max and nodata == int(nodata))
 
     def _whole(self, values: NDArray[Any]) -> Pixels:
         """Give pixels that are all there: filling an array with that takes as long as reading them."""

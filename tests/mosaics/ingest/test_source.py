@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import rasterio
 from rasterio.windows import Window
 
 from mosaics.ingest.inspect import inspect
@@ -36,3 +37,21 @@ def test_what_is_valid_of_whole_images_is_no_ones_to_change(make_image: MakeImag
         assert pixels.valid.all()
         with pytest.raises(ValueError, match="read-only"):
             pixels.valid[:] = False
+
+
+@pytest.mark.parametrize("data_type", ["uint8", "int16", "uint16", "float32"])
+@pytest.mark.parametrize("nodata", [0, 7, 200, -5, 300, 7.5, float("nan")])
+def test_what_is_nothing_is_what_gdal_says(make_image: MakeImage, data_type: str, nodata: float) -> None:
+    values = np.random.default_rng(4).integers(0, 250, (2, 40, 50)).astype(data_type)
+    values[0, :3] = (
+        nodata if np.isfinite(nodata) and np.can_cast(np.min_scalar_type(nodata), data_type) else 9
+    )
+    path = make_image(values)
+    with rasterio.open(path, "r+") as target:
+        try:
+            target.nodata = nodata
+        except ValueError:
+            pytest.skip("no file of this type says so")
+    with Source(inspect(path)) as source, rasterio.open(path) as wanted:
+        pixels = source.read(Window(0, 0, 50, 40))
+        assert np.array_equal(pixels.valid, wanted.read_masks() != 0)
