@@ -6,6 +6,7 @@ from collections import Counter
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import rasterio
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from mosaics.ingest import overviews
 from mosaics.ingest.overviews import Steps, coarsen, steps
 from tests.conftest import write_raster
 
@@ -85,17 +87,27 @@ def plainly(values: np.ndarray, valid: np.ndarray, reduction: str) -> list[list[
     shape=st.tuples(st.integers(1, 2), st.integers(1, 7), st.integers(1, 7)),
     data_type=st.sampled_from(["uint8", "int8", "uint16", "int32", "float32", "float64"]),
     reduction=st.sampled_from(REDUCTIONS),
+    parts=st.tuples(
+        st.sampled_from([1, 2, 32]), st.sampled_from([1, 2, 1024]), st.sampled_from([0, 0.3, 0.95])
+    ),
 )
-@example(seed=5, shape=(2, 1, 5), data_type="int8", reduction="average")  # a mean of exactly a half
-@example(seed=3979, shape=(1, 5, 4), data_type="float32", reduction="average")  # a mean of nothing, nearly
+@example(5, (2, 1, 5), "int8", "average", (32, 1024, 0.3))  # a mean of exactly a half
+@example(3979, (1, 5, 4), "float32", "average", (32, 1024, 0.3))  # a mean of nothing, nearly
 def test_halving_is_what_a_loop_gives(
-    seed: int, shape: tuple[int, int, int], data_type: str, reduction: str
+    seed: int,
+    shape: tuple[int, int, int],
+    data_type: str,
+    reduction: str,
+    parts: tuple[int, int, float],
 ) -> None:
+    """The parts: rows and columns that are made at once, and how many of the values are none."""
     generator = np.random.default_rng(seed)
     low = 0 if data_type[0] == "u" else -4
     values = generator.integers(low, 5, shape).astype(data_type)
-    valid = generator.random(shape) > 0.3
-    found, still_valid = halve(values, valid, reduction, None)
+    rows, columns, holes = parts
+    valid = generator.random(shape) >= holes
+    with patch.multiple(overviews, _ROWS_AT_ONCE=rows, _COLUMNS_AT_ONCE=columns):
+        found, still_valid = halve(values, valid, reduction, None)
     assert found.dtype == values.dtype
     # where values of up to 4 cancel each other out
     lost = max(1e-8, 4 * float(np.finfo(data_type).eps)) if data_type[0] == "f" else 1e-8
@@ -157,7 +169,7 @@ def test_windows_cover_what_the_whole_does(finer: int, data: st.DataObject) -> N
     assert np.allclose(found, all_of_it[..., first:last])
 
 
-@pytest.mark.parametrize("shape", [(64, 64), (65, 64), (63, 37), (61, 59)])
+@pytest.mark.parametrize("shape", [(64, 64), (65, 64), (63, 37), (61, 59), (135, 4301), (131, 2050)])
 def test_an_average_is_gdals(tmp_path: Path, shape: tuple[int, int]) -> None:
     values = np.random.default_rng(1).random((1, *shape)).astype("float32")
     path = write_raster(tmp_path / "a.tif", values)
