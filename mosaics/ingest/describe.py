@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from mosaics.errors import IngestError
 from mosaics.ingest.examine import Examination
@@ -12,6 +13,9 @@ from mosaics.models import Band, Kind
 from mosaics.registry import Registry
 from mosaics.sensors import Layout, Sensor, guess_sensor
 from mosaics.styles import Style
+
+_EDGED: Final = frozenset({"optical", "sar", "elevation"})
+"""Kinds of which a value that is so frequent hardly is one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,10 +68,25 @@ def describe(
     found = _styles(layout, bands, styles)
     if not found:
         messages += ("no style suits its bands, so it can't be shown; name another sensor with --sensor",)
+    messages += _unsaid_nodata(examination, layout.kind)
     steps = max(statistics.sample_step for statistics in examination.bands)
     if steps > 1:
         messages += (f"percentiles are from one valid value in {steps}",)
     return Description(sensor=sensor, kind=layout.kind, bands=bands, styles=found, messages=messages)
+
+
+def _unsaid_nodata(examination: Examination, kind: Kind) -> tuple[str, ...]:
+    """Say so where much of an image looks as if it meant nothing, such as black edges, and nothing tells."""
+    (least, *others) = {band.minimum for band in examination.bands}
+    if examination.inspection.mask != "none" or kind not in _EDGED or others or least is None:
+        return ()
+    if any(band.p2 != least or band.p98 == least for band in examination.bands):
+        return ()
+    words = (
+        f"at least 2 % of its values are {least:g}, the least; if that means nothing, take it out again and "
+        f"bank it with --nodata {least:g}"
+    )
+    return (words,)
 
 
 def sensor_of(inspection: Inspection, sensors: Registry[Sensor]) -> Sensor:

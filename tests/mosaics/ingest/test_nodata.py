@@ -81,6 +81,25 @@ def test_black_edges_are_nothing(
     assert shown[:, :3].max(axis=1).min() > 0, "nothing black shows"
 
 
+def test_who_says_nothing_of_black_edges_is_told(
+    bank: Bank, make_image: MakeImage, positions: Callable[[int, int, int], np.ndarray]
+) -> None:
+    source, messages = put(bank, make_image(framed(positions), "edged.tif"), None)
+    source.close()
+    said = [message for message in messages if "--nodata 0" in message]
+    assert said
+    assert said[0].startswith("at least 2 % of its values are 0, the least; if that means nothing")
+    for name, values, options in (
+        ("full.tif", positions(3, 100, 120).astype("uint8"), {}),
+        ("one_band.tif", np.stack([framed(positions)[0], positions(1, 100, 120)[0].astype("uint8")]), {}),
+        ("told.tif", framed(positions), {"nodata": 0}),
+        ("flat.tif", np.zeros((1, 100, 120), "uint8"), {}),
+    ):
+        source, messages = put(bank, make_image(values, name, **options), None)
+        source.close()
+        assert not [message for message in messages if "--nodata" in message], name
+
+
 @pytest.mark.parametrize(
     ("how", "options"),
     [
