@@ -7,7 +7,7 @@ import gc
 # what is loaded stays: looking for cycles among it, again and again, takes a fifth of a short command's time
 gc.disable()
 
-from server.cli.main import main  # noqa: E402 - loads all
+from server.cli.main import main  # noqa: E402 - loads what all commands share
 
 gc.freeze()
 gc.enable()
