@@ -206,7 +206,7 @@ class _Level:
             coarser = np.zeros(_shape(found, each, axis), dtype=bool)
             for tap in each.taps:
                 which, neighbours = tap.of(found, axis)
-                _of(coarser, which, axis)[...] |= neighbours & _beside(tap.centred[which], axis)
+                _part(coarser, which, axis)[...] |= neighbours & _beside(tap.centred[which], axis)
             found = coarser
         return found
 
@@ -227,7 +227,7 @@ class _Level:
             total = np.zeros(_shape(summands, each, axis))
             for tap in each.taps:
                 which, neighbours = tap.of(summands, axis)
-                part = _of(total, which, axis)
+                part = _part(total, which, axis)
                 part += neighbours if tap.is_whole else neighbours * _beside(tap.shares[which], axis)
             summands = total
         return summands
@@ -240,7 +240,7 @@ class _Level:
             coarser = np.full(_shape(found, each, axis), lowest)
             for tap in each.taps:
                 which, neighbours = tap.of(found, axis)
-                part = _of(coarser, which, axis)
+                part = _part(coarser, which, axis)
                 np.maximum(part, neighbours, out=part, where=_beside(tap.centred[which], axis))
             found = coarser
         return found
@@ -267,7 +267,8 @@ def _shape(values: NDArray[Any], each: Steps, axis: int) -> tuple[int, int]:
     return (each.count, values.shape[1]) if axis == 0 else (values.shape[0], each.count)
 
 
-def _of(values: NDArray[Any], which: slice, axis: int) -> NDArray[Any]:
+def _part(values: NDArray[Any], which: slice, axis: int) -> NDArray[Any]:
+    """Give some rows (axis 0) or columns (1), without copying."""
     return values[which] if axis == 0 else values[:, which]
 
 

@@ -32,7 +32,7 @@ WINDOW_BYTES: Final = 24 << 20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pixels:
-    """A window of a file; what is valid is read-only."""
+    """A window of a file; `valid` and `opaque` are not to be changed: windows may share them."""
 
     values: NDArray[Any]
     """Stored values, shape (bands, height, width), without the alpha band; see `Source` for how long."""
