@@ -56,6 +56,8 @@ class Crowd:
         self.limit = limit
         self.tally = Tally()
         self.clients = clients
+        self.in_vain = [0] * clients
+        """How often each client was refused since it last got something."""
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._given_out = 0
@@ -104,7 +106,7 @@ class Crowd:
                 line = line or self._connect()
                 if line is None:
                     return
-                if not self._ask(line, shown, path):
+                if not self._ask(line, number, shown, path):
                     line.close()
                     line = None
         except BaseException as error:  # noqa: BLE001 - told by the block
@@ -129,7 +131,7 @@ class Crowd:
             else:
                 return line
 
-    def _ask(self, line: http.client.HTTPConnection, shown: Shown, path: str) -> bool:
+    def _ask(self, line: http.client.HTTPConnection, number: int, shown: Shown, path: str) -> bool:
         try:
             line.request("GET", path, headers=dict(shown.headers))
             reply = line.getresponse()
@@ -141,9 +143,11 @@ class Crowd:
         whole = len(body) == int(reply.getheader("Content-Length") or -1)
         with self._lock:
             if reply.status == 200 and whole:
+                self.in_vain[number] = 0
                 self.tally.complete[shown] += 1
                 self.tally.size += len(body)
             elif whole:
+                self.in_vain[number] += 1
                 self.tally.refused[reply.status] += 1
                 if reply.status in {429, 503}:
                     self.tally.retry_after.add(reply.getheader("Retry-After"))
