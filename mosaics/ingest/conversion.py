@@ -41,12 +41,23 @@ class Conversion:
         return masked and inspection.alpha_band is None and inspection.nodata is None
 
     @property
-    def reads_twice(self) -> bool:
-        """Whether the file is read twice at the same time, for the pixels and for the first overview.
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """Columns and rows of the image and of each overview, the finest first."""
+        inspection = self.inspection
+        image = (inspection.width, inspection.height)
+        return (image, *self.profile.overview_sizes(*image))
 
-        It is where that is quick, on another processor, and holds no more than compressing work files does.
+    @property
+    def coarsens_beside(self) -> bool:
+        """Whether the first overview is made while the pixels are copied.
+
+        It is where the blocks of the work files, of which a window may fill a half, are not compressed; and
+        where the windows need no pixels of each other's blocks, or have not to decode them.
         """
         inspection = self.inspection
-        pixels = inspection.width * inspection.height
-        is_plain = self.profile.is_plain_work(inspection.data_type, inspection.file_band_count, pixels)
-        return self.threads > 1 and not inspection.is_decoded and is_plain
+        width, height = inspection.width, inspection.height
+        is_plain = self.profile.is_plain_work(
+            inspection.data_type, inspection.file_band_count, width * height
+        )
+        halves = width % 2 == 0 and height % 2 == 0
+        return len(self.sizes) > 1 and is_plain and (halves or not inspection.is_decoded)

@@ -108,9 +108,10 @@ def _check(conversion: Conversion, result: Path) -> None:
     """Refuse a result that is not what was asked for, such as one that a full disk cut short."""
     inspection, name = conversion.inspection, conversion.inspection.path.name
     with open_raster(result) as made:
-        sizes = conversion.profile.overview_sizes(inspection.width, inspection.height)
         size = (inspection.width, inspection.height, inspection.file_band_count)
-        if (made.width, made.height, made.count) != size or len(made.overviews(1)) != len(sizes):
+        if (made.width, made.height, made.count) != size or len(made.overviews(1)) != len(
+            conversion.sizes
+        ) - 1:
             raise IngestError(f"{name}: the converted file is not what was asked for; try again")
     check_complete(name, result)
     errors = cog_errors(result)

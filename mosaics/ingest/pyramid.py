@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +22,7 @@ from mosaics.ingest.conversion import Conversion
 from mosaics.ingest.inspect import Inspection
 from mosaics.ingest.limits import check_complete
 from mosaics.ingest.overviews import Steps, coarsen, steps
-from mosaics.ingest.source import Pixels, Source, decoding_threads, read_windows, windows
+from mosaics.ingest.source import Pixels, Source, decoding_threads, windows
 from mosaics.tiff.raster import PROFILE_TAG
 
 if TYPE_CHECKING:
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
 
 _BASE_SHARE: Final = 0.75
 """Of the time of all levels."""
-_PARTS_BESIDE: Final = 8
-"""Of a window, where an overview is made beside the copy: both hold pixels at the same time."""
 _DROPPED_TAGS: Final = frozenset(
     {"AREA_OR_POINT", "OVR_RESAMPLING_ALG", "OVERVIEW_RESAMPLING", "INTERLEAVE", PROFILE_TAG}
 )
@@ -50,12 +47,20 @@ class _Stored:
     mask: NDArray[np.bool_] | None
     """Where there is data, shape (height, width); None: there is no mask."""
 
+    def part(self, rows: slice, columns: slice) -> _Stored:
+        """Give some of it, without copying."""
+        return _Stored(
+            values=self.values[:, rows, columns],
+            alpha=None if self.alpha is None else self.alpha[rows, columns],
+            mask=None if self.mask is None else self.mask[rows, columns],
+        )
+
 
 def write_pyramid(conversion: Conversion, base: Path, report: Callable[[float], None]) -> None:
     """Write the pixels into a tiled file, and each overview as the external one of the level before it.
 
-    These are called `.ovr`, `.ovr.ovr` and so on. The first is made from the file itself while the pixels are
-    copied, where that is quick to read.
+    These are called `.ovr`, `.ovr.ovr` and so on. The first is made while the pixels are copied, where no
+    block has to be decoded or compressed twice for that.
 
     Args:
         conversion: What to make of what.
@@ -65,22 +70,15 @@ def write_pyramid(conversion: Conversion, base: Path, report: Callable[[float], 
     Raises:
         IngestError: If a block can't be decoded, or a level was cut short.
     """
-    inspection = conversion.inspection
-    sizes = conversion.profile.overview_sizes(inspection.width, inspection.height)
-    beside = sizes[:1] if conversion.reads_twice else ()
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="overview") as thread:
-        made = [
-            thread.submit(_write_first_overview, conversion, _coarser_path(base), size) for size in beside
-        ]
-        _write_base(conversion, base, lambda done: report(_BASE_SHARE * done))
-        for each in made:
-            each.result()
-    finer, done, total = base, 0, sum(width * height for width, height in sizes)
-    for size in sizes:
+    sizes = conversion.sizes
+    written = 1 + conversion.coarsens_beside
+    _copy(conversion, base, sizes[:written], lambda done: report(_BASE_SHARE * done))
+    finer, done, total = base, 0, sum(width * height for width, height in sizes[1:])
+    for number, (width, height) in enumerate(sizes[1:], start=1):
         coarser = _coarser_path(finer)
-        if size not in beside:
-            _write_next_overview(conversion, finer, coarser, size)
-        done += size[0] * size[1]
+        if number >= written:
+            _write_next_overview(conversion, finer, coarser, (width, height))
+        done += width * height
         report(_BASE_SHARE + (1 - _BASE_SHARE) * done / total)
         finer = coarser
 
@@ -89,76 +87,96 @@ def _coarser_path(finer: Path) -> Path:
     return finer.with_name(f"{finer.name}.ovr")
 
 
-def _write_base(conversion: Conversion, base: Path, report: Callable[[float], None]) -> None:
-    """Copy the pixels block by block into a tiled file, with everything that describes them."""
-    inspection = conversion.inspection
-    width, height = inspection.width, inspection.height
-    done = 0
-    areas = windows(width, height, inspection.pixel_bytes, conversion.profile.block_size)
-    read = read_windows(inspection, areas, threads=decoding_threads(inspection, conversion.threads))
-    with closing(read), _create(conversion, base, width, height) as target:
-        _describe(conversion, target)
-        for window, pixels in read:
-            _write(conversion, target, window, _stored(conversion, pixels))
-            done += int(window.width) * int(window.height)
-            report(done / (width * height))
-    check_complete(inspection.path.name, base)
-
-
-def _write_first_overview(conversion: Conversion, path: Path, size: tuple[int, int]) -> None:
-    """Write the first overview from the file itself."""
-    inspection = conversion.inspection
-    with ExitStack() as stack:
-        sources = [stack.enter_context(Source(inspection)) for _ in range(conversion.threads)]
-        read = [partial(_read_source, conversion, source) for source in sources]
-        finer = (inspection.width, inspection.height)
-        _write_overview(conversion, (path, size), (finer, read), parts=_PARTS_BESIDE)
-
-
-def _write_next_overview(conversion: Conversion, finer: Path, path: Path, size: tuple[int, int]) -> None:
-    """Write an overview from the level before it."""
-    with ExitStack() as stack:
-        levels = [stack.enter_context(open_raster(finer)) for _ in range(conversion.threads)]
-        read = [partial(_read_stored, conversion, level) for level in levels]
-        _write_overview(
-            conversion, (path, size), ((levels[0].width, levels[0].height), read), parts=conversion.threads
-        )
-
-
-def _write_overview(
-    conversion: Conversion,
-    coarser: tuple[Path, tuple[int, int]],
-    finer: tuple[tuple[int, int], Sequence[Callable[[Window], _Stored]]],
-    *,
-    parts: int,
+def _copy(
+    conversion: Conversion, base: Path, sizes: Sequence[tuple[int, int]], report: Callable[[float], None]
 ) -> None:
-    """Write an overview.
+    """Copy the pixels block by block into a tiled file, with everything that describes them.
 
     Args:
         conversion: What to make of what.
-        coarser: Where, and its columns and rows.
-        finer: Columns and rows of the level that it is made of, and what reads a window of that: one for each
-            thread that makes pixels.
-        parts: Of the usual windows, so that as little is held as by one thread.
+        base: The file.
+        sizes: Columns and rows of it, and of its first overview if that is to be made on the way.
+        report: Called with 0 to 1.
     """
     inspection = conversion.inspection
-    (path, size), (finer_size, readers) = coarser, finer
-
-    def made(read: Callable[[Window], _Stored], window: Window) -> _Stored:
-        columns, rows = (
-            steps(slice(int(start), int(start + count)), whole, before)
-            for start, count, whole, before in zip(
-                (window.col_off, window.row_off), (window.width, window.height), size, finer_size, strict=True
-            )
+    width, height = sizes[0]
+    paths = (base, _coarser_path(base))[: len(sizes)]
+    # with an overview it is not only decoding that takes a processor's time
+    threads = decoding_threads(inspection, conversion.threads) or (len(sizes) - 1) * conversion.threads
+    done = 0
+    with ExitStack() as stack:
+        targets = [
+            stack.enter_context(_create(conversion, path, *size))
+            for path, size in zip(paths, sizes, strict=True)
+        ]
+        _describe(conversion, targets[0])
+        sources = [stack.enter_context(Source(inspection, kept=2)) for _ in range(max(1, threads))]
+        making = in_threads(
+            windows(width, height, inspection.pixel_bytes, conversion.profile.block_size),
+            [partial(_pieces, conversion, source, sizes) for source in sources],
         )
-        return _coarsened(conversion, read(Window.from_slices(rows.source, columns.source)), (rows, columns))
+        stack.enter_context(closing(making))
+        for window, pieces in making:
+            for target, (area, stored) in zip(targets, pieces, strict=True):
+                _write(conversion, target, area, stored)
+            done += int(window.width) * int(window.height)
+            report(done / (width * height))
+    for path in paths:
+        check_complete(inspection.path.name, path)
 
-    areas = windows(*size, inspection.pixel_bytes * 4 * parts, conversion.profile.block_size)
-    making = in_threads(areas, [partial(made, read) for read in readers])
-    with closing(making), _create(conversion, path, *size) as target:
+
+def _pieces(
+    conversion: Conversion, source: Source, sizes: Sequence[tuple[int, int]], window: Window
+) -> list[tuple[Window, _Stored]]:
+    """Read a window, and make of it that of the overview, if one is made: where each lies, and its pixels."""
+    if len(sizes) == 1:
+        return [(window, _stored(conversion, source.read(window)))]
+    (left, right), (top, bottom) = (
+        (int(start), int(start + count))
+        for start, count in ((window.col_off, window.width), (window.row_off, window.height))
+    )
+    columns, rows = (
+        steps(slice(start // 2, (stop + 1) // 2), coarser, finer)
+        for (start, stop), coarser, finer in zip(
+            ((left, right), (top, bottom)), sizes[1], sizes[0], strict=True
+        )
+    )
+    read = _stored(conversion, source.read(Window.from_slices(rows.source, columns.source)))
+    # what the first pixels of the overview need may begin before the window
+    whole = read.part(slice(top - rows.source.start, None), slice(left - columns.source.start, None))
+    coarser = Window.from_slices(rows.window, columns.window)
+    return [(window, whole), (coarser, _coarsened(conversion, read, (rows, columns)))]
+
+
+def _write_next_overview(conversion: Conversion, finer: Path, path: Path, size: tuple[int, int]) -> None:
+    """Write an overview of so many columns and rows from the level before it."""
+    inspection = conversion.inspection
+    # several threads hold no more than one would
+    areas = windows(*size, inspection.pixel_bytes * 4 * conversion.threads, conversion.profile.block_size)
+    with ExitStack() as stack:
+        levels = [stack.enter_context(open_raster(finer)) for _ in range(conversion.threads)]
+        target = stack.enter_context(_create(conversion, path, *size))
+        making = in_threads(areas, [partial(_of_finer, conversion, level, size) for level in levels])
+        stack.enter_context(closing(making))
         for window, stored in making:
             _write(conversion, target, window, stored)
     check_complete(inspection.path.name, path)
+
+
+def _of_finer(conversion: Conversion, level: DatasetReader, size: tuple[int, int], window: Window) -> _Stored:
+    """Make a window of an overview of so many columns and rows from the level before it."""
+    columns, rows = (
+        steps(slice(int(start), int(start + count)), coarser, finer)
+        for start, count, coarser, finer in zip(
+            (window.col_off, window.row_off),
+            (window.width, window.height),
+            size,
+            (level.width, level.height),
+            strict=True,
+        )
+    )
+    stored = _read_stored(conversion, level, Window.from_slices(rows.source, columns.source))
+    return _coarsened(conversion, stored, (rows, columns))
 
 
 def _stored(conversion: Conversion, pixels: Pixels) -> _Stored:
@@ -171,11 +189,6 @@ def _stored(conversion: Conversion, pixels: Pixels) -> _Stored:
         if alpha.dtype != np.uint8:  # some writers say opaque by 255 whatever the type
             alpha[alpha > 0] = np.iinfo(alpha.dtype).max
     return _Stored(values=values, alpha=alpha, mask=pixels.opaque if conversion.has_mask else None)
-
-
-def _read_source(conversion: Conversion, source: Source, area: Window) -> _Stored:
-    """Read a window of the file, as it is stored."""
-    return _stored(conversion, source.read(area))
 
 
 def _read_stored(conversion: Conversion, level: DatasetReader, area: Window) -> _Stored:
@@ -205,22 +218,26 @@ def _coarsened(conversion: Conversion, finer: _Stored, covered: tuple[Steps, Ste
     alpha, mask = finer.alpha, finer.mask
     if alpha is not None:
         opaque = alpha > 0
-        valid &= opaque
-        whole = np.ones((1, *alpha.shape), dtype=bool)
-        alpha = coarsen(alpha[np.newaxis], whole, covered, reduction="average", fill=None)[0][0]
+        valid = _both(valid, np.broadcast_to(opaque, finer.values.shape))
+        alpha = coarsen(alpha[np.newaxis], None, covered, reduction="average", fill=None)[0][0]
         alpha[_any(opaque, covered) & (alpha == 0)] = 1
     elif mask is not None:
-        valid &= mask
+        valid = _both(valid, np.broadcast_to(mask, finer.values.shape))
         mask = _any(mask, covered)
     values, _ = coarsen(finer.values, valid, covered, reduction=conversion.reduction, fill=conversion.nodata)
     return _Stored(values=values, alpha=alpha, mask=mask)
 
 
-def _valid(values: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
-    valid = np.isfinite(values) if values.dtype.kind == "f" else np.ones(values.shape, dtype=bool)
-    if nodata is not None and not np.isnan(nodata):
-        valid &= values != np.asarray(nodata).astype(values.dtype)
-    return valid
+def _valid(values: NDArray[Any], nodata: float | None) -> NDArray[np.bool_] | None:
+    """Tell which values are finite and not the nodata value; None: all can only be."""
+    valid = np.isfinite(values) if values.dtype.kind == "f" else None
+    if nodata is None or np.isnan(nodata):
+        return valid
+    return _both(valid, values != np.asarray(nodata).astype(values.dtype))
+
+
+def _both(some: NDArray[np.bool_] | None, others: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    return others if some is None else some & others
 
 
 def _any(flags: NDArray[np.bool_], covered: tuple[Steps, Steps]) -> NDArray[np.bool_]:

@@ -71,8 +71,8 @@ def exhaust(server: Server, key: str, paths: list[str], *, kill: bool = False) -
             victim = random.choice(server.workers())
             os.kill(victim, signal.SIGKILL)
             wait_until(lambda: victim not in server.workers(), seconds=10)
-        # What a dead worker had leased comes back when its file is folded. A worker that still holds some of a
-        # lease gives it to its own clients: only when all are refused is nothing in hand.
+        # What a dead worker had leased comes back when its file is folded. A worker that holds some of one
+        # gives it to its own clients: only when all are refused is nothing in hand.
         crowd.wait(lambda: min(crowd.in_vain) >= 20, seconds=90)
     return crowd
 
