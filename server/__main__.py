@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from server.loading import loading
+from mosaics.loading import loading
 
 with loading():
     from server.cli.main import main

@@ -12,16 +12,24 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, Final
 
-from mosaics.errors import IngestError
-from mosaics.gdal import DELIVERED_DRIVERS, configure
-from mosaics.heap import give_back
-from mosaics.ingest.processes import end_with_parent
+from mosaics.loading import loading
+
+with loading():
+    from mosaics.errors import IngestError
+    from mosaics.gdal import DELIVERED_DRIVERS, configure
+    from mosaics.heap import give_back
+    from mosaics.ingest.processes import end_with_parent
 
 if TYPE_CHECKING:
     from mosaics.ingest.source import Progress
 
 _REPORT_SECONDS: Final = 0.1
-_CALLED: Final = tuple(f"mosaics.ingest.{name}" for name in ("convert", "deliveries.raw", "examine"))
+_CALLED: Final = (
+    "mosaics.ingest.convert",
+    "mosaics.ingest.deliveries.raw",
+    "mosaics.ingest.examine",
+    "rio_cogeo.cogeo",
+)
 """Modules of what most children are called for, which they load before the first call comes."""
 
 
@@ -73,8 +81,9 @@ def main(arguments: list[str]) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     configure(cache_megabytes, DELIVERED_DRIVERS)
-    for module in _CALLED:
-        importlib.import_module(module)
+    with loading():
+        for module in _CALLED:
+            importlib.import_module(module)
     connection = Connection(descriptor)
     try:
         connection.send("ready")

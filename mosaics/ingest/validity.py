@@ -6,8 +6,6 @@ import re
 from pathlib import Path
 from typing import Final
 
-from rio_cogeo.cogeo import cog_validate
-
 from mosaics.gdal import open_raster
 
 _UNTILED: Final = re.compile(r"The file is greater than .* not tiled|Overview of index (\d+) is not tiled")
@@ -24,6 +22,8 @@ def cog_errors(path: Path) -> tuple[str, ...]:
     Args:
         path: A GeoTIFF that the guarded opening has shown to be one: rio-cogeo names no driver.
     """
+    from rio_cogeo.cogeo import cog_validate  # noqa: PLC0415 - loads much that who only hands files on can spare
+
     try:
         valid, errors, _ = cog_validate(path, quiet=True)
         return () if valid else tuple(error for error in errors if not _is_tiled_after_all(path, error))

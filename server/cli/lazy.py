@@ -9,7 +9,7 @@ from typing import Any, cast
 import typer
 from typer.core import TyperGroup
 
-from server.loading import loading
+from mosaics.loading import loading
 
 
 def lazy_group(places: Mapping[str, str]) -> type[TyperGroup]:
