@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,56 +16,20 @@ import pytest
 from mosaics.errors import IngestError
 from mosaics.ingest.sandbox import Limits, Sandbox
 from tests.conftest import ROOT
+from tests.mosaics.ingest.calls import (
+    answer_late,
+    break_down,
+    devour,
+    die,
+    double,
+    environment,
+    leave,
+    process_id,
+    refuse,
+    sleep,
+    write_slowly,
+)
 from tests.mosaics.ingest.conftest import silent
-
-Report = Callable[[str, float], None]
-
-
-def double(number: int, report: Report) -> int:
-    report("working", 0.5)
-    report("working", 1.0)
-    return 2 * number
-
-
-def refuse(reason: str, report: Report) -> None:
-    raise IngestError(reason)
-
-
-def break_down(report: Report) -> None:
-    raise LookupError("unforeseen")
-
-
-def die(number: int, report: Report) -> None:
-    os.kill(os.getpid(), number)
-
-
-def leave(status: int, report: Report) -> None:
-    os._exit(status)
-
-
-def sleep(seconds: float, report: Report) -> str:
-    time.sleep(seconds)
-    return "awake"
-
-
-def write_slowly(path: Path, report: Report) -> str:
-    with path.open("wb", buffering=0) as file:
-        for _ in range(8):
-            file.write(b"x")
-            time.sleep(0.25)
-    return "written"
-
-
-def devour(size: int, report: Report) -> int:
-    return len(bytearray(size))
-
-
-def environment(name: str, report: Report) -> str | None:
-    return os.environ.get(name)
-
-
-def process_id(report: Report) -> int:
-    return os.getpid()
 
 
 @pytest.fixture
@@ -169,12 +133,6 @@ def test_an_error_of_the_caller_ends_the_child(sandbox: Sandbox) -> None:
         sandbox.run("a.tif", double, 1, report=interrupt)
     with pytest.raises(ProcessLookupError):
         os.kill(first, 0)
-
-
-def answer_late(answer: str, report: Report) -> str:
-    report("working", 0.0)
-    time.sleep(0.5)
-    return answer
 
 
 def test_who_refuses_while_a_call_runs_gets_no_answer_of_it_later(sandbox: Sandbox) -> None:
