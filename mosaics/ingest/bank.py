@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -203,7 +205,13 @@ class Bank:
         if options.collection_id is not None:
             check_collection_id(options.collection_id)
         path = handed.path
-        examination = self._examined(handed, options, progress)
+        root, name = self.home_data.resolve(), hashlib.sha256(os.fsencode(path)).hexdigest()
+        with lasting_folder(root, name, path.name) as room:
+            return self._banked(handed, room, options, progress)
+
+    def _banked(self, handed: _Handed, room: Path, options: BankOptions, progress: Progress) -> BankResult:
+        path = handed.path
+        examination = self._examined(handed, room, options, progress)
         digest, sha256 = handed.digesting.result(progress)
         known = self.catalog.find_by_digest(digest)
         if known is not None:
@@ -259,8 +267,17 @@ class Bank:
             messages=notes if reason is None else (f"converted, since {reason}", *notes),
         )
 
-    def _examined(self, handed: _Handed, options: BankOptions, progress: Progress) -> Examination | None:
-        """Examine a file, unless its digest, found meanwhile, says that it is banked already."""
+    def _examined(
+        self, handed: _Handed, room: Path, options: BankOptions, progress: Progress
+    ) -> Examination | None:
+        """Examine a file, unless its digest, found meanwhile, says that it is banked already.
+
+        Args:
+            handed: The file.
+            room: A folder for a copy of it.
+            options: What is known of it.
+            progress: Told how far it is.
+        """
         is_new = False
 
         def is_known() -> bool:
@@ -274,7 +291,7 @@ class Bank:
                 is_new = True
             progress(stage, done)
 
-        look = partial(examine, nodata=options.nodata, threads=self.sandbox.threads)
+        look = partial(examine, nodata=options.nodata, threads=self.sandbox.threads, room=room)
         try:
             go_on("reading", 0.0)
             found: Examination = self.sandbox.run(

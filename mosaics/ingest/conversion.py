@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
 
 from mosaics.ingest.inspect import Inspection
 from mosaics.ingest.profile import BankProfile, Reduction
@@ -22,6 +25,8 @@ class Conversion:
     """It has values that are NaN or infinite."""
     threads: int = 1
     """That compress, or that decode what is compressed."""
+    copy: Path | None = None
+    """A tiled copy that was made while the file was measured, to be taken along."""
 
     @property
     def nodata(self) -> float | None:
@@ -55,9 +60,21 @@ class Conversion:
         where the windows need no pixels of each other's blocks, or have not to decode them.
         """
         inspection = self.inspection
-        width, height = inspection.width, inspection.height
-        is_plain = self.profile.is_plain_work(
-            inspection.data_type, inspection.file_band_count, width * height
-        )
-        halves = width % 2 == 0 and height % 2 == 0
-        return len(self.sizes) > 1 and is_plain and (halves or not inspection.is_decoded)
+        halves = inspection.width % 2 == 0 and inspection.height % 2 == 0
+        return len(self.sizes) > 1 and self._is_plain and (halves or not inspection.is_decoded)
+
+    @property
+    def is_copied_early(self) -> bool:
+        """Whether the pixels are copied while they are measured, so that each block is decoded once.
+
+        It must be certain by then what becomes of values that are not finite.
+        """
+        inspection = self.inspection
+        is_certain = np.dtype(inspection.data_type).kind != "f" or inspection.mask != "none"
+        return inspection.is_decoded and self._is_plain and is_certain
+
+    @property
+    def _is_plain(self) -> bool:
+        inspection = self.inspection
+        pixels = inspection.width * inspection.height
+        return self.profile.is_plain_work(inspection.data_type, inspection.file_band_count, pixels)

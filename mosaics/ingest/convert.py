@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -24,7 +22,7 @@ from mosaics.ingest.limits import check_complete
 from mosaics.ingest.pyramid import write_pyramid
 from mosaics.ingest.source import Progress
 from mosaics.ingest.validity import cog_errors
-from mosaics.ingest.workplace import is_disk_full, no_room
+from mosaics.ingest.workplace import disk_errors
 
 RESULT_NAME: Final = "result.tif"
 """The finished COG within the temporary folder."""
@@ -59,7 +57,7 @@ def convert(conversion: Conversion, folder: Path, report: Progress) -> Converted
     """
     inspection = conversion.inspection
     base, result = folder / _BASE_NAME, folder / RESULT_NAME
-    with _disk_errors(inspection.path.name, folder), unplaced_files_expected():
+    with disk_errors(inspection.path.name, folder), unplaced_files_expected():
         write_pyramid(conversion, base, lambda done: report("converting", _PYRAMID_SHARE * done))
         give_back()
         _assemble(conversion, base, result)
@@ -117,17 +115,3 @@ def _check(conversion: Conversion, result: Path) -> None:
     errors = cog_errors(result)
     if errors:
         raise IngestError(f"{name}: the converted file is no valid COG: {'; '.join(errors)}")
-
-
-@contextmanager
-def _disk_errors(name: str, folder: Path) -> Iterator[None]:
-    """Turn errors of writing into refusals; a full disk is named as such."""
-    try:
-        yield
-    except (RasterioError, OSError, MemoryError, IngestError) as error:
-        if is_disk_full(error, folder):
-            raise no_room(name, folder) from error
-        if isinstance(error, IngestError):
-            raise
-        reason = deepest_reason(error, str(folder))
-        raise IngestError(f"{name}: it can't be converted: {reason}") from error

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from mosaics.ingest.conversion import Conversion
 from mosaics.ingest.footprint import footprint
 from mosaics.ingest.inspect import Inspection, inspect, with_nodata
 from mosaics.ingest.limits import MAX_BLOCK_BYTES, MAX_BLOCK_PIXELS
 from mosaics.ingest.profile import PROFILE
+from mosaics.ingest.pyramid import copying
 from mosaics.ingest.source import Progress, check_overviews
-from mosaics.ingest.statistics import BandStatistics, measure
+from mosaics.ingest.statistics import BandStatistics, Statistics, measure
+from mosaics.ingest.workplace import disk_errors
 from mosaics.places import is_object
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
+_COPY_NAME: Final = "copy.tif"
 PLAIN_PATH: Final = re.compile(r"[A-Za-z0-9._/-]+")
 """Paths that the catalogue holds and readers open."""
 
@@ -37,12 +43,23 @@ class Examination:
     """Outline of its valid data, longitude and latitude (WGS 84)."""
     conversion_reason: str | None
     """Why it must be converted; None: it can be served where it lies."""
+    copy: Path | None = None
+    """A tiled copy for the conversion, if one was made."""
 
 
 def examine(
-    path: Path, href: str | None, report: Progress, *, nodata: float | None = None, threads: int = 1
+    path: Path,
+    href: str | None,
+    report: Progress,
+    *,
+    nodata: float | None = None,
+    threads: int = 1,
+    room: Path | None = None,
 ) -> Examination:
     """Inspect a file, read all of it, and decide whether it can be served where it lies.
+
+    Meanwhile a tiled copy is made of a file that must be converted whatever is found in it, and whose blocks
+    take time to decode.
 
     Args:
         path: The file, its real path.
@@ -50,6 +67,7 @@ def examine(
         report: Called with ("reading", 0 to 1).
         nodata: What means nothing where the file doesn't say; None: nothing does.
         threads: How many may decode blocks.
+        room: A folder for that copy, on the disk of the bank; None: none is made.
 
     Returns:
         What was found.
@@ -60,7 +78,9 @@ def examine(
     inspection = inspect(path)
     if nodata is not None:
         inspection = with_nodata(inspection, nodata)
-    statistics = measure(inspection, report, threads=threads)
+    statistics, copy = _measured(
+        inspection, href, room, partial(measure, inspection, report, threads=threads)
+    )
     outline = footprint(inspection, statistics.coverage)
     reason = conversion_reason(inspection, href, has_unfinite=statistics.has_unfinite)
     if reason is None:
@@ -71,7 +91,23 @@ def examine(
         has_unfinite=statistics.has_unfinite,
         footprint=outline,
         conversion_reason=reason,
+        copy=copy,
     )
+
+
+def _measured(
+    inspection: Inspection, href: str | None, room: Path | None, measuring: Callable[..., Statistics]
+) -> tuple[Statistics, Path | None]:
+    """Measure a file, and copy it on the way where that is worth while."""
+    conversion = Conversion(
+        inspection=inspection, profile=PROFILE, reduction="average", has_unfinite=False
+    )  # the reduction is that of overviews
+    is_certain = conversion_reason(inspection, href, has_unfinite=False) is not None
+    if room is None or not is_certain or not conversion.is_copied_early:
+        return measuring(), None
+    path = room / _COPY_NAME
+    with disk_errors(inspection.path.name, room), copying(conversion, path) as take:
+        return measuring(then=take), path
 
 
 def conversion_reason(inspection: Inspection, href: str | None, *, has_unfinite: bool) -> str | None:

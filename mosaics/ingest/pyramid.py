@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -71,8 +72,12 @@ def write_pyramid(conversion: Conversion, base: Path, report: Callable[[float], 
         IngestError: If a block can't be decoded, or a level was cut short.
     """
     sizes = conversion.sizes
-    written = 1 + conversion.coarsens_beside
-    _copy(conversion, base, sizes[:written], lambda done: report(_BASE_SHARE * done))
+    if conversion.copy is None:
+        written = 1 + conversion.coarsens_beside
+        _copy(conversion, base, sizes[:written], lambda done: report(_BASE_SHARE * done))
+    else:
+        written = 1
+        shutil.move(conversion.copy, base)
     finer, done, total = base, 0, sum(width * height for width, height in sizes[1:])
     for number, (width, height) in enumerate(sizes[1:], start=1):
         coarser = _coarser_path(finer)
@@ -85,6 +90,29 @@ def write_pyramid(conversion: Conversion, base: Path, report: Callable[[float], 
 
 def _coarser_path(finer: Path) -> Path:
     return finer.with_name(f"{finer.name}.ovr")
+
+
+@contextmanager
+def copying(conversion: Conversion, path: Path) -> Iterator[Callable[[Window, Pixels], None]]:
+    """Write the pixels into a tiled file as they are read.
+
+    Args:
+        conversion: What to make of what.
+        path: The file.
+
+    Yields:
+        What takes a window of the file and its pixels, which it may change.
+
+    Raises:
+        IngestError: If the copy was cut short.
+    """
+    with _create_base(conversion, path) as target:
+
+        def take(window: Window, pixels: Pixels) -> None:
+            _write(conversion, target, window, _stored(conversion, pixels))
+
+        yield take
+    check_complete(conversion.inspection.path.name, path)
 
 
 def _copy(
@@ -105,11 +133,11 @@ def _copy(
     threads = decoding_threads(inspection, conversion.threads) or (len(sizes) - 1) * conversion.threads
     done = 0
     with ExitStack() as stack:
-        targets = [
+        targets = [stack.enter_context(_create_base(conversion, base))]
+        targets += [
             stack.enter_context(_create(conversion, path, *size))
-            for path, size in zip(paths, sizes, strict=True)
+            for path, size in zip(paths[1:], sizes[1:], strict=True)
         ]
-        _describe(conversion, targets[0])
         sources = [stack.enter_context(Source(inspection, kept=2)) for _ in range(max(1, threads))]
         making = in_threads(
             windows(width, height, inspection.pixel_bytes, conversion.profile.block_size),
@@ -187,7 +215,7 @@ def _stored(conversion: Conversion, pixels: Pixels) -> _Stored:
     if alpha is not None:
         alpha[~pixels.valid.any(axis=0)] = 0
         if alpha.dtype != np.uint8:  # some writers say opaque by 255 whatever the type
-            alpha[alpha > 0] = np.iinfo(alpha.dtype).max
+            alpha[alpha > 0] = 255 if alpha.dtype.kind == "f" else np.iinfo(alpha.dtype).max
     return _Stored(values=values, alpha=alpha, mask=pixels.opaque if conversion.has_mask else None)
 
 
@@ -245,6 +273,12 @@ def _any(flags: NDArray[np.bool_], covered: tuple[Steps, Steps]) -> NDArray[np.b
     level = flags[np.newaxis]
     found = coarsen(level.astype(np.uint8), level, covered, reduction="max", fill=None)[1]
     return np.asarray(found[0], dtype=bool)
+
+
+def _create_base(conversion: Conversion, path: Path) -> DatasetWriter:
+    target = _create(conversion, path, *conversion.sizes[0])
+    _describe(conversion, target)
+    return target
 
 
 def _create(conversion: Conversion, path: Path, width: int, height: int) -> DatasetWriter:

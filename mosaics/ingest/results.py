@@ -88,4 +88,5 @@ def _conversion(examination: Examination, kind: Kind) -> Conversion:
         profile=PROFILE,
         reduction=PROFILE.reduction(kind, has_palette=bool(inspection.palette)),
         has_unfinite=examination.has_unfinite,
+        copy=examination.copy,
     )

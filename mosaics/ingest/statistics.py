@@ -14,10 +14,11 @@ import numpy as np
 from mosaics.errors import IngestError
 from mosaics.ingest.footprint import Coverage
 from mosaics.ingest.inspect import Inspection
-from mosaics.ingest.source import Progress, decoding_threads, read_windows, windows
+from mosaics.ingest.source import Pixels, Progress, decoding_threads, read_windows, windows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from rasterio.windows import Window
 
 PERCENTILES: Final = (2.0, 50.0, 98.0, 99.9)
 SAMPLE_BYTES: Final = 96 << 20
@@ -144,13 +145,20 @@ class SystematicSample:
         )
 
 
-def measure(inspection: Inspection, report: Progress, *, threads: int = 1) -> Statistics:
+def measure(
+    inspection: Inspection,
+    report: Progress,
+    *,
+    threads: int = 1,
+    then: Callable[[Window, Pixels], None] | None = None,
+) -> Statistics:
     """Read every block of the full resolution and measure the valid values.
 
     Args:
         inspection: The file.
         report: Called after each window.
         threads: How many may decode blocks.
+        then: Takes each window and its pixels when they are measured.
 
     Returns:
         Statistics of each band and where there is data.
@@ -179,6 +187,8 @@ def measure(inspection: Inspection, report: Progress, *, threads: int = 1) -> St
             if not has_unfinite and pixels.values.dtype.kind == "f":
                 has_unfinite = not bool(np.isfinite(pixels.values).all())
             coverage.add(np.asarray(pixels.valid.any(axis=0)), int(window.row_off), int(window.col_off))
+            if then is not None:
+                then(window, pixels)
             done += int(window.width) * int(window.height)
             report("reading", done / total)
     bands = tuple(distribution.result() for distribution in distributions)

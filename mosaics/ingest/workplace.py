@@ -13,7 +13,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from rasterio.errors import RasterioError
+
 from mosaics.errors import IngestError
+from mosaics.gdal import deepest_reason
 
 TEMPORARY: Final = ".banking-"
 """How the names of files and folders begin that are not finished."""
@@ -152,6 +155,20 @@ def no_room(name: str, folder: Path) -> IngestError:
         f"{name}: no space left (or none allowed) on the disk of the bank ({bank}); about three times the "
         "size of the image is needed while it is converted. Free some, or choose another --home"
     )
+
+
+@contextmanager
+def disk_errors(name: str, folder: Path) -> Iterator[None]:
+    """Turn errors of writing into refusals; a full disk is named as such."""
+    try:
+        yield
+    except (RasterioError, OSError, MemoryError, IngestError) as error:
+        if is_disk_full(error, folder):
+            raise no_room(name, folder) from error
+        if isinstance(error, IngestError):
+            raise
+        reason = deepest_reason(error, str(folder))
+        raise IngestError(f"{name}: it can't be converted: {reason}") from error
 
 
 def sizes(folder: Path) -> list[int]:

@@ -90,7 +90,7 @@ class GroupMaker:
         folder.mkdir(exist_ok=True)
         given = self.options.bands.get(group.name) or (self.options.bands.get("") if place == 0 else None)
         prepared = self._prepared(delivery, group, folder, (place == 0, report))
-        look = partial(examine, threads=self.sandbox.threads)
+        look = partial(examine, threads=self.sandbox.threads, room=folder)
         examination: Examination = self.sandbox.run(name, look, prepared.path, None, report=report)
         description = describe_group(examination, group, self.sensor, given, delivery.kind)
         result = finished(self.sandbox, examination, description.kind, folder, report)

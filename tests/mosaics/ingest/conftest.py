@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import resource
+import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -113,3 +116,16 @@ def make_image(tmp_path: Path) -> MakeImage:
 def imagery() -> Path:
     """The folder of real imagery; it is no part of the repository."""
     return Path(__file__).resolve().parents[3].parent / "shared" / "data"
+
+
+@contextmanager
+def little_room() -> Iterator[None]:
+    """Let this process write no file of more than a megabyte, as on a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import resource
-import signal
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +23,7 @@ from mosaics.ingest.inspect import inspect
 from mosaics.ingest.profile import PROFILE, Reduction
 from mosaics.ingest.statistics import measure
 from mosaics.tiff.raster import PROFILE_TAG
-from tests.mosaics.ingest.conftest import silent
+from tests.mosaics.ingest.conftest import little_room, silent
 
 RNG = np.random.default_rng(11)
 
@@ -271,6 +269,20 @@ def test_descriptions_units_and_scales_are_kept(
     assert (found.scales, found.offsets) == ((0.1, 1, 2), (0, 5, 0))
 
 
+@pytest.mark.parametrize("data_type", ["int16", "uint16", "float32"])
+def test_alpha_of_other_types_is_opaque_or_not(
+    make_image: Callable[..., Path], converted: Callable[..., Path], data_type: str
+) -> None:
+    values = np.full((4, 30, 40), 7, dtype=data_type)
+    values[3, :, :11], values[3, :, 11:] = 0, 1
+    if data_type == "float32":
+        values[3, :3] = np.nan
+    result = converted(make_image(values, colours=("red", "green", "blue", "alpha")))
+    with open_raster(result) as made:
+        assert set(np.unique(made.read(4))) == {0, 255 if data_type == "float32" else np.iinfo(data_type).max}
+        assert ((made.read(4) != 0) == (values[3] == 1)).all()
+
+
 def test_damaged_source_is_refused(make_image: Callable[..., Path], converted: Callable[..., Path]) -> None:
     values = RNG.integers(0, 255, (1, 256, 256)).astype("uint8")
     path = make_image(values, tiled=True, blockxsize=64, blockysize=64, compress="deflate")
@@ -289,15 +301,8 @@ def test_full_disk_is_named(make_image: Callable[..., Path], tmp_path: Path) -> 
     conversion = Conversion(inspection=inspection, profile=PROFILE, reduction="average", has_unfinite=False)
     folder = tmp_path / "work"
     folder.mkdir()
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
-        with pytest.raises(IngestError, match=r"no space left .* about three times the size"):
-            convert(conversion, folder, silent)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, handler)
+    with little_room(), pytest.raises(IngestError, match=r"no space left .* about three times the size"):
+        convert(conversion, folder, silent)
 
 
 def test_profile_says_how_kinds_are_reduced() -> None:
