@@ -19,7 +19,7 @@ from mosaics.heap import give_back
 from mosaics.ingest.conversion import Conversion
 from mosaics.ingest.digests import file_sha256
 from mosaics.ingest.limits import check_complete
-from mosaics.ingest.pyramid import write_pyramid
+from mosaics.ingest.pyramid import READING, write_pyramid
 from mosaics.ingest.source import Progress
 from mosaics.ingest.validity import cog_errors
 from mosaics.ingest.workplace import disk_errors
@@ -73,7 +73,7 @@ def _assemble(conversion: Conversion, base: Path, result: Path) -> None:
     options = conversion.profile.copy_options(
         inspection.data_type, inspection.file_band_count, conversion.threads
     )
-    with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="FALSE"), open_raster(base) as source:
+    with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="FALSE", **READING), open_raster(base) as source:
         try:
             copy(source, result, **options)
         except CPLE_BaseError as error:
