@@ -203,6 +203,12 @@ def memory_table(found: dict[str, Cost]) -> str:
     return "\n".join(lines)
 
 
+def _known(sources: dict[str, Path], parser: argparse.ArgumentParser) -> dict[str, Path]:
+    if not sources:
+        parser.error("no image has that name; benchmarks/large.py has them all")
+    return sources
+
+
 def main() -> int:
     """Compare, or watch the memory; 1 where a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -218,14 +224,14 @@ def main() -> int:
     options = parser.parse_args()
     WORK.mkdir(exist_ok=True)
     if options.memory:
-        sources = make_large(WORK, options.memory, options.image, tell)
+        sources = _known(make_large(WORK, options.memory, options.image, tell), parser)
         held = {}
         for name, path in sources.items():
             held[name] = in_new_folder(ours, path)
             tell(f"{name}: {_words(held[name])}")
         print(json.dumps({k: asdict(v) for k, v in held.items()}) if options.json else memory_table(held))
         return int(any(cost.megabytes > BAR_MEGABYTES for cost in held.values()))
-    sources = make_plain(WORK, options.size, options.image, tell)
+    sources = _known(make_plain(WORK, options.size, options.image, tell), parser)
     found = {name: pairs(path, options.runs) for name, path in sources.items()}
     rows = {name: [[asdict(cost) for cost in pair] for pair in taken] for name, taken in found.items()}
     print(json.dumps(rows) if options.json else speed_table(found))
