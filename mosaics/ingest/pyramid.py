@@ -161,20 +161,13 @@ def _pieces(
     """Read a window, and make of it that of the overview, if one is made: where each lies, and its pixels."""
     if len(sizes) == 1:
         return [(window, _stored(conversion, source.read(window)))]
-    (left, right), (top, bottom) = (
-        (int(start), int(start + count))
-        for start, count in ((window.col_off, window.width), (window.row_off, window.height))
-    )
-    columns, rows = (
-        steps(slice(start // 2, (stop + 1) // 2), coarser, finer)
-        for (start, stop), coarser, finer in zip(
-            ((left, right), (top, bottom)), sizes[1], sizes[0], strict=True
-        )
-    )
+    left, top = int(window.col_off), int(window.row_off)
+    right, bottom = left + int(window.width), top + int(window.height)
+    coarser = Window.from_slices((top // 2, (bottom + 1) // 2), (left // 2, (right + 1) // 2))
+    rows, columns = _covered(coarser, sizes[1], sizes[0])
     read = _stored(conversion, source.read(Window.from_slices(rows.source, columns.source)))
     # what the first pixels of the overview need may begin before the window
     whole = read.part(slice(top - rows.source.start, None), slice(left - columns.source.start, None))
-    coarser = Window.from_slices(rows.window, columns.window)
     return [(window, whole), (coarser, _coarsened(conversion, read, (rows, columns)))]
 
 
@@ -195,18 +188,22 @@ def _write_next_overview(conversion: Conversion, finer: Path, path: Path, size: 
 
 def _of_finer(conversion: Conversion, level: DatasetReader, size: tuple[int, int], window: Window) -> _Stored:
     """Make a window of an overview of so many columns and rows from the level before it."""
-    columns, rows = (
-        steps(slice(int(start), int(start + count)), coarser, finer)
-        for start, count, coarser, finer in zip(
-            (window.col_off, window.row_off),
-            (window.width, window.height),
-            size,
-            (level.width, level.height),
-            strict=True,
-        )
-    )
+    rows, columns = _covered(window, size, (level.width, level.height))
     stored = _read_stored(conversion, level, Window.from_slices(rows.source, columns.source))
     return _coarsened(conversion, stored, (rows, columns))
+
+
+def _covered(window: Window, coarser: tuple[int, int], finer: tuple[int, int]) -> tuple[Steps, Steps]:
+    """Say which rows and which columns of the finer level a window of the coarser one covers.
+
+    Args:
+        window: Of the coarser level.
+        coarser: Columns and rows of it.
+        finer: Of the finer level.
+    """
+    left, top = int(window.col_off), int(window.row_off)
+    rows = steps(slice(top, top + int(window.height)), coarser[1], finer[1])
+    return rows, steps(slice(left, left + int(window.width)), coarser[0], finer[0])
 
 
 def _stored(conversion: Conversion, pixels: Pixels) -> _Stored:

@@ -42,8 +42,8 @@ def made_of(examination: Examination, folder: Path) -> bytes:
 
 
 @pytest.mark.parametrize("tells", ["nothing", "nodata", "mask", "alpha"])
-@pytest.mark.parametrize("size", [(1100, 1300), (1027, 1901), (300, 200)])
-@pytest.mark.parametrize("data_type", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("size", [(1027, 1301), (300, 200)])
+@pytest.mark.parametrize("data_type", ["uint8", "float32"])
 def test_the_same_file_comes_of_it(
     make_image: Callable[..., Path], tmp_path: Path, data_type: str, size: tuple[int, int], tells: str
 ) -> None:
