@@ -99,9 +99,8 @@ def _measured(
     inspection: Inspection, href: str | None, room: Path | None, measuring: Callable[..., Statistics]
 ) -> tuple[Statistics, Path | None]:
     """Measure a file, and copy it on the way where that is worth while."""
-    conversion = Conversion(
-        inspection=inspection, profile=PROFILE, reduction="average", has_unfinite=False
-    )  # the reduction is that of overviews
+    # a copy has no overviews, so how they are reduced does not matter yet
+    conversion = Conversion(inspection=inspection, profile=PROFILE, reduction="average", has_unfinite=False)
     is_certain = conversion_reason(inspection, href, has_unfinite=False) is not None
     if room is None or not is_certain or not conversion.is_copied_early:
         return measuring(), None
